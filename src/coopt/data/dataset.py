@@ -1,0 +1,220 @@
+"""`ImageDataset`: images, labels and class names, whatever the source; `Splits`: its train, validation, test sets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Int64
+from PIL import Image
+
+from coopt.data.sources import open_image
+from coopt.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """A list of images that are opened when asked for, with labels where they are known.
+
+    Raises:
+        DataError: the parts do not fit together (lengths, label range, repeated class names).
+    """
+
+    images: Sequence[Any]
+    """What `coopt.data.sources.open_image` can open: paths, archive members, table cells, bytes, arrays, PIL images,
+    tensors."""
+    labels: Int64[np.ndarray, " _"] | None
+    """Class index of each image, or None where the images are unlabelled."""
+    class_names: list[str]
+    """The words that a prompt uses for each class."""
+    class_labels: list[str] | None = None
+    """Each class as the source writes it (folder name, label text); `class_names` when not given."""
+    split: str | None = None
+    """Which part of the source this is: "train", "val", "test", or None for all of it."""
+    names: list[str] | None = None
+    """A readable id per image: relative path, table row, or index; the index when not given."""
+    source: str | None = None
+    """What the user gave, in words."""
+
+    def __post_init__(self) -> None:
+        n_images, n_classes = len(self.images), len(self.class_names)
+        if self.names is None:
+            object.__setattr__(self, "names", [str(index) for index in range(n_images)])
+        if self.class_labels is None:
+            object.__setattr__(self, "class_labels", list(self.class_names))
+        if self.names is not None and len(self.names) != n_images:
+            raise DataError(f"There are {n_images} images but {len(self.names)} names.")
+        if self.class_labels is not None and len(self.class_labels) != n_classes:
+            raise DataError(f"There are {n_classes} class names but {len(self.class_labels)} class labels.")
+        if len(set(self.class_names)) != n_classes:
+            repeated = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
+            raise DataError(
+                f"Class names must differ from each other; repeated: {', '.join(map(repr, repeated))}."
+            )
+        if self.labels is not None:
+            if len(self.labels) != n_images:
+                raise DataError(f"There are {n_images} images but {len(self.labels)} labels.")
+            if n_images and not (0 <= self.labels.min() and self.labels.max() < n_classes):
+                raise DataError(
+                    f"Labels run from {self.labels.min()} to {self.labels.max()}, but with {n_classes} class names "
+                    f"they must lie in 0..{n_classes - 1}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"ImageDataset({self.summary()})"
+
+    def name(self, index: int) -> str:
+        """The readable id of one image."""
+        assert self.names is not None  # set in __post_init__
+        return self.names[index]
+
+    def load(self, index: int) -> Image.Image:
+        """Open one image as 8-bit RGB.
+
+        Raises:
+            UnreadableImageError: it is damaged, missing, too large or of an unknown format.
+        """
+        return open_image(self.images[index], self.name(index))
+
+    def subset(self, indices: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
+        """The images at `indices`, in that order, with the same classes."""
+        positions = [int(index) for index in indices]
+        return replace(
+            self,
+            images=[self.images[index] for index in positions],
+            labels=None if self.labels is None else self.labels[np.array(positions, dtype=np.int64)],
+            names=[self.name(index) for index in positions],
+        )
+
+    def select_classes(self, classes: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
+        """The images of some classes only, relabelled from 0 in the given order.
+
+        Raises:
+            DataError: the images are unlabelled.
+        """
+        if self.labels is None:
+            raise DataError("Classes cannot be selected from unlabelled images.")
+        kept = [int(label) for label in classes]
+        positions = np.flatnonzero(np.isin(self.labels, kept))
+        new_label = {label: index for index, label in enumerate(kept)}
+        assert self.class_labels is not None  # set in __post_init__
+        return replace(
+            self.subset(positions),
+            labels=np.array([new_label[int(label)] for label in self.labels[positions]], dtype=np.int64),
+            class_names=[self.class_names[label] for label in kept],
+            class_labels=[self.class_labels[label] for label in kept],
+        )
+
+    def align(self, class_labels: Sequence[str], class_names: Sequence[str] | None = None) -> "ImageDataset":
+        """Renumber the labels to another list of classes, for example those of a trained run.
+
+        Args:
+            class_labels: the classes as the source writes them, or as words; this order defines the new labels.
+            class_names: their words; those of this data set, or the labels themselves, when not given.
+
+        Raises:
+            DataError: an image's class is not among them.
+        """
+        assert self.class_labels is not None  # set in __post_init__
+        position = {label: index for index, label in enumerate(class_labels)}
+        by_words = {words: index for index, words in enumerate(class_names or class_labels)}
+        present = range(len(self.class_names)) if self.labels is None else np.unique(self.labels).tolist()
+        new_label: dict[int, int] = {}
+        unknown = []
+        for old in present:
+            found = position.get(self.class_labels[old], by_words.get(self.class_names[old]))
+            if found is None:
+                unknown.append(self.class_labels[old])
+            else:
+                new_label[old] = found
+        if unknown and self.labels is not None:
+            raise DataError(
+                f"{_count(len(unknown), 'class', 'classes')} of {self.source or 'the data'} "
+                f"not among the {len(class_labels)} known ones: {_some(unknown)}."
+                f"{did_you_mean(unknown[0], class_labels)} Known: {_some(list(class_labels))}."
+            )
+        words = class_names
+        if words is None:
+            own = {found: self.class_names[old] for old, found in new_label.items()}
+            words = [own.get(index, label) for index, label in enumerate(class_labels)]
+        labels = None
+        if self.labels is not None:
+            labels = np.array([new_label[int(label)] for label in self.labels], dtype=np.int64)
+        return replace(self, labels=labels, class_names=list(words), class_labels=list(class_labels))
+
+    def class_counts(self) -> Int64[np.ndarray, " C"]:
+        """Number of images of each class (all 0 where unlabelled)."""
+        labels = np.zeros(0, dtype=np.int64) if self.labels is None else self.labels
+        return np.bincount(labels, minlength=len(self.class_names)).astype(np.int64)
+
+    def summary(self) -> str:
+        """One line: how many images of how many classes, fewest and most per class."""
+        text = _count(len(self), "image", "images")
+        if self.labels is None:
+            return f"{text}, unlabelled"
+        counts = self.class_counts()
+        text += f" of {_count(len(counts), 'class', 'classes')}"
+        if len(counts) and len(self):
+            low, high = int(counts.min()), int(counts.max())
+            text += f" ({low} each)" if low == high else f" ({low} to {high} each)"
+        return text
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The parts of a data source; a part that it lacks is None."""
+
+    train: ImageDataset | None = None
+    val: ImageDataset | None = None
+    test: ImageDataset | None = None
+    made_by: str = "the source"
+    """How the parts came to be, in words."""
+    notes: tuple[str, ...] = ()
+    """What a user should know about the reading: files ignored, classes without images."""
+    ignored_files: int = 0
+    """How many files of the source were passed over because they are hidden or not images."""
+
+    @property
+    def parts(self) -> dict[str, ImageDataset]:
+        """The parts there are, by name, in the order train, val, test."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def class_names(self) -> list[str]:
+        """The words for each class (the same for all parts)."""
+        return self.any.class_names
+
+    @property
+    def any(self) -> ImageDataset:
+        """The first part there is."""
+        return next(iter(self.parts.values()))
+
+    def whole(self) -> ImageDataset:
+        """All parts in one data set: train, then val, then test."""
+        parts = list(self.parts.values())
+        labels = [part.labels for part in parts if part.labels is not None]
+        return replace(
+            parts[0],
+            images=[image for part in parts for image in part.images],
+            labels=np.concatenate(labels) if len(labels) == len(parts) else None,
+            names=[part.name(index) for part in parts for index in range(len(part))],
+            split=None,
+        )
+
+    def summary(self) -> str:
+        """One line per part, then how the parts came to be and the notes."""
+        lines = [f"{name}: {part.summary()}" for name, part in self.parts.items()]
+        return "\n".join([*lines, f"split made by {self.made_by}", *self.notes])
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
+
+
+def _some(words: Sequence[str], most: int = 10) -> str:
+    text = ", ".join(repr(word) for word in words[:most])
+    return text if len(words) <= most else f"{text} and {len(words) - most} more"

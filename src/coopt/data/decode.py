@@ -1,0 +1,132 @@
+"""One image, whatever it is and wherever it lies, as an 8-bit RGB PIL image.
+
+| input | becomes |
+| --- | --- |
+| EXIF orientation | applied; a malformed EXIF block is ignored |
+| palette, grey, 1-bit, YCbCr, HSV | converted by Pillow |
+| CMYK | converted by Pillow; embedded colour profiles are ignored, as CLIP's own preprocessing does |
+| alpha (RGBA, LA, PA, a transparent palette entry or colour) | composited on white |
+| 16-bit grey, and 32-bit integers within 0..65535 | divided by 257, rounded |
+| other 32-bit integers | stretched from their minimum and maximum to 0..255 |
+| floats within 0..1, within 0..255, elsewhere | times 255; as they are; stretched from minimum and maximum |
+| several frames or pages | the first |
+| truncated, damaged, of another format, not a number | `UnreadableImageError` |
+| more than `MAX_PIXELS` pixels | `UnreadableImageError`, before any pixel is decoded |
+"""
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, ImageOps
+
+from coopt.errors import DataError
+
+MAX_PIXELS = 178_956_970
+"""Twice Pillow's default warning threshold, where Pillow itself refuses; half a gigabyte as RGB."""
+
+FORMATS = (
+    "JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF",
+)  # fmt: skip
+"""The formats that are read. Others stay closed: some of Pillow's readers start outside programs (EPS)."""
+
+EXTENSIONS = frozenset(
+    ".jpg .jpeg .jpe .jfif .mpo .png .webp .bmp .dib .gif .tif .tiff .ppm .pgm .pbm .pnm .jp2 .j2k .avif".split()
+)
+"""File names that count as images, in lower case."""
+
+
+class UnreadableImageError(DataError):
+    """An image cannot be decoded. `name` says which one, `reason` why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"Cannot read image '{name}': {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from both arguments, so that the error crosses process borders."""
+        return type(self), (self.name, self.reason)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name counts as an image."""
+    return os.path.splitext(name)[1].lower() in EXTENSIONS
+
+
+def decode_file(file: Path | BinaryIO | bytes, name: str) -> Image.Image:
+    """Decode an image file to 8-bit RGB as the module's table says.
+
+    Raises:
+        UnreadableImageError: the content is damaged, too large or of a format that is not read.
+    """
+    if isinstance(file, bytes):
+        file = io.BytesIO(file)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of oddities that this module defines (large sizes, odd EXIF, palette transparency).
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=_formats()) as image:
+                _check_size(image)
+                image.load()
+                return to_rgb(image)
+    except FileNotFoundError:
+        raise UnreadableImageError(name, "the file does not exist") from None
+    except Image.UnidentifiedImageError:
+        raise UnreadableImageError(name, "the content is not an image of a known format") from None
+    except Image.DecompressionBombError:
+        raise UnreadableImageError(name, f"it has more than {MAX_PIXELS:,} pixels") from None
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged content
+        raise UnreadableImageError(name, f"{error}" or type(error).__name__) from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert a loaded image to 8-bit RGB as the module's table says.
+
+    Raises:
+        ValueError: a mode that Pillow cannot convert, or pixels that are not numbers.
+    """
+    image = _upright(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(_scale_to_8_bit(np.asarray(image), image.mode)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a malformed EXIF block says nothing about the pixels
+        return image
+
+
+def _scale_to_8_bit(pixels: np.ndarray, mode: str) -> np.ndarray:
+    values: Float[np.ndarray, "H W"] = pixels.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("it has pixels that are not finite numbers")
+    low, high = float(values.min()), float(values.max())
+    if mode != "F" and 0 <= low and high <= 65535:
+        values = values / 257
+    elif mode == "F" and 0 <= low and high <= 1:
+        values = values * 255
+    elif not (mode == "F" and 0 <= low and high <= 255):
+        values = (values - low) * (255 / max(high - low, np.finfo(np.float64).tiny))
+    return np.floor(values + 0.5).astype(np.uint8)
