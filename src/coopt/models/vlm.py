@@ -6,32 +6,16 @@ is copied and no model code is forked, so a new release of the backbone library 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
-from PIL.Image import Image
 from torch import Tensor, nn
 
+from coopt.models.preprocess import Preprocess
+from coopt.models.tokens import Tokenizer, layout
+
 Layer = Callable[[Tensor], Tensor]
-
-
-class Tokenizer(Protocol):
-    """Text to token ids and back, without the special tokens (the prompt layout places those itself)."""
-
-    bos_id: int | None
-    """The start token, or None where the model has none (SigLIP)."""
-    eos_id: int
-    pad_id: int
-    vocab_size: int
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of `text` alone: no start, end or padding token, never cut."""
-        ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -113,7 +97,7 @@ class VLM:
         encode_image: Callable[[Tensor], Tensor],
         encode_text: Callable[[Tensor], Tensor],
         tokenizer: Tokenizer,
-        preprocess: Any,
+        preprocess: Preprocess,
         text: TextTower,
         image: ImageTower,
         embed_dim: int,
@@ -162,6 +146,14 @@ class VLM:
     def encode_text(self, ids: Int[Tensor, "C L"]) -> Float[Tensor, "C E"]:
         """Text features, not normalised, by the loaded module's own forward."""
         return self._encode_text(ids.to(self.device))
+
+    def tokenize(self, texts: Sequence[str], *, truncate: bool = False) -> Int[Tensor, "C L"]:
+        """Token ids with start and end token, padded on the right to the context length.
+
+        Raises:
+            DataError: a text has more tokens than the model takes, and `truncate` is false.
+        """
+        return layout(self.tokenizer, texts, self.context_length, truncate=truncate)
 
     def __repr__(self) -> str:
         """Name, source, sizes and device on one line."""

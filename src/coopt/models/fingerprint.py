@@ -1,0 +1,37 @@
+"""The fingerprint of a loaded model: one hash over weights, configuration and image preparation."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def fingerprint(weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """A hash that two models share when they compute the same features from the same images and token ids.
+
+    Weights are hashed by name, shape and float32 values: the same model loaded from another place, from a
+    half-precision copy that loses nothing, into another precision or onto another device has the same fingerprint.
+
+    Args:
+        weights: the state dict as loaded, before it is cast.
+        facts: what the features depend on beside the weights (configuration, preprocessing), as JSON values.
+    """
+    names = sorted(weights)
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    with (
+        ThreadPoolExecutor() as pool
+    ):  # hashlib lets go of the interpreter lock: tensors are hashed side by side
+        for name, content in zip(names, pool.map(_content, (weights[name] for name in names)), strict=True):
+            digest.update(f"\n{name} {tuple(weights[name].shape)} ".encode() + content)
+    return digest.hexdigest()[:32]
+
+
+def _content(tensor: Tensor) -> bytes:
+    tensor = tensor.detach().cpu()
+    if tensor.is_floating_point():
+        tensor = tensor.to(torch.float32)
+    return hashlib.sha256(tensor.contiguous().flatten().view(torch.uint8).numpy()).digest()

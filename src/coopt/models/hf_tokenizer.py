@@ -1,0 +1,113 @@
+"""Tokenizers of hub models: a folder's `tokenizer.json`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from coopt.errors import ModelError
+
+
+class HubTokenizer:
+    """A `tokenizer.json`, with the special tokens that the folder's own template puts around a text.
+
+    Args:
+        backend: the tokenizer of the `tokenizers` library; padding and truncation are switched off.
+        bos_id, eos_id, pad_id: the special tokens; `bos_id` is None where the model has none.
+        lowercase: lower the text first, for folders that say so in their configuration but not in the pipeline.
+        suffix: the marker at the end of a word that the backend's decoder leaves in the text (CLIP's "</w>").
+    """
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        *,
+        bos_id: int | None,
+        eos_id: int,
+        pad_id: int,
+        lowercase: bool = False,
+        suffix: str = "",
+    ) -> None:
+        backend.no_padding()
+        backend.no_truncation()
+        self.backend = backend
+        self.bos_id = bos_id
+        self.eos_id = eos_id
+        self.pad_id = pad_id
+        self.vocab_size = backend.get_vocab_size()
+        self.lowercase = lowercase
+        self.suffix = suffix
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text` alone: no start, end or padding token, never cut."""
+        return self.backend.encode(text.lower() if self.lowercase else text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+        text = self.backend.decode(list(ids), skip_special_tokens=True)
+        return text.replace(self.suffix, " ").strip() if self.suffix else text
+
+
+def read_tokenizer(folder: Path) -> HubTokenizer:
+    """The tokenizer of a hub model's folder.
+
+    Raises:
+        ModelError: the folder has no tokenizer, it cannot be read, or it ends texts with no token.
+    """
+    path = folder / "tokenizer.json"
+    config_path = folder / "tokenizer_config.json"
+    config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    try:
+        backend = tokenizers.Tokenizer.from_file(str(path)) if path.is_file() else _converted(folder)
+    except Exception as error:  # the Rust library raises bare Exception
+        raise ModelError(
+            f"the tokenizer in '{folder}' cannot be read ({error}). The folder needs tokenizer.json (or vocab.json and "
+            "merges.txt); download the model again, or save its tokenizer there with tokenizer.save_pretrained()."
+        ) from error
+    bos_id, eos_id = _template_tokens(backend, folder)
+    pad_id = _special_id(backend, config, "pad_token")
+    return HubTokenizer(
+        backend,
+        bos_id=bos_id,
+        eos_id=eos_id,
+        pad_id=eos_id if pad_id is None else pad_id,
+        # SigLIP 2 was trained on lower-case text, which its configuration says and its older pipelines do not do.
+        lowercase=bool(config.get("do_lower_case"))
+        and backend.encode("A", add_special_tokens=False).ids
+        != backend.encode("a", add_special_tokens=False).ids,
+        suffix=getattr(backend.model, "end_of_word_suffix", None) or "",
+    )
+
+
+def _converted(folder: Path) -> tokenizers.Tokenizer:
+    from transformers import AutoTokenizer  # slow import, needed only for folders without tokenizer.json
+
+    loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    backend = getattr(loaded, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError(f"{type(loaded).__name__} has no form that the tokenizers library can run")
+    return backend
+
+
+def _template_tokens(backend: tokenizers.Tokenizer, folder: Path) -> tuple[int | None, int]:
+    """The token before and the token behind a text, seen by encoding one with and without them."""
+    bare = backend.encode("a", add_special_tokens=False).ids
+    full = backend.encode("a", add_special_tokens=True).ids
+    for n_before in range(len(full) - len(bare) + 1):
+        if full[n_before : n_before + len(bare)] == bare:
+            before, after = full[:n_before], full[n_before + len(bare) :]
+            if len(before) <= 1 and len(after) == 1:
+                return (before[0] if before else None), after[0]
+    raise ModelError(
+        f"the tokenizer in '{folder}' turns 'a' into {full} (bare: {bare}); coopt needs models whose texts have "
+        "exactly one end token and at most one start token."
+    )
+
+
+def _special_id(backend: tokenizers.Tokenizer, config: Mapping[str, Any], key: str) -> int | None:
+    token = config.get(key)
+    if isinstance(token, Mapping):  # older files write a token as an object
+        token = token.get("content")
+    return None if token is None else backend.token_to_id(token)
