@@ -1,8 +1,11 @@
-"""Images, labels and class names from every supported source; few-shot picks; training augmentation; batches."""
+"""Images, labels and class names from every source; few-shot picks; training augmentation; batches."""
 
+from coopt.data.augment import Augmentation, augment, augmentation_rng, normalise
+from coopt.data.batches import PixelBatch, PixelBatches, Skipped, find_unreadable, iterate_pixels
 from coopt.data.classes import clean_words, name_classes, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.decode import UnreadableImageError
+from coopt.data.decode import MAX_PIXELS, UnreadableImageError
+from coopt.data.few_shot import DataWarning, FewShot, few_shot_subset, few_shot_train_val
 from coopt.data.load import load_dataset
 from coopt.data.reading import split_dataset
 from coopt.data.sampling import (
@@ -17,15 +20,29 @@ from coopt.data.sampling import (
 )
 
 __all__ = [
+    "MAX_PIXELS",
+    "Augmentation",
     "ClassSubset",
+    "DataWarning",
+    "FewShot",
     "ImageDataset",
+    "PixelBatch",
+    "PixelBatches",
+    "Skipped",
     "Splits",
     "UnreadableImageError",
+    "augment",
+    "augmentation_rng",
     "clean_words",
     "epoch_batches",
     "epoch_order",
+    "few_shot_subset",
+    "few_shot_train_val",
+    "find_unreadable",
+    "iterate_pixels",
     "load_dataset",
     "name_classes",
+    "normalise",
     "read_class_names",
     "sample_few_shot",
     "sample_few_shot_train_val",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from coopt.data.dataset import _some
+from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
 
 ClassNames = Mapping[str, str] | Sequence[str] | str | Path | None
@@ -28,9 +28,7 @@ def clean_words(label: str) -> str:
     """
     words = " ".join(label.replace("_", " ").replace("-", " ").split())
     if not words:
-        raise DataError(
-            f"The label {label!r} has no words left after '_' and '-' became spaces. Rename the class."
-        )
+        raise DataError(f"The label {label!r} has no words left after '_' and '-' became spaces. Rename the class.")
     return words
 
 
@@ -50,7 +48,7 @@ def name_classes(class_labels: Sequence[str], class_names: ClassNames = None) ->
         if len(given) != len(class_labels):
             raise DataError(
                 f"{origin} lists {len(given)} names, but the data has {len(class_labels)} classes: "
-                f"{_some(class_labels)}."
+                f"{some(class_labels)}."
             )
         words = [str(name).strip() for name in given]
     _check_distinct(class_labels, words)
@@ -84,17 +82,13 @@ def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str
     missing = [label for label in class_labels if label not in given]
     unknown = [key for key in given if key not in set(class_labels)]
     if missing:
-        text = (
-            f"{origin} has no words for {len(missing)} of the {len(class_labels)} labels: {_some(missing)}."
-        )
+        text = f"{origin} has no words for {len(missing)} of the {len(class_labels)} labels: {some(missing)}."
         if unknown:
-            text += (
-                f" It names labels that the data lacks: {_some(unknown)}.{did_you_mean(unknown[0], missing)}"
-            )
+            text += f" It names labels that the data lacks: {some(unknown)}.{did_you_mean(unknown[0], missing)}"
         raise DataError(text)
     empty = [label for label in class_labels if not str(given[label]).strip()]
     if empty:
-        raise DataError(f"{origin} gives empty words for: {_some(empty)}.")
+        raise DataError(f"{origin} gives empty words for: {some(empty)}.")
     return [str(given[label]).strip() for label in class_labels]
 
 

@@ -1,4 +1,4 @@
-"""`ImageDataset`: images, labels and class names, whatever the source; `Splits`: its train, validation, test sets."""
+"""`ImageDataset`: images, labels, class names, whatever the source; `Splits`: its train, val and test parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ from jaxtyping import Int, Int64
 from PIL import Image
 
 from coopt.data.sources import open_image
+from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
 
 
@@ -48,9 +49,7 @@ class ImageDataset:
             raise DataError(f"There are {n_classes} class names but {len(self.class_labels)} class labels.")
         if len(set(self.class_names)) != n_classes:
             repeated = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
-            raise DataError(
-                f"Class names must differ from each other; repeated: {', '.join(map(repr, repeated))}."
-            )
+            raise DataError(f"Class names must differ from each other; repeated: {', '.join(map(repr, repeated))}.")
         if self.labels is not None:
             if len(self.labels) != n_images:
                 raise DataError(f"There are {n_images} images but {len(self.labels)} labels.")
@@ -132,9 +131,9 @@ class ImageDataset:
                 new_label[old] = found
         if unknown and self.labels is not None:
             raise DataError(
-                f"{_count(len(unknown), 'class', 'classes')} of {self.source or 'the data'} "
-                f"not among the {len(class_labels)} known ones: {_some(unknown)}."
-                f"{did_you_mean(unknown[0], class_labels)} Known: {_some(list(class_labels))}."
+                f"{count(len(unknown), 'class', 'classes')} of {self.source or 'the data'} "
+                f"not among the {len(class_labels)} known ones: {some(unknown)}."
+                f"{did_you_mean(unknown[0], class_labels)} Known: {some(list(class_labels))}."
             )
         words = class_names
         if words is None:
@@ -152,11 +151,11 @@ class ImageDataset:
 
     def summary(self) -> str:
         """One line: how many images of how many classes, fewest and most per class."""
-        text = _count(len(self), "image", "images")
+        text = count(len(self), "image", "images")
         if self.labels is None:
             return f"{text}, unlabelled"
         counts = self.class_counts()
-        text += f" of {_count(len(counts), 'class', 'classes')}"
+        text += f" of {count(len(counts), 'class', 'classes')}"
         if len(counts) and len(self):
             low, high = int(counts.min()), int(counts.max())
             text += f" ({low} each)" if low == high else f" ({low} to {high} each)"
@@ -209,12 +208,3 @@ class Splits:
         """One line per part, then how the parts came to be and the notes."""
         lines = [f"{name}: {part.summary()}" for name, part in self.parts.items()]
         return "\n".join([*lines, f"split made by {self.made_by}", *self.notes])
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n:,} {one if n == 1 else many}"
-
-
-def _some(words: Sequence[str], most: int = 10) -> str:
-    text = ", ".join(repr(word) for word in words[:most])
-    return text if len(words) <= most else f"{text} and {len(words) - most} more"

@@ -71,7 +71,7 @@ def decode_file(file: Path | BinaryIO | bytes, name: str) -> Image.Image:
             # Pillow warns of oddities that this module defines (large sizes, odd EXIF, palette transparency).
             warnings.simplefilter("ignore")
             with Image.open(file, formats=_formats()) as image:
-                _check_size(image)
+                check_size(image)
                 image.load()
                 return to_rgb(image)
     except FileNotFoundError:
@@ -105,7 +105,12 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _check_size(image: Image.Image) -> None:
+def check_size(image: Image.Image) -> None:
+    """Refuse an image of more than `MAX_PIXELS` pixels, before they are decoded.
+
+    Raises:
+        Image.DecompressionBombError: it is too large.
+    """
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise Image.DecompressionBombError

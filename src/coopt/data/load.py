@@ -1,14 +1,22 @@
-"""`load_dataset`: one call for every source."""
+"""`load_dataset`: one call for every source of images and labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from coopt.data.archives import ArchiveTree, is_archive_name
 from coopt.data.classes import ClassNames
-from coopt.data.dataset import Splits
-from coopt.data.layout import read_class_folders
-from coopt.data.reading import Reading, assemble
+from coopt.data.dataset import ImageDataset, Splits
+from coopt.data.decode import is_image_name
+from coopt.data.hub import download
+from coopt.data.memory import is_memory, read_memory
+from coopt.data.reading import Reading, Rows, assemble, split_dataset
+from coopt.data.sampling import check_fractions
+from coopt.data.tables import is_table_name, parse_table, read_table
 from coopt.data.tree import FolderTree
+from coopt.data.trees import disk_resolver, read_tree
 from coopt.errors import DataError, did_you_mean
 
 
@@ -25,10 +33,48 @@ def load_dataset(
     make_split: bool = True,
     require_labels: bool = True,
 ) -> Splits:
-    """Read images and labels from `source`; no image is decoded yet."""
-    reading = _read(source)
+    """Read images and labels from any source. No image is decoded yet; paths and tables are checked.
+
+    | source | what it is |
+    | --- | --- |
+    | folder | a folder per class; train/ val/ test/ folders of those; images without classes; tables and images |
+    | .csv .tsv .jsonl .parquet | a table with an image column, a label column and perhaps a split column |
+    | .zip .tar .tar.gz ... | any of these in an archive, which is read in place |
+    | folder of a Hugging Face data set | Parquet files and card, or what `save_to_disk` wrote |
+    | "hf:owner/name" | a data set of the hub (also `/folder`, `@revision`), through the hub's cache |
+    | array, tensor | (N, H, W), (N, H, W, C), (N, C, H, W), with `labels` |
+    | list | paths, PIL images, arrays, tensors, bytes, with `labels` |
+    | `ImageDataset`, `Splits` | split as the other arguments say; as it is |
+
+    Args:
+        source: see the table.
+        labels: for images in memory: a whole number or a text for each.
+        split: read only this part of the source, by the source's name for it.
+        image_column: the column of a table with the images, where its name is not a usual one.
+        label_column: the column of a table with the labels, likewise.
+        class_names: words for the classes: a map from label to words, words in class order, or a JSON file of either.
+            Without it, the label's text with spaces for '_' and '-'.
+        seed: fixes the split that is made where the source has none.
+        fractions: train, validation and test share of that split.
+        make_split: whether to split a source that is not split; if not, all its images are the test part.
+        require_labels: whether images without labels are an error; if not, they become the test part.
+
+    Raises:
+        DataError: the source cannot be read as images and labels; the message says what was found and what to do.
+        ConfigError: the fractions cannot cut a set in three.
+    """
+    check_fractions(fractions)
+    if isinstance(source, Splits):
+        return source
+    if isinstance(source, ImageDataset):
+        if source.labels is None and require_labels:
+            raise DataError("The data set has no labels.")
+        if make_split and source.labels is not None:
+            return split_dataset(source, seed, fractions)
+        return Splits(test=source, made_by="nobody: all images are in the test part")
+    options = {"image_column": image_column, "label_column": label_column, "require_labels": require_labels}
     return assemble(
-        reading,
+        _read(source, labels, options),
         split=split,
         class_names=class_names,
         seed=seed,
@@ -38,9 +84,49 @@ def load_dataset(
     )
 
 
-def _read(source: Any) -> Reading:
-    path = Path(source)
-    if not path.exists():
-        siblings = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"The path '{path}' does not exist.{did_you_mean(path.name, siblings)}")
-    return read_class_folders(FolderTree(path))
+def _read(source: Any, labels: Any, options: dict[str, Any]) -> Reading:
+    if isinstance(source, Image.Image):
+        source = [source]
+    if is_memory(source):
+        return read_memory(source, labels)
+    if not isinstance(source, (str, Path)):
+        raise DataError(
+            f"A data source cannot be a {type(source).__name__}; give a path, 'hf:owner/name', an array, a tensor or a "
+            f"list of images."
+        )
+    if labels is not None:
+        raise DataError(f"Labels were given beside '{source}'; they go with images in memory or a list of paths.")
+    if str(source).startswith("hf:"):
+        return _read_path(download(str(source)), options)
+    return _read_path(Path(source), options)
+
+
+def _read_path(path: Path, options: dict[str, Any]) -> Reading:
+    if path.is_dir():
+        return read_tree(FolderTree(path), **options)
+    if not path.is_file():
+        raise DataError(_missing_text(path))
+    if is_archive_name(path.name):
+        return read_tree(ArchiveTree(path), **options)
+    if is_table_name(path.name):
+        table = parse_table(path, path.name)
+        table.where = str(path)
+        return read_table(table, disk_resolver(path.parent), **options)
+    if is_image_name(path.name):
+        return Reading(f"the image '{path}'", {"": Rows(images=[path], names=[path.name])})
+    raise DataError(
+        f"'{path}' is not a data source that is read: give a folder, a table (.csv, .tsv, .jsonl, .parquet), an "
+        f"archive (.zip, .tar, .tar.gz) or an image."
+    )
+
+
+def _missing_text(path: Path) -> str:
+    above = path.parent
+    while not above.is_dir() and above != above.parent:
+        above = above.parent
+    siblings = [child.name for child in above.iterdir()]
+    asked = path.relative_to(above).parts[0] if above != Path(".") else path.parts[0]
+    text = f"The path '{path}' does not exist.{did_you_mean(asked, siblings)}"
+    if len(path.parts) == 2 and not path.is_absolute():
+        text += f" For a data set of the Hugging Face hub, write 'hf:{path.as_posix()}'."
+    return text

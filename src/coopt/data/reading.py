@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from coopt.data.classes import ClassNames, name_classes, order_labels
-from coopt.data.dataset import ImageDataset, Splits, _count, _some
+from coopt.data.dataset import ImageDataset, Splits
 from coopt.data.sampling import split_train_val_test
+from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
 
 SPLIT_NAMES = {
@@ -73,9 +74,7 @@ def assemble(
     datasets = {
         name: ImageDataset(
             images=rows.images,
-            labels=None
-            if rows.labels is None
-            else np.array([number[t] for t in rows.labels], dtype=np.int64),
+            labels=None if rows.labels is None else np.array([number[t] for t in rows.labels], dtype=np.int64),
             class_names=words,
             class_labels=class_labels,
             split=name or None,
@@ -86,7 +85,7 @@ def assemble(
     }
     notes = list(reading.notes)
     if reading.ignored_files:
-        notes.append(f"{_count(reading.ignored_files, 'file', 'files')} ignored: hidden or not an image")
+        notes.append(f"{count(reading.ignored_files, 'file', 'files')} ignored: hidden or not an image")
     made = _place(datasets, seed=seed, fractions=fractions, make_split=make_split and not unlabelled)
     _check_classes(made, reading.where, notes, training=require_labels and make_split)
     return Splits(
@@ -97,9 +96,7 @@ def assemble(
     )
 
 
-def split_dataset(
-    dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)
-) -> Splits:
+def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)) -> Splits:
     """Cut a labelled data set into train, validation and test, stratified by class and fixed by the seed.
 
     Raises:
@@ -111,7 +108,7 @@ def split_dataset(
     short = [dataset.class_names[label] for label in np.flatnonzero(counts < 2)]
     if short:
         raise DataError(
-            f"Every class needs 2 images or more, one to train and one to test; fewer have: {_some(short)}. "
+            f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
             f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
         )
     indices = split_train_val_test(dataset.labels, seed, fractions)
@@ -123,9 +120,7 @@ def split_dataset(
         for name, part in zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
     )  # fmt: skip
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
-    return Splits(
-        train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}"
-    )
+    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}")
 
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
@@ -138,7 +133,7 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
         if found:
             return {str(wanted): reading.parts[found[0]]}
         known = [name for name in reading.parts if name]
-        has = f"it has {_some(known)}" if known else "it is not split"
+        has = f"it has {some(known)}" if known else "it is not split"
         raise DataError(f"{reading.where} has no split {split!r}; {has}.{did_you_mean(split, known)}")
     if set(reading.parts) == {""}:
         return reading.parts
@@ -146,14 +141,10 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     for name, rows in reading.parts.items():
         ours = SPLIT_NAMES.get(name.lower())
         if ours is None:
-            reading.notes.append(
-                f"split {name!r} is not used ({_count(len(rows.images), 'image', 'images')})"
-            )
+            reading.notes.append(f"split {name!r} is not used ({count(len(rows.images), 'image', 'images')})")
         elif ours in chosen:
             same = [other for other in reading.parts if SPLIT_NAMES.get(other.lower()) == ours]
-            raise DataError(
-                f"{reading.where} has more than one {ours} split: {_some(same)}. Keep one of them."
-            )
+            raise DataError(f"{reading.where} has more than one {ours} split: {some(same)}. Keep one of them.")
         elif not rows.images:
             reading.notes.append(f"split {name!r} has no images")
         else:
@@ -162,7 +153,7 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
         return {"": next(iter(reading.parts.values()))}
     if not chosen:
         raise DataError(
-            f"{reading.where} has no train, val or test split with images, only {_some(list(reading.parts))}. "
+            f"{reading.where} has no train, val or test split with images, only {some(list(reading.parts))}. "
             f"Name the one to read with split=..."
         )
     return chosen
@@ -218,29 +209,28 @@ def _check_classes(made: dict[str, Any], where: str, notes: list[str], training:
         new = [words for words in here if words in untrained]
         if new:
             raise DataError(
-                f"The {name} part of {where} has classes that its train part lacks: {_some(new)}. "
+                f"The {name} part of {where} has classes that its train part lacks: {some(new)}. "
                 f"Give them training images or leave them out."
             )
         absent = [words for words in part.class_names if words not in here]
         if absent:
-            notes.append(f"the {name} part has no images of: {_some(absent)}")
+            notes.append(f"the {name} part has no images of: {some(absent)}")
     if untrained:
-        raise DataError(
-            f"No training images in {where} for: {_some(sorted(untrained))}. Add some or remove the class."
-        )
+        raise DataError(f"No training images in {where} for: {some(sorted(untrained))}. Add some or remove the class.")
 
 
 def _one_class_text(dataset: ImageDataset, where: str) -> str:
     return (
-        f"{where} has one class only ({_some(dataset.class_names)}); a classifier needs two or more. "
+        f"{where} has one class only ({some(dataset.class_names)}); a classifier needs two or more. "
         f"Put the images of each class in a folder of its own."
     )
 
 
 def _no_labels_text(reading: Reading, unlabelled: list[str]) -> str:
-    which = f" in its part(s) {_some(unlabelled)}" if any(unlabelled) else ""
+    which = f" in its part(s) {some(unlabelled)}" if any(unlabelled) else ""
     return (
-        f"{reading.where} has images but no labels{which}. Put the images of each class in a folder of its own, or give "
+        f"{reading.where} has images but no labels{which}. Put the images of each class in a folder "
+        f"of its own, or give "
         f"a table (CSV, TSV, JSONL, Parquet) with an image and a label column."
     )
 
@@ -248,7 +238,5 @@ def _no_labels_text(reading: Reading, unlabelled: list[str]) -> str:
 def _ignored_text(reading: Reading) -> str:
     text = ""
     if reading.ignored_files:
-        text += (
-            f" {_count(reading.ignored_files, 'file was', 'files were')} ignored (hidden or not an image)."
-        )
+        text += f" {count(reading.ignored_files, 'file was', 'files were')} ignored (hidden or not an image)."
     return text + " Give a folder per class, a table, an archive of either, or a Hugging Face data set."

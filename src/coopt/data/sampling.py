@@ -76,9 +76,7 @@ def split_classes(labels: Labels, part: str, *, class_set: Labels | None = None)
     if part not in ("all", "base", "new"):
         raise ConfigError(f"The part of the classes is {part!r}; allowed are 'all', 'base' and 'new'.")
     label_array = np.asarray(labels, dtype=np.int64)  # (N,)
-    classes = np.unique(
-        np.asarray(label_array if class_set is None else class_set, dtype=np.int64)
-    )  # (C,) sorted
+    classes = np.unique(np.asarray(label_array if class_set is None else class_set, dtype=np.int64))  # (C,) sorted
     n_base = math.ceil(len(classes) / 2)
     kept = {"all": classes, "base": classes[:n_base], "new": classes[n_base:]}[part]
     indices = np.flatnonzero(np.isin(label_array, kept)).astype(np.int64)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from coopt.data.decode import UnreadableImageError, _check_size, decode_file, to_rgb
+from coopt.data.arrays import array_to_rgb
+from coopt.data.decode import UnreadableImageError, check_size, decode_file, to_rgb
 
 
 def open_image(source: Any, name: str) -> Image.Image:
@@ -31,15 +32,11 @@ def open_image(source: Any, name: str) -> Image.Image:
         return decode_file(source, name)
     if isinstance(source, Image.Image):
         try:
-            _check_size(source)
+            check_size(source)
             return to_rgb(source)
         except Exception as error:  # a lazily opened PIL image decodes only now
             raise UnreadableImageError(name, str(error) or type(error).__name__) from error
-    if isinstance(source, torch.Tensor):
-        source = source.detach().cpu().numpy()
-    if isinstance(source, np.ndarray):
-        from coopt.data.memory import array_to_rgb
-
+    if isinstance(source, (np.ndarray, torch.Tensor)):
         return array_to_rgb(source, name)
     try:
         content = source.read()

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from coopt.errors import DataError
 
 
+@runtime_checkable
 class FileTree(Protocol):
     """Files by their '/'-separated path below a root."""
 
@@ -39,7 +40,7 @@ class FolderTree:
         self.empty_folders: list[str] = []
         self.hidden = 0
         for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
-            self._check_loop(folder)
+            _check_loop(folder)
             subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))
             here = PurePosixPath(Path(folder).relative_to(root).as_posix())
             visible = [name for name in files if not is_hidden(name)]
@@ -49,11 +50,6 @@ class FolderTree:
                 self.empty_folders.append(str(here))
         self.paths.sort()
         self.empty_folders.sort()
-
-    def _check_loop(self, folder: str) -> None:
-        # Linked class folders are common, a link to a parent folder would be walked without end.
-        if os.path.islink(folder) and os.path.realpath(self.root).startswith(os.path.realpath(folder)):
-            raise DataError(f"The folder '{folder}' is a link to a folder above itself. Remove the link.")
 
     def source(self, path: str) -> Path:
         """The file's path on disk."""
@@ -106,3 +102,12 @@ def _tops(tree: FileTree) -> Iterator[str]:
 
 def _refuse(error: OSError) -> None:
     raise DataError(f"The folder '{error.filename}' cannot be listed: {error.strerror}.") from error
+
+
+def _check_loop(folder: str) -> None:
+    # Linked class folders are common; a link to a folder above itself would be walked without end.
+    if os.path.islink(folder):
+        target = os.path.realpath(folder)
+        above = os.path.realpath(os.path.dirname(folder))
+        if os.path.commonpath([target, above]) == target:
+            raise DataError(f"The folder '{folder}' is a link to a folder above itself. Remove the link.")

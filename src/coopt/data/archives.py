@@ -1,0 +1,181 @@
+"""Zip and tar archives as file trees: members are read in place, nothing is unpacked beside the user's files.
+
+A compressed tar cannot be entered in the middle: it is decompressed once into a temporary file, which goes when the
+program ends. Members with unsafe paths, links and devices are refused; sizes are limited, so that a small archive
+cannot fill the memory or the disk.
+"""
+
+import atexit
+import bz2
+import gzip
+import lzma
+import os
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from coopt.data.decode import is_image_name
+from coopt.data.reading import SPLIT_NAMES
+from coopt.data.tables import is_table_name
+from coopt.data.tree import is_hidden
+from coopt.errors import DataError
+
+MAX_MEMBERS = 5_000_000
+MAX_MEMBER_BYTES = 2**30
+"""Largest single member. Parquet shards of image data sets are about half of this."""
+MAX_RATIO = 200
+"""Largest decompressed size of a tar, as a multiple of its compressed size (1 GiB is always allowed)."""
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_DECOMPRESS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+"""How to open a compressed tar, by its first two bytes."""
+
+
+def is_archive_name(name: str) -> bool:
+    """Whether a file of this name is an archive that `ArchiveTree` opens."""
+    return name.lower().endswith(SUFFIXES)
+
+
+@dataclass(frozen=True)
+class ArchiveMember:
+    """One file inside an archive: picklable, opened in whichever process reads it."""
+
+    archive: str
+    member: str
+    offset: int | None = None
+    """Where a tar member's content starts; None for a zip."""
+    size: int = 0
+
+    def read(self) -> bytes:
+        """The member's content."""
+        if self.offset is None:
+            with _zip(self.archive, os.getpid()).open(self.member) as file:
+                content = file.read(MAX_MEMBER_BYTES + 1)
+            if len(content) > MAX_MEMBER_BYTES:
+                raise OSError(f"it is larger than {MAX_MEMBER_BYTES:,} bytes")
+            return content
+        file = _file(self.archive, os.getpid())
+        file.seek(self.offset)
+        return file.read(self.size)
+
+
+class ArchiveTree:
+    """The files of an archive; one folder that holds everything is entered, as archives of a folder have it.
+
+    Raises:
+        DataError: it is damaged, encrypted, too large, or has members that point outside or are links.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.where = str(path)
+        self.hidden = 0
+        self.empty_folders: list[str] = []
+        self._members: dict[str, ArchiveMember] = {}
+        try:
+            if zipfile.is_zipfile(path):
+                self._list_zip(path)
+            else:
+                self._list_tar(path)
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
+            raise DataError(f"The archive '{path}' cannot be read: {error}.") from error
+        self._enter_single_folder()
+        self.paths = sorted(self._members)
+
+    def source(self, path: str) -> ArchiveMember:
+        """See `FileTree`."""
+        return self._members[path]
+
+    def read(self, path: str) -> bytes:
+        """See `FileTree`."""
+        return self._members[path].read()
+
+    def _list_zip(self, path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if info.is_dir():
+                    continue
+                # The upper half of the external attributes holds the Unix mode; 0o12 in its top bits is a link.
+                is_link = (info.external_attr >> 28) == 0o12
+                if info.flag_bits & 1:
+                    raise DataError(f"The archive '{path}' is encrypted ('{info.filename}'). Decrypt it first.")
+                member = ArchiveMember(str(path.resolve()), info.filename)
+                self._add(path, info.filename, info.file_size, is_link, member)
+
+    def _list_tar(self, path: Path) -> None:
+        plain = _plain_tar(path)
+        with tarfile.open(plain, "r:") as archive:
+            for info in archive:
+                if info.isdir():
+                    continue
+                member = ArchiveMember(str(plain), info.name, info.offset_data, info.size)
+                self._add(path, info.name, info.size, not info.isreg() or info.issparse(), member)
+
+    def _add(self, path: Path, name: str, size: int, is_link: bool, member: ArchiveMember) -> None:
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if name.startswith("/") or ".." in parts or (parts and ":" in parts[0]):
+            raise DataError(f"The archive '{path}' has a member that points outside it: '{name}'. It is not read.")
+        if is_link:
+            raise DataError(f"The archive '{path}' has a member that is a link or a device: '{name}'. It is not read.")
+        if size > MAX_MEMBER_BYTES:
+            raise DataError(
+                f"The archive '{path}' has a member of {size:,} bytes ('{name}'); the limit is {MAX_MEMBER_BYTES:,}. "
+                f"Unpack the archive and give the folder."
+            )
+        if len(self._members) >= MAX_MEMBERS:
+            raise DataError(f"The archive '{path}' has more than {MAX_MEMBERS:,} members. Unpack it.")
+        if any(is_hidden(part) for part in parts if part != "."):
+            self.hidden += 1
+            return
+        self._members["/".join(part for part in parts if part != ".")] = member
+
+    def _enter_single_folder(self) -> None:
+        tops = {name.split("/", 1)[0] for name in self._members}
+        entered = any(
+            (is_image_name(name) and name.count("/") >= 2) or (is_table_name(name) and name.count("/") == 1)
+            for name in self._members
+        )
+        if len(tops) == 1 and entered and not tops & set(SPLIT_NAMES):
+            top = tops.pop()
+            self._members = {name.removeprefix(f"{top}/"): member for name, member in self._members.items()}
+
+
+def _plain_tar(path: Path) -> Path:
+    with open(path, "rb") as file:
+        opener = _DECOMPRESS.get(file.read(2))
+    if opener is None:
+        return path.resolve()
+    limit = max(2**30, MAX_RATIO * path.stat().st_size)
+    handle, name = tempfile.mkstemp(prefix="coopt-", suffix=".tar")
+    atexit.register(_remove, name, os.getpid())
+    written = 0
+    with os.fdopen(handle, "wb") as target, opener(path) as source:
+        while chunk := source.read(2**20):
+            written += len(chunk)
+            if written > limit:
+                _remove(name, os.getpid())
+                raise DataError(
+                    f"The archive '{path}' grows beyond {limit:,} bytes when decompressed. If it can be trusted, "
+                    f"unpack it and give the folder."
+                )
+            target.write(chunk)
+    return Path(name)
+
+
+def _remove(name: str, owner: int) -> None:
+    # A forked worker inherits the exit handlers; only the process that made the file removes it.
+    if os.getpid() == owner:
+        Path(name).unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=8)
+def _zip(path: str, _process: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+@lru_cache(maxsize=8)
+def _file(path: str, _process: int) -> Any:
+    return open(path, "rb")

@@ -1,0 +1,166 @@
+"""Batches of pixels from a data set, decoded here or in worker processes, unreadable images left out and reported."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int64
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from coopt.data.dataset import ImageDataset
+from coopt.data.decode import UnreadableImageError
+from coopt.errors import ConfigError
+
+Transform = Callable[[Image.Image], Tensor] | Callable[[Image.Image, int], Tensor]
+"""RGB image to (3, H, W). One with a true attribute `takes_index` is also given the index in the data set."""
+
+
+class Skipped(NamedTuple):
+    """An image that could not be read."""
+
+    name: str
+    reason: str
+
+
+class PixelBatch(NamedTuple):
+    """Some images of a data set, transformed."""
+
+    pixels: Float[Tensor, "B 3 H W"]
+    indices: Int64[np.ndarray, " B"]
+    """Their positions in the data set; unreadable ones are missing."""
+
+
+@dataclass
+class PixelBatches:
+    """What `iterate_pixels` returns: iterate over it (as often as wanted), then look at `skipped`."""
+
+    dataset: ImageDataset
+    indices: Int64[np.ndarray, " _"]
+    transform: Transform
+    batch_size: int
+    n_workers: int = 0
+    strict: bool = False
+    skipped: list[Skipped] = field(default_factory=list)
+    """The unreadable images of the latest pass, as far as it has come."""
+
+    def __len__(self) -> int:
+        """Number of batches if every image is readable."""
+        return -(-len(self.indices) // self.batch_size)
+
+    def __iter__(self) -> Iterator[PixelBatch]:
+        """Yield the batches in order; one whose images are all unreadable is left out.
+
+        Raises:
+            UnreadableImageError: an image cannot be read and `strict` is on.
+        """
+        self.skipped.clear()
+        decoder = _Decoder(self.dataset, self.indices, self.transform, self.batch_size, self.strict)
+        for pixels, positions, skipped in self._decoded(decoder):
+            if skipped and self.strict:
+                raise UnreadableImageError(*skipped[0])
+            self.skipped += [Skipped(*item) for item in skipped]
+            if len(positions):
+                yield PixelBatch(pixels, np.array(positions, dtype=np.int64))
+
+    def _decoded(self, decoder: "_Decoder") -> Any:
+        if self.n_workers == 0:
+            return map(decoder.__getitem__, range(len(self)))
+        # A generator of its own: the loader draws its workers' seed, and the caller's stream must not notice.
+        return DataLoader(
+            decoder,
+            batch_size=None,
+            sampler=range(len(self)),
+            num_workers=min(self.n_workers, max(1, len(self))),
+            generator=torch.Generator(),
+        )
+
+
+def iterate_pixels(
+    dataset: ImageDataset,
+    indices: Sequence[int] | Int[np.ndarray, " _"] | None,
+    transform: Transform,
+    *,
+    batch_size: int,
+    n_workers: int = 0,
+    strict: bool = False,
+) -> PixelBatches:
+    """Decode and transform images in batches; the result is the same for any number of workers.
+
+    Args:
+        dataset: where the images come from.
+        indices: which ones, in this order; all when None.
+        transform: the model's `preprocess`, or an `Augmentation`.
+        batch_size: how many of `indices` make a batch, before unreadable ones are left out.
+        n_workers: worker processes that decode ahead; 0 decodes in this process.
+        strict: whether an unreadable image is an error instead of being skipped.
+
+    Raises:
+        ConfigError: the batch size or the number of workers is out of range.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"The batch size is {batch_size}; it must be 1 or more.")
+    if n_workers < 0:
+        raise ConfigError(f"The number of workers is {n_workers}; it must be 0 (no workers) or more.")
+    chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, dtype=np.int64)
+    return PixelBatches(dataset, chosen.astype(np.int64), transform, batch_size, n_workers, strict)
+
+
+def find_unreadable(
+    dataset: ImageDataset,
+    indices: Sequence[int] | Int[np.ndarray, " _"] | None = None,
+    *,
+    n_workers: int = 0,
+) -> dict[int, Skipped]:
+    """Decode images only to see which cannot be read: by position in the data set, with name and reason."""
+    chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, dtype=np.int64)
+    batches = iterate_pixels(dataset, chosen, _no_pixels, batch_size=8, n_workers=n_workers)
+    kept = [batch.indices for batch in batches]
+    readable = set(np.concatenate(kept).tolist()) if kept else set()
+    bad = [index for index in chosen.tolist() if index not in readable]
+    return dict(zip(bad, batches.skipped, strict=True))
+
+
+Decoded = tuple[Tensor, list[int], list[tuple[str, str]]]
+
+
+class _Decoder(Dataset[Decoded]):
+    """Item i is batch i, decoded. Errors travel as values: an exception would lose its type between processes."""
+
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        indices: Int64[np.ndarray, " _"],
+        transform: Callable[..., Tensor],
+        batch_size: int,
+        strict: bool,
+    ) -> None:
+        self.dataset = dataset
+        self.indices = indices
+        self.transform = transform
+        self.batch_size = batch_size
+        self.strict = strict
+        self.takes_index = bool(getattr(transform, "takes_index", False))
+
+    def __getitem__(self, batch: int) -> Decoded:
+        pixels: list[Tensor] = []
+        positions: list[int] = []
+        skipped: list[tuple[str, str]] = []
+        for index in self.indices[batch * self.batch_size : (batch + 1) * self.batch_size].tolist():
+            try:
+                image = self.dataset.load(index)
+            except UnreadableImageError as error:
+                skipped.append((error.name, error.reason))
+                if self.strict:
+                    break
+                continue
+            pixels.append(self.transform(image, index) if self.takes_index else self.transform(image))
+            positions.append(index)
+        return torch.stack(pixels) if pixels else torch.empty(0), positions, skipped
+
+
+def _no_pixels(image: Image.Image) -> Tensor:
+    return torch.empty(3, 0, 0)

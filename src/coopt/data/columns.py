@@ -1,0 +1,188 @@
+"""Parquet and Arrow files: columns as Python values, images read lazily from their row group or record batch.
+
+Hugging Face data sets keep an image as a struct of its file's bytes and path, and class names in the schema's
+metadata; both are read with pyarrow alone.
+"""
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from coopt.errors import DataError
+
+CACHE_BYTES = 2**29
+"""How much of the image columns stays in memory, per process. At least one row group is kept, whatever its size."""
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One image in a Parquet or Arrow file on disk: picklable, opened in whichever process reads it."""
+
+    file: str
+    column: str
+    group: int
+    """The Parquet row group, or -1 for an Arrow file, which is mapped and not read by groups."""
+    row: int
+
+    def read(self) -> bytes:
+        """The image file's bytes."""
+        return _bytes_of(_CACHE.column(self.file, self.column, self.group), self.row, Path(self.file).parent)
+
+
+@dataclass(frozen=True)
+class HeldCell:
+    """One image of a table that came as bytes, for example from inside an archive."""
+
+    values: pa.ChunkedArray
+    row: int
+
+    def read(self) -> bytes:
+        """The image file's bytes."""
+        return _bytes_of(self.values, self.row, None)
+
+
+Columns = tuple[dict[str, Sequence[Any]], list[str], dict[str, list[str]]]
+
+
+def column_reader(source: Path | bytes, name: str) -> Columns:
+    """The columns of a Parquet file, its image columns, and the class names of its label columns.
+
+    Raises:
+        DataError: it is not a readable Parquet file.
+    """
+    try:
+        if isinstance(source, bytes):
+            return _held_columns(pq.read_table(pa.BufferReader(source)))
+        file = pq.ParquetFile(source)
+        schema = file.schema_arrow
+        images = image_columns(schema)
+        plain = [column for column in schema.names if column not in images]
+        values: dict[str, Sequence[Any]] = file.read(columns=plain).to_pydict() if plain else {}
+        rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"The table '{name}' is not a readable Parquet file: {error}.") from error
+    path = str(source.resolve())
+    for column in images:
+        values[column] = [TableCell(path, column, group, row) for group, n in enumerate(rows) for row in range(n)]
+    return {column: values[column] for column in schema.names}, images, class_labels(schema)
+
+
+def arrow_columns(source: Path) -> Columns:
+    """As `column_reader`, for an Arrow file as `datasets` saves it.
+
+    Raises:
+        DataError: it is not a readable Arrow file.
+    """
+    try:
+        table = open_arrow(source)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"'{source}' is not a readable Arrow file: {error}.") from error
+    images = image_columns(table.schema)
+    values: dict[str, Sequence[Any]] = table.drop_columns(images).to_pydict()
+    path = str(source.resolve())
+    for column in images:
+        values[column] = [TableCell(path, column, -1, row) for row in range(table.num_rows)]
+    return {column: values[column] for column in table.schema.names}, images, class_labels(table.schema)
+
+
+def open_arrow(path: Path) -> pa.Table:
+    """Map an Arrow file into memory, in the streaming format (as `datasets` writes) or the file format."""
+    mapped = pa.memory_map(str(path))
+    try:
+        return pa.ipc.open_stream(mapped).read_all()
+    except pa.ArrowInvalid:
+        return pa.ipc.open_file(mapped).read_all()
+
+
+def image_columns(schema: pa.Schema) -> list[str]:
+    """The columns that hold images: structs with `bytes`, plain binary, or declared as Image features."""
+    found = []
+    for entry in schema:
+        is_struct = pa.types.is_struct(entry.type) and any(child.name == "bytes" for child in entry.type)
+        if is_struct or pa.types.is_binary(entry.type) or pa.types.is_large_binary(entry.type):
+            found.append(entry.name)
+    return found
+
+
+def class_labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """The class names of the label columns, from the metadata that `datasets` writes into the schema."""
+    try:
+        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        return feature_class_names(info.get("info", {}).get("features", {}))
+    except (ValueError, AttributeError):
+        return {}
+
+
+def feature_class_names(features: Any) -> dict[str, list[str]]:
+    """The class names by column in a `features` description, of `dataset_info.json` or of a card's YAML."""
+    found: dict[str, list[str]] = {}
+    if isinstance(features, dict):
+        for column, feature in features.items():
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and feature.get("names"):
+                found[column] = [str(name) for name in feature["names"]]
+    for feature in features if isinstance(features, list) else []:
+        dtype = feature.get("dtype")
+        names = dtype.get("class_label", {}).get("names") if isinstance(dtype, dict) else None
+        if isinstance(names, dict):
+            found[feature["name"]] = [str(names[key]) for key in sorted(names, key=int)]
+        elif names:
+            found[feature["name"]] = [str(name) for name in names]
+    return found
+
+
+def _held_columns(table: pa.Table) -> Columns:
+    images = image_columns(table.schema)
+    values: dict[str, Sequence[Any]] = table.drop_columns(images).to_pydict()
+    for column in images:
+        values[column] = [HeldCell(table[column], row) for row in range(table.num_rows)]
+    return {column: values[column] for column in table.schema.names}, images, class_labels(table.schema)
+
+
+def _bytes_of(values: Any, row: int, folder: Path | None) -> bytes:
+    value = values[row].as_py()
+    if isinstance(value, dict):
+        if value.get("bytes") is None and value.get("path") and folder is not None:
+            return (folder / value["path"]).read_bytes()
+        value = value.get("bytes")
+    if not value:
+        raise OSError("the table's cell is empty")
+    return value
+
+
+class _ColumnCache:
+    """Image columns by (file, column, row group), the least recently used dropped when they grow too large."""
+
+    def __init__(self) -> None:
+        self._columns: OrderedDict[tuple[int, str, str, int], Any] = OrderedDict()
+        self._files: dict[tuple[int, str], Any] = {}
+        self._bytes = 0
+
+    def column(self, file: str, column: str, group: int) -> Any:
+        if group < 0:
+            return self._open(file)[column]
+        # A forked process must not share the parent's file position, so the process is part of the key.
+        key = (os.getpid(), file, column, group)
+        if key not in self._columns:
+            values = self._open(file).read_row_group(group, columns=[column])[column]
+            self._columns[key] = values
+            self._bytes += values.nbytes
+            while self._bytes > CACHE_BYTES and len(self._columns) > 1:
+                self._bytes -= self._columns.popitem(last=False)[1].nbytes
+        self._columns.move_to_end(key)
+        return self._columns[key]
+
+    def _open(self, file: str) -> Any:
+        key = (os.getpid(), file)
+        if key not in self._files:
+            self._files[key] = pq.ParquetFile(file) if file.endswith(".parquet") else open_arrow(Path(file))
+        return self._files[key]
+
+
+_CACHE = _ColumnCache()

@@ -1,0 +1,63 @@
+"""Folders that `datasets.Dataset.save_to_disk` and `DatasetDict.save_to_disk` write, read with pyarrow alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from coopt.data.columns import arrow_columns, feature_class_names
+from coopt.data.reading import Reading, Rows
+from coopt.data.tables import Table, read_table
+from coopt.data.tree import FolderTree
+from coopt.errors import DataError
+
+
+def is_saved(tree: FolderTree) -> bool:
+    """Whether the folder was written by `save_to_disk`."""
+    return "dataset_dict.json" in tree.paths or {"state.json", "dataset_info.json"} <= set(tree.paths)
+
+
+def read_saved(tree: FolderTree, **options: Any) -> Reading:
+    """Read the Arrow files that the folder's `state.json` lists, per split.
+
+    Raises:
+        DataError: a file is missing or damaged, or rows were selected without being written out.
+    """
+    reading = Reading(tree.where, {})
+    if "dataset_dict.json" in tree.paths:
+        splits = {name: tree.root / name for name in _json(tree.root / "dataset_dict.json")["splits"]}
+    else:
+        splits = {"": tree.root}
+    for name, folder in splits.items():
+        reading.parts[name] = _read_part(folder, reading, options)
+    return reading
+
+
+def _read_part(folder: Path, reading: Reading, options: dict[str, Any]) -> Rows:
+    state = _json(folder / "state.json")
+    if state.get("_indices_data_files") or state.get("_indices_files"):
+        raise DataError(f"'{folder}' keeps a selection of rows beside its data. Save it again with flatten_indices().")
+    declared = feature_class_names(_json(folder / "dataset_info.json").get("features") or {})
+    part = Rows(labels=[])
+    for entry in state["_data_files"]:
+        columns, images, names = arrow_columns(folder / entry["filename"])
+        table = Table(str(folder / entry["filename"]), columns, images, {**declared, **names})
+        found = read_table(table, lambda value: _existing(folder / value), **options)
+        reading.class_labels = found.class_labels
+        reading.numeric_labels = found.numeric_labels
+        # A split column inside a saved split has no say: the folder has.
+        for rows in found.parts.values():
+            part.images += rows.images
+            part.names += rows.names
+            part.labels = None if part.labels is None or rows.labels is None else part.labels + rows.labels
+    return part
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"'{path}', a part of a saved data set, cannot be read: {error}.") from error

@@ -1,0 +1,155 @@
+"""Reading a whole tree of files, in a folder or an archive: class folders, or tables and the images they name."""
+
+import posixpath
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from coopt.data.columns import feature_class_names
+from coopt.data.layout import has_class_folders, has_images, read_class_folders
+from coopt.data.reading import SPLIT_NAMES, Reading, Rows
+from coopt.data.saved import is_saved, read_saved
+from coopt.data.tables import Table, is_table_name, parse_table, read_table
+from coopt.data.tree import FileTree, FolderTree, SubTree, top_folders
+from coopt.data.wording import some
+from coopt.errors import DataError
+
+SPLIT_TOKEN = re.compile(
+    rf"(?:^|(?<=[-_./]))({'|'.join(sorted(SPLIT_NAMES, key=len, reverse=True))})(?=[-_./]|$)", re.IGNORECASE
+)
+"""A split name as a word of a path: `data/train-00000-of-00002.parquet`, `labels_test.csv`, `val/metadata.csv`."""
+
+
+def read_tree(tree: FileTree, *, image_column: str | None, label_column: str | None, require_labels: bool) -> Reading:
+    """Read the images and labels of a tree of files.
+
+    Class folders win over a table beside them; a table wins where there is at most one folder of images.
+
+    Raises:
+        DataError: neither images nor tables, or tables that cannot be told apart.
+    """
+    if isinstance(tree, FolderTree) and is_saved(tree):
+        return read_saved(tree, image_column=image_column, label_column=label_column, require_labels=require_labels)
+    tables = [path for path in tree.paths if is_table_name(path)]
+    if not tables or (image_column is None and label_column is None and _has_classes(tree, tables)):
+        reading = read_class_folders(tree, require_labels)
+        if tables:
+            reading.notes.append(f"not read beside the class folders: {some(tables)}; give a table's path to read it")
+        return reading
+    by_split = _group_tables(tree, tables)
+    declared = _card_class_names(tree)
+    readings = []
+    for split, paths in by_split.items():
+        for path in paths:
+            reading = read_table(
+                _parse(tree, path, declared),
+                _resolver(tree, path),
+                image_column=image_column,
+                label_column=label_column,
+                require_labels=require_labels,
+            )
+            readings.append((split, reading))
+    return _merge(tree, readings)
+
+
+def disk_resolver(folder: Path) -> Callable[[str], Any]:
+    """How the image paths of a table in `folder` are found on disk."""
+
+    def resolve(value: str) -> Path | None:
+        path = folder / value
+        return path if path.is_file() else None
+
+    return resolve
+
+
+def _resolver(tree: FileTree, table: str) -> Callable[[str], Any]:
+    folder = posixpath.dirname(table)
+    known = set(tree.paths)
+    on_disk = disk_resolver(tree.root / folder) if isinstance(tree, FolderTree) else None
+
+    def resolve(value: str) -> Any:
+        path = posixpath.normpath(posixpath.join(folder, value.replace("\\", "/")))
+        if path in known:
+            return tree.source(path)
+        # In an archive only its own members count; a table on disk may name any file of its owner.
+        return on_disk(value) if on_disk else None
+
+    return resolve
+
+
+def _has_classes(tree: FileTree, tables: list[str]) -> bool:
+    if any(posixpath.basename(table).rsplit(".", 1)[0] == "metadata" for table in tables):
+        return False
+    folders = [name for name in top_folders(tree) if has_images(SubTree(tree, name))]
+    splits = [name for name in folders if name.lower() in SPLIT_NAMES]
+    if splits and len(splits) == len(folders):
+        return any(has_class_folders(SubTree(tree, name)) for name in splits)
+    return len(folders) >= 2
+
+
+def _group_tables(tree: FileTree, tables: list[str]) -> dict[str, list[str]]:
+    """The tables of each split ("" where the path names none); shards of one split stand together."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for path in tables:
+        words = SPLIT_TOKEN.findall(path)
+        rest = posixpath.dirname(SPLIT_TOKEN.sub("", path)).strip("/")
+        groups.setdefault((rest, words[-1].lower() if words else ""), []).append(path)
+    folders = sorted({folder for folder, _ in groups})
+    if len(folders) > 1:
+        raise DataError(
+            f"{tree.where} holds several data sets, in {some(folders)}. Give the folder of the one to read."
+        )
+    by_split = {split: paths for (_, split), paths in groups.items()}
+    loose = by_split.get("", [])
+    if loose and (len(by_split) > 1 or len(loose) > 1) and not all("-of-" in path for path in loose):
+        raise DataError(f"{tree.where} holds several tables: {some(tables)}. Give the path of the one to read.")
+    return by_split
+
+
+def _parse(tree: FileTree, path: str, declared: dict[str, list[str]]) -> Table:
+    # On disk a Parquet file is opened in place, so that its images stay there until they are asked for.
+    source = tree.root / path if isinstance(tree, FolderTree) else tree.read(path)
+    table = parse_table(source, path)
+    table.where = f"{tree.where}/{path}"
+    for column, names in declared.items():
+        if column in table.columns and all(isinstance(cell, int) for cell in table.columns[column]):
+            table.class_names.setdefault(column, names)
+    return table
+
+
+def _card_class_names(tree: FileTree) -> dict[str, list[str]]:
+    """The class names that a Hugging Face data set card declares in its YAML header."""
+    if "README.md" not in tree.paths:
+        return {}
+    from huggingface_hub import RepoCard
+
+    try:
+        text = tree.read("README.md").decode("utf-8")
+        info = RepoCard(text, ignore_metadata_errors=True).data.to_dict().get("dataset_info", {})
+    except Exception:  # a README that is no card says nothing about classes
+        return {}
+    found: dict[str, list[str]] = {}
+    for entry in info if isinstance(info, list) else [info]:
+        found.update(feature_class_names(entry.get("features", [])))
+    return found
+
+
+def _merge(tree: FileTree, readings: list[tuple[str, Reading]]) -> Reading:
+    merged = Reading(tree.where, {})
+    merged.numeric_labels = all(reading.numeric_labels for _, reading in readings)
+    for split, reading in readings:
+        merged.notes += reading.notes
+        if reading.class_labels is not None:
+            if merged.class_labels not in (None, reading.class_labels):
+                raise DataError(f"The tables of {tree.where} declare different class names.")
+            merged.class_labels = reading.class_labels
+        for part, rows in reading.parts.items():
+            target = merged.parts.setdefault(part or split, Rows(labels=[] if rows.labels is not None else None))
+            if (target.labels is None) != (rows.labels is None):
+                raise DataError(f"Some tables of {tree.where} have labels and others have none.")
+            target.images += rows.images
+            target.names += rows.names
+            if target.labels is not None and rows.labels is not None:
+                target.labels += rows.labels
+    return merged
