@@ -22,9 +22,7 @@ def fingerprint(weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
     """
     names = sorted(weights)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    with (
-        ThreadPoolExecutor() as pool
-    ):  # hashlib lets go of the interpreter lock: tensors are hashed side by side
+    with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter lock: tensors are hashed side by side
         for name, content in zip(names, pool.map(_content, (weights[name] for name in names)), strict=True):
             digest.update(f"\n{name} {tuple(weights[name].shape)} ".encode() + content)
     return digest.hexdigest()[:32]
@@ -34,4 +32,5 @@ def _content(tensor: Tensor) -> bytes:
     tensor = tensor.detach().cpu()
     if tensor.is_floating_point():
         tensor = tensor.to(torch.float32)
-    return hashlib.sha256(tensor.contiguous().flatten().view(torch.uint8).numpy()).digest()
+    content: Any = tensor.contiguous().flatten().view(torch.uint8).numpy()  # shares the tensor's memory
+    return hashlib.sha256(content).digest()

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from PIL.Image import Resampling
-from torch import Tensor, nn
+from torch import Tensor
 
 from coopt.errors import ModelError
 from coopt.models.fingerprint import fingerprint
@@ -28,9 +28,7 @@ from coopt.models.vlm import VLM, ImageTower, TextTower
 MODEL_CLASSES = {"clip": "CLIPModel", "siglip": "SiglipModel", "siglip2": "Siglip2Model"}
 
 
-def load_folder(
-    name: str, folder: Path, revision: str | None, device: torch.device, dtype: torch.dtype
-) -> VLM:
+def load_folder(name: str, folder: Path, revision: str | None, device: torch.device, dtype: torch.dtype) -> VLM:
     """Load a folder with config.json, weights, tokenizer and image preparation.
 
     Raises:
@@ -120,9 +118,7 @@ def module_facts(module: Any) -> dict[str, Any]:
         }
     if facts["architecture"] == "CLIPModel":
         # 2 is how old configurations were written; the model then pools at the highest id, which is 49407.
-        facts["text"]["eos"] = (
-            "highest id" if config.text_config.eos_token_id == 2 else config.text_config.eos_token_id
-        )
+        facts["text"]["eos"] = "highest id" if config.text_config.eos_token_id == 2 else config.text_config.eos_token_id
     return facts
 
 
@@ -142,22 +138,16 @@ def _json_file(folder: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(
-            f"'{path}' is not valid JSON ({error}); download or save the model again."
-        ) from error
+        raise ModelError(f"'{path}' is not valid JSON ({error}); download or save the model again.") from error
     if not isinstance(value, dict):
-        raise ModelError(
-            f"'{path}' holds {type(value).__name__}, not a JSON object; download or save the model again."
-        )
+        raise ModelError(f"'{path}' holds {type(value).__name__}, not a JSON object; download or save the model again.")
     return value
 
 
 def _image_size(config: dict[str, Any], model_type: str, folder: Path) -> int:
     vision = config.get("vision_config") or {}
     if not vision.get("vision_use_head", True):
-        raise ModelError(
-            f"'{folder}': vision_use_head is false, so this model has no image feature to compare."
-        )
+        raise ModelError(f"'{folder}': vision_use_head is false, so this model has no image feature to compare.")
     patch = vision.get("patch_size", 32 if model_type == "clip" else 16)
     if model_type == "siglip2":
         n_patches = vision.get("num_patches", 256)
@@ -166,9 +156,7 @@ def _image_size(config: dict[str, Any], model_type: str, folder: Path) -> int:
         return math.isqrt(n_patches) * patch  # the resolution at which no position is interpolated
     size = vision.get("image_size", 224)
     if not isinstance(size, int) or not isinstance(patch, int):
-        raise ModelError(
-            f"'{folder}': image_size={size}, patch_size={patch}; coopt supports square images only."
-        )
+        raise ModelError(f"'{folder}': image_size={size}, patch_size={patch}; coopt supports square images only.")
     return size
 
 
@@ -189,24 +177,32 @@ def _read_preprocess(folder: Path, model_type: str, image_size: int) -> Preproce
         config = {"image_mean": 0.5, "image_std": 0.5, **config}
     preprocess = from_processor_config(config, square=model_type != "clip", where=str(path))
     if preprocess.size != image_size:
-        raise ModelError(
-            f"'{path}' prepares images of {preprocess.size} pixels, but the model takes {image_size}."
-        )
+        raise ModelError(f"'{path}' prepares images of {preprocess.size} pixels, but the model takes {image_size}.")
     return preprocess
 
 
 def _read_module(folder: Path, class_name: str) -> Any:
-    import transformers  # a slow import, needed only when a model is loaded
-
     if not any(folder.glob("model*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
         raise ModelError(
             f"'{folder}' holds no weights (model.safetensors or pytorch_model.bin); the download may be incomplete."
         )
+    return _from_pretrained(class_name, str(folder), folder)
+
+
+def load_weights(class_name: str, config: Any, weights: dict[str, Tensor], where: str) -> Any:
+    """A transformers model of `config` with `weights` under its own names; `where` is for messages."""
+    return _from_pretrained(class_name, where, None, config=config, state_dict=weights)
+
+
+def _from_pretrained(class_name: str, where: str, *arguments: Any, **settings: Any) -> Any:
+    import transformers  # a slow import, needed only when a model is loaded
+
     try:
         with _quiet():
             # Single precision loses nothing of any stored format, whatever the configuration says.
             module, report = getattr(transformers, class_name).from_pretrained(
-                folder,
+                *arguments,
+                **settings,
                 dtype=torch.float32,
                 local_files_only=True,
                 output_loading_info=True,
@@ -214,14 +210,14 @@ def _read_module(folder: Path, class_name: str) -> Any:
             )
     except Exception as error:  # safetensors, JSON and shape errors of many classes
         raise ModelError(
-            f"the weights in '{folder}' cannot be read as a {class_name} ({type(error).__name__}: {error}). "
+            f"the weights in '{where}' cannot be read as a {class_name} ({type(error).__name__}: {error}). "
             "The files may be damaged or incomplete; download or save the model again."
         ) from error
     missing = sorted(str(key) for key in report["missing_keys"])
     wrong = sorted(str(entry) for entry in report.get("mismatched_keys") or [])
     if missing or wrong:
         raise ModelError(
-            f"the weights in '{folder}' do not fit {class_name}: {len(missing)} tensors missing {missing[:3]}, "
+            f"the weights in '{where}' do not fit {class_name}: {len(missing)} tensors missing {missing[:3]}, "
             f"{len(wrong)} of another shape {wrong[:3]}. Is this another architecture, or an incomplete download?"
         )
     return module

@@ -8,6 +8,7 @@ from typing import Any
 import tokenizers
 
 from coopt.errors import ModelError
+from coopt.models.tokens import split_template
 
 
 class HubTokenizer:
@@ -66,7 +67,8 @@ def read_tokenizer(folder: Path) -> HubTokenizer:
             f"the tokenizer in '{folder}' cannot be read ({error}). The folder needs tokenizer.json (or vocab.json and "
             "merges.txt); download the model again, or save its tokenizer there with tokenizer.save_pretrained()."
         ) from error
-    bos_id, eos_id = _template_tokens(backend, folder)
+    bare = backend.encode("a", add_special_tokens=False).ids
+    bos_id, eos_id = split_template(bare, backend.encode("a", add_special_tokens=True).ids, str(folder))
     pad_id = _special_id(backend, config, "pad_token")
     return HubTokenizer(
         backend,
@@ -75,8 +77,7 @@ def read_tokenizer(folder: Path) -> HubTokenizer:
         pad_id=eos_id if pad_id is None else pad_id,
         # SigLIP 2 was trained on lower-case text, which its configuration says and its older pipelines do not do.
         lowercase=bool(config.get("do_lower_case"))
-        and backend.encode("A", add_special_tokens=False).ids
-        != backend.encode("a", add_special_tokens=False).ids,
+        and backend.encode("A", add_special_tokens=False).ids != backend.encode("a", add_special_tokens=False).ids,
         suffix=getattr(backend.model, "end_of_word_suffix", None) or "",
     )
 
@@ -89,21 +90,6 @@ def _converted(folder: Path) -> tokenizers.Tokenizer:
     if backend is None:
         raise ModelError(f"{type(loaded).__name__} has no form that the tokenizers library can run")
     return backend
-
-
-def _template_tokens(backend: tokenizers.Tokenizer, folder: Path) -> tuple[int | None, int]:
-    """The token before and the token behind a text, seen by encoding one with and without them."""
-    bare = backend.encode("a", add_special_tokens=False).ids
-    full = backend.encode("a", add_special_tokens=True).ids
-    for n_before in range(len(full) - len(bare) + 1):
-        if full[n_before : n_before + len(bare)] == bare:
-            before, after = full[:n_before], full[n_before + len(bare) :]
-            if len(before) <= 1 and len(after) == 1:
-                return (before[0] if before else None), after[0]
-    raise ModelError(
-        f"the tokenizer in '{folder}' turns 'a' into {full} (bare: {bare}); coopt needs models whose texts have "
-        "exactly one end token and at most one start token."
-    )
 
 
 def _special_id(backend: tokenizers.Tokenizer, config: Mapping[str, Any], key: str) -> int | None:

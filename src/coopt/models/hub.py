@@ -1,6 +1,7 @@
 """Fetching a model's folder from the Hugging Face hub or its cache; nothing here reads weights."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from coopt.errors import ModelError
@@ -49,11 +50,7 @@ def _snapshot(repo_id: str, revision: str | None, patterns: list[str], offline: 
     local_only = is_offline(offline)
     at = f" at revision '{revision}'" if revision else ""
     try:
-        return Path(
-            snapshot_download(
-                repo_id, revision=revision, allow_patterns=patterns, local_files_only=local_only
-            )
-        )
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns, local_files_only=local_only))
     except GatedRepoError as error:
         raise ModelError(
             f"'{repo_id}' is a gated model: accept its terms on its hub page, then log in with `hf auth login`."
@@ -89,9 +86,11 @@ def _first_line(error: BaseException) -> str:
     return (text[0] if text else type(error).__name__).rstrip(".") + "."
 
 
-def is_cached(repo_id: str) -> bool:
-    """Whether a snapshot with weights lies in the Hugging Face cache of this machine."""
+WEIGHT_NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+
+
+def is_cached(repo_id: str, names: Sequence[str] = WEIGHT_NAMES) -> bool:
+    """Whether one of these files of the model lies in the Hugging Face cache of this machine."""
     from huggingface_hub import try_to_load_from_cache
 
-    names = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
     return any(isinstance(try_to_load_from_cache(repo_id, name), str) for name in names)

@@ -51,8 +51,8 @@ class Preprocess:
         """The pixels of one image, float32."""
         if image.mode != "RGB":
             image = image.convert("RGB")
-        pixels = np.asarray(self._resized(image), dtype=np.float32)
-        pixels = (pixels * np.float32(self.scale) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        pixels = (np.asarray(self._resized(image), np.float32) * np.float32(self.scale) - mean) / std  # (H, W, 3)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
     def _resized(self, image: Image) -> Image:
@@ -109,9 +109,7 @@ def from_processor_config(config: Mapping[str, Any], *, square: bool, where: str
     shared: dict[str, Any] = {"mean": mean, "std": std, "resample": resample, "scale": scale}
     if both is not None:
         if crop is not None and _square_side(crop, where) != both:
-            raise ModelError(
-                f"{where}: squashes to {both} pixels, then crops to {crop}; that is not supported."
-            )
+            raise ModelError(f"{where}: squashes to {both} pixels, then crops to {crop}; that is not supported.")
         return Preprocess(size=both, mode="squash", **shared)
     if crop is None:
         raise ModelError(
@@ -137,9 +135,7 @@ def _square_side(size: Any, where: str) -> int:
         return int(size)
     if isinstance(size, Mapping) and size.get("height") and size.get("height") == size.get("width"):
         return int(size["height"])
-    raise ModelError(
-        f"{where}: size is {size!r}; coopt supports square images only (equal height and width)."
-    )
+    raise ModelError(f"{where}: size is {size!r}; coopt supports square images only (equal height and width).")
 
 
 def _three(values: Any) -> tuple[float, float, float]:

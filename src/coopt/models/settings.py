@@ -25,9 +25,7 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
             )
         if resolved.index is not None and resolved.index >= torch.cuda.device_count():
             last = torch.cuda.device_count() - 1
-            raise ModelError(
-                f"device={str(device)!r}, but the last CUDA device of this machine is 'cuda:{last}'."
-            )
+            raise ModelError(f"device={str(device)!r}, but the last CUDA device of this machine is 'cuda:{last}'.")
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise ModelError(f"device={str(device)!r}, but this machine has no MPS device. Use device='cpu'.")
     return resolved

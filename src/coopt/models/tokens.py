@@ -1,15 +1,16 @@
 """What a tokenizer does, and laying token ids out as the text tower expects them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from coopt.errors import DataError
+from coopt.errors import DataError, ModelError
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Text to token ids and back, without the special tokens (the prompt layout places those itself)."""
 
@@ -26,6 +27,21 @@ class Tokenizer(Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`."""
         ...
+
+
+def split_template(bare: list[int], full: list[int], where: str) -> tuple[int | None, int]:
+    """The token before and the token behind a text, from one text's ids without (`bare`) and with (`full`) them.
+
+    Raises:
+        ModelError: more or other special tokens than a start and an end.
+    """
+    for n_before in (0, 1):
+        if full[n_before : n_before + len(bare)] == bare and len(full) == n_before + len(bare) + 1:
+            return (full[0] if n_before else None), full[-1]
+    raise ModelError(
+        f"the tokenizer of '{where}' turns a text of tokens {bare} into {full}; coopt needs models whose texts have "
+        "exactly one end token and at most one start token."
+    )
 
 
 def layout(

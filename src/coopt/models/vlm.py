@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from coopt.errors import ModelError
 from coopt.models.preprocess import Preprocess
 from coopt.models.tokens import Tokenizer, layout
 
@@ -57,6 +58,15 @@ class TextTower:
 
 
 @dataclass(frozen=True)
+class ClosedTower:
+    """A text tower that encodes, but whose layers are not the pre-norm blocks that prompts are put into."""
+
+    reason: str
+    """Why, as a whole sentence's beginning: "the text tower of ... cannot be opened up: ..."."""
+    context_length: int
+
+
+@dataclass(frozen=True)
 class ImageTower:
     """The image encoder; opened up only for a vision transformer (`kind == "vit"`)."""
 
@@ -82,7 +92,7 @@ class VLM:
         image_size: height and width of the model's input in pixels.
         embed_dim: width E of the joint embedding.
         logit_scale, logit_bias: floats, already exponentiated; bias 0.0 where the model has none.
-        text, image: the towers, opened up.
+        image: the image tower, opened up where it is a vision transformer.
         preprocess: PIL image to (3, H, W): the model's own resize, crop and normalisation (a `Preprocess`).
     """
 
@@ -98,7 +108,7 @@ class VLM:
         encode_text: Callable[[Tensor], Tensor],
         tokenizer: Tokenizer,
         preprocess: Preprocess,
-        text: TextTower,
+        text: TextTower | ClosedTower,
         image: ImageTower,
         embed_dim: int,
         logit_scale: float,
@@ -109,15 +119,30 @@ class VLM:
         self.revision = revision
         self.fingerprint = fingerprint
         self.module = module.eval().requires_grad_(False)
+        self._weight = next(self.module.parameters())
         self.tokenizer = tokenizer
         self.preprocess = preprocess
-        self.text = text
+        self._text = text
         self.image = image
         self.embed_dim = embed_dim
         self.logit_scale = logit_scale
         self.logit_bias = logit_bias
         self._encode_image = encode_image
         self._encode_text = encode_text
+
+    @property
+    def text(self) -> TextTower:
+        """The text tower, opened up.
+
+        Raises:
+            ModelError: this model's text tower has no blocks that prompts can be put into.
+        """
+        if isinstance(self._text, ClosedTower):
+            raise ModelError(
+                f"{self._text.reason}. It can encode whole texts (zero-shot, and methods on features), but prompts "
+                "cannot be learned in it; choose another model (`coopt models`)."
+            )
+        return self._text
 
     @property
     def image_size(self) -> int:
@@ -127,17 +152,17 @@ class VLM:
     @property
     def context_length(self) -> int:
         """Longest token sequence L of the text tower, special tokens included."""
-        return self.text.context_length
+        return self._text.context_length
 
     @property
     def device(self) -> torch.device:
         """Where the weights lie."""
-        return self.text.positions.device
+        return self._weight.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the weights."""
-        return self.text.positions.dtype
+        return self._weight.dtype
 
     def encode_image(self, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
         """Image features, not normalised, by the loaded module's own forward."""
