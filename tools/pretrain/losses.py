@@ -1,0 +1,50 @@
+"""The losses of pretraining, as plain functions."""
+
+import torch
+import torch.nn.functional as functional
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def contrastive(logits: Float[Tensor, "B C"], positives: Bool[Tensor, "B C"]) -> Float[Tensor, ""]:
+    """Symmetric contrastive loss with several true captions per image and several images per caption.
+
+    The target of a row is uniform over its positives (Khosla et al., Supervised Contrastive Learning, NeurIPS 2020,
+    equation 2), likewise of a column; rows and columns count half each.
+    """
+    true = positives.float()
+    by_image = -(logits.log_softmax(1) * true).sum(1) / true.sum(1)
+    by_text = -(logits.log_softmax(0) * true).sum(0) / true.sum(0)
+    return 0.5 * (by_image.mean() + by_text.mean())
+
+
+def word_loss(logits: Float[Tensor, "B W"], targets: Bool[Tensor, "B W"]) -> Float[Tensor, ""]:
+    """Cross entropy of the softmax over common words against the uniform distribution over an image's own words."""
+    true = targets.float()
+    counts = true.sum(1)
+    per_image = -(logits.log_softmax(1) * true).sum(1) / counts.clamp(min=1)
+    return (per_image * (counts > 0)).mean()
+
+
+def distillation(
+    student: Float[Tensor, "B E"], teacher: Float[Tensor, "B E"], anchors: Float[Tensor, "A E"], scale: float
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """How far the student's view of the `anchors` (normalised text embeddings) is from the teacher's.
+
+    Returns:
+        The Kullback-Leibler divergence of the two softmaxes over the anchors at `scale`, mean over images, and one
+        minus the mean cosine of the two embeddings.
+    """
+    student, teacher = functional.normalize(student, dim=-1), functional.normalize(teacher, dim=-1)
+    target = (scale * teacher @ anchors.T).log_softmax(-1)
+    guess = (scale * student @ anchors.T).log_softmax(-1)
+    divergence = functional.kl_div(guess, target, log_target=True, reduction="batchmean")
+    return divergence, 1 - (student * teacher).sum(-1).mean()
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
+    """Linear warm-up to `peak`, then a cosine to zero."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return peak * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done)).item())

@@ -1,0 +1,132 @@
+"""Stage one: the convolutional teacher and the text tower learn together, contrastively."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+from transformers import CLIPModel
+
+from . import corpus as corpora
+from . import tokenizer as tokenizers
+from .batches import Batches
+from .losses import contrastive, learning_rate, word_loss
+from .networks import Teacher, clip_model, encode_text
+from .training import Average, Log, load_state, parameter_groups, save_state, step_batches
+
+
+@dataclass(frozen=True)
+class TeacherRecipe:
+    """How stage one is run; the schedule is in steps, so it does not depend on the machine's speed."""
+
+    steps: int = 4400
+    batch: int = 256
+    resolution: int = 48
+    """Resolution of the last part of the training."""
+    first_resolution: int = 32
+    """Resolution of the first part: three times as fast."""
+    first_part: float = 0.65
+    """Share of the steps at the first resolution."""
+    peak: float = 1.5e-3
+    warmup: int = 200
+    weight_decay: float = 0.05
+    word_weight: float = 0.3
+    average: float = 0.999
+    largest_scale: float = 60.0
+    save_every: int = 200
+    seed: int = 1
+
+
+class Pair(nn.Module):
+    """The teacher beside the text tower of the model that will be shipped."""
+
+    def __init__(self, n_words: int) -> None:
+        super().__init__()
+        self.image = Teacher(n_words)
+        model = clip_model()
+        self.text_model, self.text_projection = model.text_model, model.text_projection
+        self.logit_scale = nn.Parameter(torch.tensor(2.6592))  # log(1 / 0.07), as in CLIP
+
+    def forward(self, pixels: Tensor, ids: Tensor, largest: float) -> tuple[Tensor, Tensor]:
+        """Similarities of B images and C captions, scaled, and the logits of the common words."""
+        image, words = self.image(pixels)
+        text = encode_text(self, ids)  # type: ignore[arg-type]
+        scale = self.logit_scale.exp().clamp(max=largest)
+        image, text = functional.normalize(image.float(), dim=-1), functional.normalize(text.float(), dim=-1)
+        return scale * image @ text.T, words.float()
+
+
+def train_step(pair: Pair, optimizer: torch.optim.Optimizer, batch, targets: Tensor, recipe: TeacherRecipe) -> dict:
+    """One step of stage one; returns its losses."""
+    device = batch.pixels.device
+    with torch.autocast(device.type, torch.bfloat16):
+        pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
+        logits, words = pair(pixels, batch.ids, recipe.largest_scale)
+    match, naming = contrastive(logits, batch.positives), word_loss(words, targets)
+    loss = match + recipe.word_weight * naming
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(pair.parameters(), 2.0)
+    optimizer.step()
+    found = batch.positives.gather(1, logits.argmax(1)[:, None]).float().mean()
+    return {"contrastive": match.item(), "words": naming.item(), "found": found.item(), "norm": norm.item()}
+
+
+def train(
+    work: Path, recipe: TeacherRecipe, device: torch.device, workers: int = 1, stop_at: int | None = None
+) -> Path:
+    """Run or resume stage one in `work`; returns the path of the finished (averaged) weights."""
+    finished, checkpoint = work / "teacher.pt", work / "teacher-checkpoint.pt"
+    if finished.exists():
+        return finished
+    torch.manual_seed(recipe.seed)
+    corpus = corpora.load(work / "corpus")
+    batches = Batches(corpus, tokenizers.load(work / "tokenizer"), recipe.seed)
+    pair = Pair(corpus.n_words).to(device)
+    pair.image.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(parameter_groups(pair, recipe.weight_decay), lr=recipe.peak, betas=(0.9, 0.98))
+    average, first = Average(pair, recipe.average), 0
+    state = load_state(checkpoint, device)
+    if state:
+        pair.load_state_dict(state["pair"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.values, first = state["average"], state["step"]
+    log = Log(work / "teacher.jsonl", "teacher")
+    log.write({"step": first, "recipe": asdict(recipe), "icons": len(corpus.style)})
+
+    def make(step: int):
+        early = step < recipe.first_part * recipe.steps
+        resolution = recipe.first_resolution if early else recipe.resolution
+        batch = batches.batch(step, recipe.batch, resolution, torch.device("cpu"))
+        return batch, corpus.word_targets(batch.icons)
+
+    pair.train()
+    last = min(recipe.steps, stop_at or recipe.steps)
+    for step, (batch, targets) in enumerate(step_batches(make, first, last, workers), start=first):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, recipe.steps, recipe.peak, recipe.warmup)
+        losses = train_step(pair, optimizer, batch.to(device), targets.to(device), recipe)
+        average.update(pair, step)
+        log.note(step, recipe.batch, **losses)
+        if (step + 1) % recipe.save_every == 0 or step + 1 == last:
+            state = {"pair": pair.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values}
+            save_state(checkpoint, state | {"step": step + 1})
+    if last == recipe.steps:
+        save_state(finished, average.values)
+    return finished
+
+
+def load_pair(work: Path, n_words: int, device: torch.device) -> Pair:
+    """The finished teacher and text tower, in evaluation mode."""
+    pair = Pair(n_words)
+    pair.load_state_dict(torch.load(work / "teacher.pt", map_location="cpu", weights_only=True))
+    pair.image.to(memory_format=torch.channels_last)
+    return pair.to(device).eval().requires_grad_(False)
+
+
+def give_text_tower(pair: Pair, model: CLIPModel) -> None:
+    """Copy the trained text tower and the scale into the model that will be shipped."""
+    model.text_model.load_state_dict(pair.text_model.state_dict())
+    model.text_projection.load_state_dict(pair.text_projection.state_dict())
+    model.logit_scale.data.copy_(pair.logit_scale.data)
