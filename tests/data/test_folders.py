@@ -251,7 +251,7 @@ class TestImageDataset:
         assert aligned.labels.tolist() == [0, 3, 2, 0, 0]
         assert aligned.class_names == ["c c", "new", "b", "a"]
         assert self.dataset().align(["x", "c c", "b", "a"], ["x", "c c", "b", "a"]).labels.tolist() == [1, 3, 2, 1, 1]
-        with pytest.raises(DataError, match=r"1 class of it not among the 2 known ones: 'C_C'.* Known: 'A', 'B'"):
+        with pytest.raises(DataError, match=r"it has 1 class not among the 2 known ones: 'C_C'.* Known: 'A', 'B'"):
             self.dataset().align(["A", "B"])
 
     @pytest.mark.parametrize(("settings", "message"), [

@@ -27,8 +27,10 @@ from coopt.errors import DataError
 MAX_MEMBERS = 5_000_000
 MAX_MEMBER_BYTES = 2**30
 """Largest single member. Parquet shards of image data sets are about half of this."""
+FREE_BYTES = 2**30
+"""A tar may always grow to this size when decompressed."""
 MAX_RATIO = 200
-"""Largest decompressed size of a tar, as a multiple of its compressed size (1 GiB is always allowed)."""
+"""Largest decompressed size of a tar, beyond that, as a multiple of its compressed size."""
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _DECOMPRESS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -58,9 +60,9 @@ class ArchiveMember:
             if len(content) > MAX_MEMBER_BYTES:
                 raise OSError(f"it is larger than {MAX_MEMBER_BYTES:,} bytes")
             return content
-        file = _file(self.archive, os.getpid())
-        file.seek(self.offset)
-        return file.read(self.size)
+        with open(self.archive, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
 
 
 class ArchiveTree:
@@ -107,12 +109,17 @@ class ArchiveTree:
 
     def _list_tar(self, path: Path) -> None:
         plain = _plain_tar(path)
+        end = 0
         with tarfile.open(plain, "r:") as archive:
             for info in archive:
+                end = max(end, info.offset_data + info.size)
                 if info.isdir():
                     continue
                 member = ArchiveMember(str(plain), info.name, info.offset_data, info.size)
                 self._add(path, info.name, info.size, not info.isreg() or info.issparse(), member)
+        # A complete tar ends with blocks of zeros; the standard reader does not miss them.
+        if plain.stat().st_size < -(-end // 512) * 512 + 512:
+            raise tarfile.ReadError("it ends too early")
 
     def _add(self, path: Path, name: str, size: int, is_link: bool, member: ArchiveMember) -> None:
         parts = PurePosixPath(name.replace("\\", "/")).parts
@@ -148,7 +155,7 @@ def _plain_tar(path: Path) -> Path:
         opener = _DECOMPRESS.get(file.read(2))
     if opener is None:
         return path.resolve()
-    limit = max(2**30, MAX_RATIO * path.stat().st_size)
+    limit = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
     handle, name = tempfile.mkstemp(prefix="coopt-", suffix=".tar")
     atexit.register(_remove, name, os.getpid())
     written = 0
@@ -174,8 +181,3 @@ def _remove(name: str, owner: int) -> None:
 @lru_cache(maxsize=8)
 def _zip(path: str, _process: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
-
-
-@lru_cache(maxsize=8)
-def _file(path: str, _process: int) -> Any:
-    return open(path, "rb")

@@ -131,9 +131,9 @@ class ImageDataset:
                 new_label[old] = found
         if unknown and self.labels is not None:
             raise DataError(
-                f"{count(len(unknown), 'class', 'classes')} of {self.source or 'the data'} "
-                f"not among the {len(class_labels)} known ones: {some(unknown)}."
-                f"{did_you_mean(unknown[0], class_labels)} Known: {some(list(class_labels))}."
+                f"{self.source or 'The data'} has {count(len(unknown), 'class', 'classes')} not among the "
+                f"{len(class_labels)} known ones: {some(unknown)}.{did_you_mean(unknown[0], class_labels)} "
+                f"Known: {some(list(class_labels))}."
             )
         words = class_names
         if words is None:

@@ -49,7 +49,7 @@ def load_dataset(
     Args:
         source: see the table.
         labels: for images in memory: a whole number or a text for each.
-        split: read only this part of the source, by the source's name for it.
+        split: read only this part of the source, by the source's name for it; a train part then stays whole.
         image_column: the column of a table with the images, where its name is not a usual one.
         label_column: the column of a table with the labels, likewise.
         class_names: words for the classes: a map from label to words, words in class order, or a JSON file of either.

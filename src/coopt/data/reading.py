@@ -86,7 +86,9 @@ def assemble(
     notes = list(reading.notes)
     if reading.ignored_files:
         notes.append(f"{count(reading.ignored_files, 'file', 'files')} ignored: hidden or not an image")
-    made = _place(datasets, seed=seed, fractions=fractions, make_split=make_split and not unlabelled)
+    # A part that was asked for by name stays whole.
+    splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
+    made = _place(datasets, seed=seed, fractions=fractions, make_split=splittable)
     _check_classes(made, reading.where, notes, training=require_labels and make_split)
     return Splits(
         **{name: part for name, part in made.items() if name != "made_by"},

@@ -28,11 +28,11 @@ def read_saved(tree: FolderTree, **options: Any) -> Reading:
     else:
         splits = {"": tree.root}
     for name, folder in splits.items():
-        reading.parts[name] = _read_part(folder, reading, options)
+        reading.parts[name] = _read_part(folder, f"{name}/" if name else "", reading, options)
     return reading
 
 
-def _read_part(folder: Path, reading: Reading, options: dict[str, Any]) -> Rows:
+def _read_part(folder: Path, prefix: str, reading: Reading, options: dict[str, Any]) -> Rows:
     state = _json(folder / "state.json")
     if state.get("_indices_data_files") or state.get("_indices_files"):
         raise DataError(f"'{folder}' keeps a selection of rows beside its data. Save it again with flatten_indices().")
@@ -40,7 +40,8 @@ def _read_part(folder: Path, reading: Reading, options: dict[str, Any]) -> Rows:
     part = Rows(labels=[])
     for entry in state["_data_files"]:
         columns, images, names = arrow_columns(folder / entry["filename"])
-        table = Table(str(folder / entry["filename"]), columns, images, {**declared, **names})
+        file = entry["filename"]
+        table = Table(str(folder / file), columns, images, {**declared, **names}, short=prefix + file)
         found = read_table(table, lambda value: _existing(folder / value), **options)
         reading.class_labels = found.class_labels
         reading.numeric_labels = found.numeric_labels

@@ -35,6 +35,8 @@ class Table:
     """Columns that hold images themselves."""
     class_names: dict[str, list[str]] = field(default_factory=dict)
     """By column: the label of each number, where the table says so (ClassLabel features)."""
+    short: str = ""
+    """The table's path inside its source, for the names of its rows."""
 
     @property
     def n_rows(self) -> int:
@@ -156,7 +158,7 @@ def _images(table: Table, column: str | None, resolve: Callable[[str], Any]) -> 
     assert column is not None  # required, so chosen or refused
     cells = table.columns[column]
     if column in table.image_columns:
-        short = Path(table.where).name
+        short = table.short or Path(table.where).name
         return list(cells), [f"{short} row {index + 1}" for index in range(len(cells))]
     names = ["" if cell is None else str(cell).strip() for cell in cells]
     empty = [index for index, name in enumerate(names) if not name]

@@ -111,7 +111,7 @@ def _parse(tree: FileTree, path: str, declared: dict[str, list[str]]) -> Table:
     # On disk a Parquet file is opened in place, so that its images stay there until they are asked for.
     source = tree.root / path if isinstance(tree, FolderTree) else tree.read(path)
     table = parse_table(source, path)
-    table.where = f"{tree.where}/{path}"
+    table.where, table.short = f"{tree.where}/{path}", path
     for column, names in declared.items():
         if column in table.columns and all(isinstance(cell, int) for cell in table.columns[column]):
             table.class_names.setdefault(column, names)
