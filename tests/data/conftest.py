@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from data_helpers import picture, png
 
-
 Make = Callable[..., Path]
 
 
