@@ -83,12 +83,15 @@ def read_tokenizer(folder: Path) -> HubTokenizer:
 
 
 def _converted(folder: Path) -> tokenizers.Tokenizer:
+    # Without any vocabulary file the library would make up an empty tokenizer instead of failing.
+    if not any((folder / name).is_file() for name in ("vocab.json", "spiece.model")):
+        raise FileNotFoundError("no tokenizer.json, vocab.json or spiece.model")
     from transformers import AutoTokenizer  # slow import, needed only for folders without tokenizer.json
 
     loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
-        raise ModelError(f"{type(loaded).__name__} has no form that the tokenizers library can run")
+        raise TypeError(f"{type(loaded).__name__} has no form that the tokenizers library can run")
     return backend
 
 
