@@ -42,7 +42,11 @@ def test_an_archive_is_its_folder(make_files: Make, kind: str, prefix: str) -> N
     folder, packed = load_dataset(root), load_dataset(pack(root, kind, prefix))
     for name, part in folder.parts.items():
         other = packed.parts[name]
-        assert (other.names, other.labels.tolist(), other.class_names) == (part.names, part.labels.tolist(), part.class_names)
+        assert (other.names, other.labels.tolist(), other.class_names) == (
+            part.names,
+            part.labels.tolist(),
+            part.class_names,
+        )
         assert [other.load(i).tobytes() for i in range(len(part))] == [part.load(i).tobytes() for i in range(len(part))]
     assert packed.ignored_files == folder.ignored_files == 2
 
@@ -50,7 +54,12 @@ def test_an_archive_is_its_folder(make_files: Make, kind: str, prefix: str) -> N
 def test_splits_and_tables_in_archives(make_files: Make) -> None:
     root = make_files("data", *class_paths({"a": 2, "b": 2}, "train/"), *class_paths({"a": 1, "b": 1}, "test/"))
     assert list(load_dataset(pack(root, "zip")).parts) == ["train", "test"]
-    root = make_files("table", "images/0.png", "images/1.png", contents={"labels.csv": "image,label\nimages/0.png,a\nimages/1.png,b\n"})
+    root = make_files(
+        "table",
+        "images/0.png",
+        "images/1.png",
+        contents={"labels.csv": "image,label\nimages/0.png,a\nimages/1.png,b\n"},
+    )
     for kind in ("zip", "tar.gz"):
         splits = load_dataset(pack(root, kind, "inside/"), make_split=False)
         assert splits.test.load(1).tobytes() == picture(1).tobytes()
@@ -58,7 +67,10 @@ def test_splits_and_tables_in_archives(make_files: Make) -> None:
 
 def test_parquet_in_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-        archive.write(Path(__file__).parent / "huggingface/parquet/data/train-00000-of-00001.parquet", "data/train-00000-of-00001.parquet")
+        archive.write(
+            Path(__file__).parent / "huggingface/parquet/data/train-00000-of-00001.parquet",
+            "data/train-00000-of-00001.parquet",
+        )
     dataset = load_dataset(tmp_path / "x.zip", split="train").train
     assert dataset.load(4).tobytes() == picture(4).tobytes()
 
@@ -79,7 +91,9 @@ def test_members_travel_to_other_processes(make_files: Make, kind: str) -> None:
     assert pickle.loads(pickle.dumps(dataset)).load(0).tobytes() == dataset.load(0).tobytes()
 
 
-def test_nothing_is_unpacked_and_nothing_stays(make_files: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_unpacked_and_nothing_stays(
+    make_files: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
@@ -123,7 +137,10 @@ def test_paths_outside_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_links_and_devices_are_refused(tmp_path: Path) -> None:
-    made = [tar_with(tmp_path / f"{kind!r}.tar", "a/0.png", kind) for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)]
+    made = [
+        tar_with(tmp_path / f"{kind!r}.tar", "a/0.png", kind)
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)
+    ]
     for archive in (zip_with(tmp_path / "x.zip", "a/0.png", stat.S_IFLNK | 0o777), *made):
         with pytest.raises(DataError, match="a member that is a link or a device: 'a/0.png'"):
             load_dataset(archive)

@@ -62,7 +62,14 @@ def test_the_fallback_is_the_centre(size: tuple[int, int], expected: tuple[int, 
 def test_half_of_the_images_are_flipped() -> None:
     flipped = []
     for index in range(600):
-        pixels = augment(ramp(), size=11, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), resample="bicubic", rng=augmentation_rng(3, 0, index))
+        pixels = augment(
+            ramp(),
+            size=11,
+            mean=(0.0, 0.0, 0.0),
+            std=(1.0, 1.0, 1.0),
+            resample="bicubic",
+            rng=augmentation_rng(3, 0, index),
+        )
         assert pixels[1, -1].mean() > pixels[1, 0].mean()  # never upside down
         flipped.append(float(pixels[0, :, 0].mean() > pixels[0, :, -1].mean()))
     assert 0.44 < np.mean(flipped) < 0.56

@@ -194,6 +194,8 @@ def test_the_error_crosses_processes() -> None:
     assert (error.name, error.reason, str(error)) == ("a.png", "why", "Cannot read image 'a.png': why")
 
 
-@pytest.mark.parametrize(("name", "expected"), [("a.JPG", True), ("b/c.webp", True), ("a.txt", False), ("jpg", False), ("a.svg", False)])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.JPG", True), ("b/c.webp", True), ("a.txt", False), ("jpg", False), ("a.svg", False)]
+)
 def test_image_names(name: str, expected: bool) -> None:
     assert is_image_name(name) is expected

@@ -44,7 +44,11 @@ def test_replacements_may_be_unreadable_too() -> None:
     readable = {0, 1, 7, 15, 18, 19, 20}
     with pytest.warns(DataWarning) as caught:
         sample = few_shot_subset(dataset(set(range(len(LABELS))) - readable), 2, 1)
-    assert {0, 1} <= set(sample.indices.tolist()) or {0, 7} <= set(sample.indices.tolist()) or {1, 7} <= set(sample.indices.tolist())
+    assert (
+        {0, 1} <= set(sample.indices.tolist())
+        or {0, 7} <= set(sample.indices.tolist())
+        or {1, 7} <= set(sample.indices.tolist())
+    )
     assert np.bincount(LABELS[sample.indices]).tolist() == [2, 1, 2]
     assert sample.notes[0] == "Fewer than 2 images, all of them used: bee (1)."
     assert [str(warning.message) for warning in caught] == sample.notes
@@ -75,7 +79,9 @@ def test_train_and_val_share_one_stream() -> None:
     assert val.indices.tolist() != train.indices.tolist()
     with pytest.warns(DataWarning) as caught:
         _, val = few_shot_train_val(dataset(), dataset(), 5, 5)
-    assert [str(warning.message) for warning in caught] == [f"Fewer than {n} images, all of them used: cat (3)." for n in (5, 4)]
+    assert [str(warning.message) for warning in caught] == [
+        f"Fewer than {n} images, all of them used: cat (3)." for n in (5, 4)
+    ]
     assert np.bincount(val.dataset.labels).tolist() == [4, 4, 3]
 
 

@@ -26,7 +26,9 @@ def test_a_folder_per_class_is_split(make_files: Make) -> None:
     assert splits.val.class_counts().tolist() == [0, 2, 2]
     assert splits.test.class_counts().tolist() == [1, 3, 3]
     assert splits.made_by == "coopt: stratified 50/20/30 %, seed 3"
-    assert sorted(splits.whole().names) == sorted(class_paths({"tabby_cat": 10, "Border-Collie": 11, "BMW_M3-Coupe": 2}))
+    assert sorted(splits.whole().names) == sorted(
+        class_paths({"tabby_cat": 10, "Border-Collie": 11, "BMW_M3-Coupe": 2})
+    )
     for part in splits.parts.values():
         for index in range(len(part)):
             assert part.name(index).startswith(part.class_labels[part.labels[index]] + "/")
@@ -50,7 +52,11 @@ def test_images_are_the_files(make_files: Make) -> None:
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "dev", "Val"])
 def test_split_folders(make_files: Make, val: str) -> None:
     counts = {"a": 3, "b": 2}
-    paths = [*class_paths(counts, "train/"), *class_paths({"a": 1, "b": 1}, f"{val}/"), *class_paths({"a": 5, "b": 7}, "test/")]
+    paths = [
+        *class_paths(counts, "train/"),
+        *class_paths({"a": 1, "b": 1}, f"{val}/"),
+        *class_paths({"a": 5, "b": 7}, "test/"),
+    ]
     splits = load_dataset(make_files("data", *paths))
     assert [len(splits.train), len(splits.val), len(splits.test)] == [5, 2, 12]
     assert (splits.train.split, splits.val.split, splits.test.split) == ("train", "val", "test")
@@ -59,12 +65,16 @@ def test_split_folders(make_files: Make, val: str) -> None:
 
 
 def test_train_and_test_folders_leave_val_open(make_files: Make) -> None:
-    splits = load_dataset(make_files("data", *class_paths({"a": 3, "b": 2}, "train/"), *class_paths({"a": 1, "b": 1}, "test/")))
+    splits = load_dataset(
+        make_files("data", *class_paths({"a": 3, "b": 2}, "train/"), *class_paths({"a": 1, "b": 1}, "test/"))
+    )
     assert splits.val is None and len(splits.train) == 5 and len(splits.test) == 2
 
 
 def test_train_and_val_folders_test_on_val(make_files: Make) -> None:
-    splits = load_dataset(make_files("data", *class_paths({"a": 3, "b": 2}, "train/"), *class_paths({"a": 1, "b": 1}, "val/")))
+    splits = load_dataset(
+        make_files("data", *class_paths({"a": 3, "b": 2}, "train/"), *class_paths({"a": 1, "b": 1}, "val/"))
+    )
     assert splits.val is None and len(splits.test) == 2
     assert splits.made_by == "the source; its validation part is the test set"
 
@@ -76,7 +86,12 @@ def test_a_train_folder_alone_is_split(make_files: Make) -> None:
 
 
 def test_one_part_can_be_read(make_files: Make) -> None:
-    root = make_files("data", *class_paths({"a": 3, "b": 2}, "train/"), *class_paths({"a": 1, "b": 1}, "valid/"), *class_paths({"a": 5, "b": 7}, "test/"))
+    root = make_files(
+        "data",
+        *class_paths({"a": 3, "b": 2}, "train/"),
+        *class_paths({"a": 1, "b": 1}, "valid/"),
+        *class_paths({"a": 5, "b": 7}, "test/"),
+    )
     splits = load_dataset(root, split="test")
     assert list(splits.parts) == ["test"] and len(splits.test) == 12
     assert list(load_dataset(root, split="val").parts) == ["val"]
@@ -107,7 +122,16 @@ def test_unlabelled_images(make_files: Make) -> None:
 
 
 def test_other_files_are_ignored_and_counted(make_files: Make) -> None:
-    root = make_files("data", *class_paths({"a": 3, "b": 2}), ".DS_Store", "a/.hidden.png", "a/notes.txt", "loose.png", ".git/x.png", "__MACOSX/a/0.png")
+    root = make_files(
+        "data",
+        *class_paths({"a": 3, "b": 2}),
+        ".DS_Store",
+        "a/.hidden.png",
+        "a/notes.txt",
+        "loose.png",
+        ".git/x.png",
+        "__MACOSX/a/0.png",
+    )
     splits = load_dataset(root)
     assert len(splits.whole()) == 5
     assert splits.ignored_files == 3  # .DS_Store, a/.hidden.png, a/notes.txt
@@ -164,7 +188,9 @@ def test_a_hub_name_without_its_prefix(tmp_path: Path, monkeypatch: pytest.Monke
     (17, "A data source cannot be a int; give a path"),
     ("notes.docx", "is not a data source that is read: give a folder, a table"),
 ])  # fmt: skip
-def test_other_sources_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: object, message: str) -> None:
+def test_other_sources_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: object, message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("notes.docx").write_text("x")
     with pytest.raises(DataError, match=message):
@@ -232,7 +258,9 @@ class TestImageDataset:
 
     def dataset(self) -> ImageDataset:
         labels = np.array([2, 0, 1, 2, 2], dtype=np.int64)
-        return ImageDataset([picture(seed) for seed in range(5)], labels, ["a", "b", "c c"], ["A", "B", "C_C"], source="it")
+        return ImageDataset(
+            [picture(seed) for seed in range(5)], labels, ["a", "b", "c c"], ["A", "B", "C_C"], source="it"
+        )
 
     def test_subset(self) -> None:
         subset = self.dataset().subset([3, 1])
@@ -268,7 +296,11 @@ class TestImageDataset:
 
     def test_unlabelled_cannot_be_split(self) -> None:
         unlabelled = ImageDataset([picture(0)], None, [])
-        for action in (lambda: split_dataset(unlabelled), lambda: unlabelled.select_classes([0]), lambda: load_dataset(unlabelled)):
+        for action in (
+            lambda: split_dataset(unlabelled),
+            lambda: unlabelled.select_classes([0]),
+            lambda: load_dataset(unlabelled),
+        ):
             with pytest.raises(DataError, match="nlabelled|no labels"):
                 action()
 

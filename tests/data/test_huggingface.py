@@ -73,7 +73,11 @@ dataset_info:
 
 def test_class_names_from_the_card_and_hidden_test_labels(make_files: Make) -> None:
     root = make_files("data", contents={"README.md": CARD})
-    for name, labels in {"train-00000-of-00002": [0, 1], "train-00001-of-00002": [1], "test-00000-of-00001": [-1, -1]}.items():
+    for name, labels in {
+        "train-00000-of-00002": [0, 1],
+        "train-00001-of-00002": [1],
+        "test-00000-of-00001": [-1, -1],
+    }.items():
         images = [{"bytes": png(picture(seed)), "path": "x"} for seed in range(len(labels))]
         pq.write_table(pa.table({"image": images, "label": labels}), root / f"{name}.parquet")
     train = load_dataset(root, split="train").train
@@ -108,7 +112,10 @@ def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = snapshot(monkeypatch, WRITTEN / "parquet")
     assert len(load_dataset("hf:owner/animals").train) == 5
     assert len(load_dataset("hf:owner/animals/data@v1.2").train) == 5
-    assert [(call["repository"], call["repo_type"], call["revision"]) for call in calls] == [("owner/animals", "dataset", None), ("owner/animals", "dataset", "v1.2")]
+    assert [(call["repository"], call["repo_type"], call["revision"]) for call in calls] == [
+        ("owner/animals", "dataset", None),
+        ("owner/animals", "dataset", "v1.2"),
+    ]
     assert "*.parquet" in calls[0]["allow_patterns"] and "data/*.parquet" in calls[1]["allow_patterns"]
     assert not any(pattern.endswith((".py", "*")) for call in calls for pattern in call["allow_patterns"])
     with pytest.raises(DataError, match="'owner/animals' has no folder 'date'; it has 'data'"):
@@ -137,7 +144,9 @@ def test_no_data_on_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     # tests/conftest.py switches the hub's offline mode on, and nothing is in the cache.
-    with pytest.raises(DataError, match=r"'hf:owner/animals' could not be read from https://.*: offline mode is on \(HF_HUB_OFFLINE\)"):
+    with pytest.raises(
+        DataError, match=r"'hf:owner/animals' could not be read from https://.*: offline mode is on \(HF_HUB_OFFLINE\)"
+    ):
         load_dataset("hf:owner/animals")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     snapshot(monkeypatch, ConnectionError("Name or service not known.\nlong trace"))

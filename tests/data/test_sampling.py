@@ -65,9 +65,7 @@ def test_three_way_split_equals_the_authors() -> None:
     first = np.cumsum([0, *counts.values()])  # the goldens count images within their class
     for part, indices in zip(("train", "val", "test"), split_train_val_test(labels, 1), strict=True):
         assert labels[indices].tolist() == ARRAYS[f"read_and_split_seed1/{part}_label"].tolist()
-        assert (indices - first[labels[indices]]).tolist() == ARRAYS[
-            f"read_and_split_seed1/{part}_idx"
-        ].tolist()
+        assert (indices - first[labels[indices]]).tolist() == ARRAYS[f"read_and_split_seed1/{part}_idx"].tolist()
 
 
 @pytest.mark.parametrize("name", cases("order_"))
@@ -124,9 +122,7 @@ def test_an_unknown_part_is_refused() -> None:
 @given(
     st.lists(st.integers(2, 23), min_size=1, max_size=7),
     st.integers(0, 99),
-    st.sampled_from(
-        [(0.5, 0.2, 0.3), (0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.99, 0.0, 0.01), (0.01, 0.0, 0.99)]
-    ),
+    st.sampled_from([(0.5, 0.2, 0.3), (0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.99, 0.0, 0.01), (0.01, 0.0, 0.99)]),
 )
 def test_three_way_split_is_a_stratified_partition(
     sizes: list[int], seed: int, fractions: tuple[float, float, float]
@@ -137,14 +133,10 @@ def test_three_way_split_is_a_stratified_partition(
     for label, size in enumerate(sizes):
         counts = [int((labels[part] == label).sum()) for part in parts]
         assert counts[0] >= 1 and counts[2] >= 1
-        assert all(
-            abs(count - size * fraction) <= 2 for count, fraction in zip(counts, fractions, strict=True)
-        )
+        assert all(abs(count - size * fraction) <= 2 for count, fraction in zip(counts, fractions, strict=True))
 
 
-@pytest.mark.parametrize(
-    "fractions", [(0.5, 0.5), (0.5, 0.2, 0.2), (1.0, 0.0, 0.0), (0.0, 0.5, 0.5), (-0.5, 0.5, 1.0)]
-)
+@pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.5, 0.2, 0.2), (1.0, 0.0, 0.0), (0.0, 0.5, 0.5), (-0.5, 0.5, 1.0)])
 def test_impossible_fractions_are_refused(fractions: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="add up to 1"):
         split_train_val_test([0, 0], 1, fractions)

@@ -99,7 +99,11 @@ def test_a_split_column(make_files: Make) -> None:
     rows = [f"{i},{c},{p}" for i, c, p in zip(IMAGES, LABELS, parts, strict=True)]
     root = make_files("data", *IMAGES, contents={"t.csv": csv_text("image,label,Split", rows)})
     splits = load_dataset(root)
-    assert [part.names for part in splits.parts.values()] == [[IMAGES[0], IMAGES[1], IMAGES[4]], [IMAGES[2]], [IMAGES[3], IMAGES[5]]]
+    assert [part.names for part in splits.parts.values()] == [
+        [IMAGES[0], IMAGES[1], IMAGES[4]],
+        [IMAGES[2]],
+        [IMAGES[3], IMAGES[5]],
+    ]
     with pytest.raises(DataError, match=r"Row\(s\) 6 \(counted below the header\) of .* name no split"):
         (root / "t.csv").write_text(csv_text("image,label,split", [*rows[:5], f"{IMAGES[5]},dog,"]))
         load_dataset(root)
@@ -159,7 +163,11 @@ def test_a_few_missing_files_are_unreadable_not_fatal(make_files: Make) -> None:
 
 
 def test_missing_labels_do_not_matter_for_prediction(make_files: Make) -> None:
-    root = make_files("data", *IMAGES, contents={"t.csv": csv_text(rows=[f"{IMAGES[0]},a", f"{IMAGES[1]},"]), "u.csv": csv_text("image", IMAGES)})
+    root = make_files(
+        "data",
+        *IMAGES,
+        contents={"t.csv": csv_text(rows=[f"{IMAGES[0]},a", f"{IMAGES[1]},"]), "u.csv": csv_text("image", IMAGES)},
+    )
     splits = load_dataset(root / "t.csv", require_labels=False)
     assert splits.test.labels is None and splits.notes == ("labels are not used: 1 row has none",)
     assert load_dataset(root / "u.csv", require_labels=False).test.names == IMAGES
@@ -178,14 +186,19 @@ def test_metadata_tables_of_image_folders(make_files: Make) -> None:
         "train/metadata.csv": "file_name,label\n0.png,a\n1.png,b\nsub/2.png,b\n",
         "test/metadata.jsonl": '{"file_name": "0.png", "label": "a"}\n',
     }
-    splits = load_dataset(make_files("data", "train/0.png", "train/1.png", "train/sub/2.png", "test/0.png", contents=contents))
+    splits = load_dataset(
+        make_files("data", "train/0.png", "train/1.png", "train/sub/2.png", "test/0.png", contents=contents)
+    )
     assert [len(part) for part in splits.parts.values()] == [3, 1]
     assert splits.train.labels.tolist() == [0, 1, 1]
     assert splits.train.load(2).tobytes() == picture(2).tobytes()
 
 
 def test_tables_per_split(make_files: Make) -> None:
-    contents = {f"labels_{part}.csv": csv_text(rows=[f"{i},{c}" for i, c in zip(IMAGES, LABELS, strict=True)][cut]) for part, cut in (("train", slice(0, 4)), ("test", slice(4, 6)))}
+    contents = {
+        f"labels_{part}.csv": csv_text(rows=[f"{i},{c}" for i, c in zip(IMAGES, LABELS, strict=True)][cut])
+        for part, cut in (("train", slice(0, 4)), ("test", slice(4, 6)))
+    }
     splits = load_dataset(make_files("data", *IMAGES, contents=contents))
     assert [part.names for part in splits.parts.values()] == [IMAGES[:4], IMAGES[4:]]
 

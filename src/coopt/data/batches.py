@@ -1,5 +1,6 @@
 """Batches of pixels from a data set, decoded here or in worker processes, unreadable images left out and reported."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -70,13 +71,18 @@ class PixelBatches:
         if self.n_workers == 0:
             return map(decoder.__getitem__, range(len(self)))
         # A generator of its own: the loader draws its workers' seed, and the caller's stream must not notice.
-        return DataLoader(
+        loader = DataLoader(
             decoder,
             batch_size=None,
             sampler=range(len(self)),
             num_workers=min(self.n_workers, max(1, len(self))),
             generator=torch.Generator(),
         )
+        with warnings.catch_warnings():
+            # Python 3.12 warns of every fork of a process with threads, which torch always has. Workers here only
+            # decode images and start no thread of their own.
+            warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+            return iter(loader)
 
 
 def iterate_pixels(

@@ -80,7 +80,8 @@ def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
 def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str) -> list[str]:
     # Words for further labels are fine: one map may serve a data set and parts of it.
     missing = [label for label in class_labels if label not in given]
-    unknown = [key for key in given if key not in set(class_labels)]
+    known = set(class_labels)
+    unknown = [key for key in given if key not in known]
     if missing:
         text = f"{origin} has no words for {len(missing)} of the {len(class_labels)} labels: {some(missing)}."
         if unknown:

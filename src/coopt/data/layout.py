@@ -20,7 +20,7 @@ def read_class_folders(tree: FileTree, require_labels: bool = True) -> Reading:
     tops = top_folders(tree)
     splits = [name for name in tops if name.lower() in SPLIT_NAMES]
     with_classes = [name for name in splits if has_class_folders(SubTree(tree, name))]
-    others = [name for name in tops if name not in splits and has_images(SubTree(tree, name))]
+    others = sorted(folders_with_images(tree) - set(splits))
     if with_classes and others:
         # A class may be called "train"; class folders inside some folders and beside them are a mistake.
         raise DataError(
@@ -38,9 +38,9 @@ def read_class_folders(tree: FileTree, require_labels: bool = True) -> Reading:
     return reading
 
 
-def has_images(tree: FileTree) -> bool:
-    """Whether there is an image anywhere in the tree."""
-    return any(is_image_name(path) for path in tree.paths)
+def folders_with_images(tree: FileTree) -> set[str]:
+    """The folders directly below the root that hold images, at any depth."""
+    return {path.split("/", 1)[0] for path in tree.paths if "/" in path and is_image_name(path)}
 
 
 def has_class_folders(tree: FileTree) -> bool:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from coopt.data.columns import feature_class_names
-from coopt.data.layout import has_class_folders, has_images, read_class_folders
+from coopt.data.layout import folders_with_images, has_class_folders, read_class_folders
 from coopt.data.reading import SPLIT_NAMES, Reading, Rows
 from coopt.data.saved import is_saved, read_saved
 from coopt.data.tables import Table, is_table_name, parse_table, read_table
-from coopt.data.tree import FileTree, FolderTree, SubTree, top_folders
+from coopt.data.tree import FileTree, FolderTree, SubTree
 from coopt.data.wording import some
 from coopt.errors import DataError
 
@@ -81,7 +81,7 @@ def _resolver(tree: FileTree, table: str) -> Callable[[str], Any]:
 def _has_classes(tree: FileTree, tables: list[str]) -> bool:
     if any(posixpath.basename(table).rsplit(".", 1)[0] == "metadata" for table in tables):
         return False
-    folders = [name for name in top_folders(tree) if has_images(SubTree(tree, name))]
+    folders = folders_with_images(tree)
     splits = [name for name in folders if name.lower() in SPLIT_NAMES]
     if splits and len(splits) == len(folders):
         return any(has_class_folders(SubTree(tree, name)) for name in splits)
