@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from tests.models.folders import (
     siglip_tokenizer,
 )
 
-from coopt.errors import DataError, ModelError
+from coopt.errors import DataError, MissingExtraError, ModelError
 from coopt.models import VLM, list_models, load_model
 from coopt.models.hf_towers import patchify
 
@@ -305,6 +306,12 @@ def test_old_and_new_ways_of_writing_the_image_preparation(tmp_path: Path) -> No
 
 
 # The hub, without a network.
+
+
+def test_the_extra_is_named_when_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'coopt\[open-clip\]'"):
+        load_model("open_clip:ViT-B-32/openai")
 
 
 def test_a_cached_hub_model_loads_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
