@@ -1,6 +1,7 @@
 """The losses of pretraining, as plain functions."""
 
-import torch
+import math
+
 import torch.nn.functional as functional
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -42,9 +43,16 @@ def distillation(
     return divergence, 1 - (student * teacher).sum(-1).mean()
 
 
-def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
-    """Linear warm-up to `peak`, then a cosine to zero."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return peak * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * done)).item())
+def learning_rate(step: int, steps: int, peak: float, warmup: int, horizon: int, cooldown: int) -> float:
+    """Linear warm-up to `peak`, a cosine that would reach zero at `horizon`, and a linear fall over the last steps.
+
+    Until the cooldown begins the rate does not depend on `steps`, so a run may be ended earlier or later than planned
+    and still be the run that the final settings describe.
+    """
+    start = steps - cooldown
+    held = min(step, start)
+    if held < warmup:
+        rate = peak * (held + 1) / warmup
+    else:
+        rate = peak * 0.5 * (1 + math.cos(math.pi * (held - warmup) / max(1, horizon - warmup)))
+    return rate if step < start else rate * (steps - step) / (cooldown + 1)

@@ -10,30 +10,34 @@ from transformers import CLIPModel
 
 from . import corpus as corpora
 from . import tokenizer as tokenizers
-from .batches import Batches
+from .batches import Batch, Batches
 from .losses import contrastive, learning_rate, word_loss
 from .networks import Teacher, clip_model, encode_text
-from .training import Average, Log, load_state, parameter_groups, save_state, step_batches
+from .training import Average, Log, Parts, load_state, parameter_groups, save_state, share_weights, step_batches
 
 
 @dataclass(frozen=True)
 class TeacherRecipe:
     """How stage one is run; the schedule is in steps, so it does not depend on the machine's speed."""
 
-    steps: int = 4400
+    steps: int = 2400
     batch: int = 256
     resolution: int = 48
-    """Resolution of the last part of the training."""
+    """Resolution of the cooldown."""
     first_resolution: int = 32
-    """Resolution of the first part: three times as fast."""
-    first_part: float = 0.65
-    """Share of the steps at the first resolution."""
+    """Resolution before the cooldown: more than twice as fast."""
     peak: float = 1.5e-3
     warmup: int = 200
+    horizon: int = 4400
+    """Steps over which the cosine would fall to zero; the cooldown cuts it short."""
+    cooldown: int = 600
+    """Last steps, in which the rate falls linearly to zero."""
     weight_decay: float = 0.05
     word_weight: float = 0.3
     average: float = 0.999
     largest_scale: float = 60.0
+    parts: int = 2
+    """Parts of a batch, each with a thread and batch statistics of its own."""
     save_every: int = 200
     seed: int = 1
 
@@ -48,26 +52,38 @@ class Pair(nn.Module):
         self.text_model, self.text_projection = model.text_model, model.text_projection
         self.logit_scale = nn.Parameter(torch.tensor(2.6592))  # log(1 / 0.07), as in CLIP
 
-    def forward(self, pixels: Tensor, ids: Tensor, largest: float) -> tuple[Tensor, Tensor]:
-        """Similarities of B images and C captions, scaled, and the logits of the common words."""
-        image, words = self.image(pixels)
-        text = encode_text(self, ids)  # type: ignore[arg-type]
-        scale = self.logit_scale.exp().clamp(max=largest)
-        image, text = functional.normalize(image.float(), dim=-1), functional.normalize(text.float(), dim=-1)
-        return scale * image @ text.T, words.float()
+    def forward(self, pixels: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings of images (B, E), logits of the common words (B, words), embeddings of captions (B, E)."""
+        with torch.autocast(pixels.device.type, torch.bfloat16):
+            image, words = self.image(pixels.contiguous(memory_format=torch.channels_last))
+            text = encode_text(self, ids)  # type: ignore[arg-type]
+        return image.float(), words.float(), text.float()
 
 
-def train_step(pair: Pair, optimizer: torch.optim.Optimizer, batch, targets: Tensor, recipe: TeacherRecipe) -> dict:
-    """One step of stage one; returns its losses."""
-    device = batch.pixels.device
-    with torch.autocast(device.type, torch.bfloat16):
-        pixels = batch.pixels.contiguous(memory_format=torch.channels_last)
-        logits, words = pair(pixels, batch.ids, recipe.largest_scale)
+def train_step(
+    pairs: list[Pair],
+    parts: Parts,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    targets: Tensor,
+    recipe: TeacherRecipe,
+) -> dict[str, float]:
+    """One step of stage one; returns its losses.
+
+    Each part of the batch goes through its own member of `pairs` (the same weights), all parts meet in the loss,
+    where every image sees every caption, and go back on their own.
+    """
+    pixels, ids = batch.pixels.chunk(parts.count), batch.ids.chunk(parts.count)
+    outputs = parts.run(lambda pair, *inputs: pair(*inputs), pairs, pixels, ids)
+    image, words, text = (torch.cat(found).detach().requires_grad_() for found in zip(*outputs, strict=True))
+    scale = pairs[0].logit_scale.exp().clamp(max=recipe.largest_scale)
+    logits = scale * functional.normalize(image, dim=-1) @ functional.normalize(text, dim=-1).T
     match, naming = contrastive(logits, batch.positives), word_loss(words, targets)
-    loss = match + recipe.word_weight * naming
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(pair.parameters(), 2.0)
+    (match + recipe.word_weight * naming).backward()
+    gradients = zip(*(whole.grad.chunk(parts.count) for whole in (image, words, text)), strict=True)
+    parts.run(torch.autograd.backward, outputs, list(gradients))
+    norm = nn.utils.clip_grad_norm_(pairs[0].parameters(), 2.0)
     optimizer.step()
     found = batch.positives.gather(1, logits.argmax(1)[:, None]).float().mean()
     return {"contrastive": match.item(), "words": naming.item(), "found": found.item(), "norm": norm.item()}
@@ -81,6 +97,7 @@ def train(
     if finished.exists():
         return finished
     torch.manual_seed(recipe.seed)
+    parts = Parts(recipe.parts)
     corpus = corpora.load(work / "corpus")
     batches = Batches(corpus, tokenizers.load(work / "tokenizer"), recipe.seed)
     pair = Pair(corpus.n_words).to(device)
@@ -92,21 +109,24 @@ def train(
         pair.load_state_dict(state["pair"])
         optimizer.load_state_dict(state["optimizer"])
         average.values, first = state["average"], state["step"]
+    # The first part's statistics are kept: a part is half of a batch, drawn like the other half.
+    pairs = [pair] + [share_weights(pair) for _ in range(recipe.parts - 1)]
     log = Log(work / "teacher.jsonl", "teacher")
     log.write({"step": first, "recipe": asdict(recipe), "icons": len(corpus.style)})
 
     def make(step: int):
-        early = step < recipe.first_part * recipe.steps
+        early = step < recipe.steps - recipe.cooldown
         resolution = recipe.first_resolution if early else recipe.resolution
         batch = batches.batch(step, recipe.batch, resolution, torch.device("cpu"))
         return batch, corpus.word_targets(batch.icons)
 
-    pair.train()
+    for part in pairs:
+        part.train()
     last = min(recipe.steps, stop_at or recipe.steps)
     for step, (batch, targets) in enumerate(step_batches(make, first, last, workers), start=first):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, recipe.steps, recipe.peak, recipe.warmup)
-        losses = train_step(pair, optimizer, batch.to(device), targets.to(device), recipe)
+            group["lr"] = learning_rate(step, recipe.steps, recipe.peak, recipe.warmup, recipe.horizon, recipe.cooldown)
+        losses = train_step(pairs, parts, optimizer, batch.to(device), targets.to(device), recipe)
         average.update(pair, step)
         log.note(step, recipe.batch, **losses)
         if (step + 1) % recipe.save_every == 0 or step + 1 == last:

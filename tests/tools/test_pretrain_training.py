@@ -1,0 +1,119 @@
+"""Batches, one small training of both stages, and that a resumed run equals one that was not stopped."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import CLIPModel, CLIPTokenizer
+
+from tools.pretrain import augment, corpus, distil, export, networks, teacher, tokenizer
+from tools.pretrain.batches import Batches
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def batches(work):
+    return Batches(corpus.load(work / "corpus"), tokenizer.load(work / "tokenizer"), seed=3)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(batches):
+    first, again, other = (batches.batch(step, 7, 32, CPU) for step in (4, 4, 5))
+    assert first.pixels.shape == (7, 3, 32, 32) and first.pixels.abs().max() <= 1
+    assert torch.equal(first.pixels, again.pixels) and torch.equal(first.ids, again.ids)
+    assert not torch.equal(first.pixels, other.pixels)
+
+
+def test_positives_are_the_icons_that_carry_the_tag_and_the_looks(batches):
+    icons = torch.tensor([0, 11, 1, 13])  # tags: names 0, 0, 1, 2; categories 11, 12, 12, 12; 13 is one-coloured
+    style = batches.corpus.style[icons]
+    assert style[:3].tolist() == [0, 0, 0] and style[3] > 0
+    tags = torch.tensor([0, 0, 12, 12])
+    plain = next(i for i, w in enumerate(batches.wordings) if w.style == -1 and w.colour == -1)
+    emoji = next(i for i, w in enumerate(batches.wordings) if w.style == 0)
+    red = next(i for i, w in enumerate(batches.wordings) if w.colour == list(augment.COLOURS).index("red"))
+    wordings = torch.tensor([plain, red, plain, emoji])
+    colour = torch.tensor([-1, list(augment.COLOURS).index("red"), -1, -1])
+    expected = torch.tensor(
+        [[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]], dtype=torch.bool
+    )  # the last on the diagonal: a caption is always true of its own icon
+    assert torch.equal(batches.positives(icons, tags, wordings, style, colour), expected)
+
+
+def test_captions_say_only_what_is_true_of_the_picture(batches):
+    decode = tokenizer_of(batches)
+    for step in range(20):
+        generator = batches.generator(step)
+        icons = batches.draw_icons(generator, 23)
+        style = batches.corpus.style[icons]
+        colour = torch.where(style == 0, -1, torch.randint(0, 11, (23,), generator=generator))
+        tags, is_category = batches.draw_tags(icons, generator)
+        wordings = batches.draw_wordings(is_category, style, colour, generator)
+        for i in range(23):
+            assert tags[i] in batches.corpus.tags[icons[i]]
+            wording = batches.wordings[wordings[i]]
+            assert wording.style in (-1, style[i]) and wording.colour in (-1, colour[i])
+            assert bool(tags[i] >= 11) == bool(is_category[i])
+        ids = batches.caption_ids(tags, wordings)
+        assert (ids[:, 0] == decode.bos_token_id).all() and (ids == decode.eos_token_id).any(1).all()
+
+
+def tokenizer_of(batches):
+    class Facts:
+        bos_token_id, eos_token_id = batches.bos, batches.eos
+
+    return Facts
+
+
+def test_word_targets_are_the_words_of_all_tags(work):
+    packed = corpus.load(work / "corpus")
+    counts = packed.word_targets(torch.tensor([0, 11])).sum(1)
+    assert counts.tolist() == [3, 3]  # "thing cat" and "animals"; "thing cat" and "pets"
+
+
+RECIPE = teacher.TeacherRecipe(steps=4, batch=7, resolution=48, warmup=2, cooldown=2, horizon=8, save_every=2)
+DISTIL = distil.DistilRecipe(
+    steps=4, batch=5, first_steps=2, warmup=2, cooldown=2, horizon=8, n_anchors=11, anchors_per_step=7, save_every=2
+)
+
+
+def test_both_stages_resume_to_the_result_of_an_unbroken_run(work, tmp_path_factory, capsys):
+    broken = tmp_path_factory.mktemp("broken")
+    for name in ("corpus", "tokenizer"):
+        (broken / name).symlink_to(work / name)
+    for folder, stops in ((work, (None,)), (broken, (2, None))):
+        for stop in stops:
+            torch.rand(11)  # what else was drawn before must not matter
+            teacher.train(folder, RECIPE, CPU, workers=0, stop_at=stop)
+        for stop in stops:
+            distil.train(folder, DISTIL, CPU, workers=0, stop_at=stop)
+    for name in ("teacher.pt", "student.pt"):
+        whole, resumed = (torch.load(folder / name, weights_only=True) for folder in (work, broken))
+        assert whole.keys() == resumed.keys()
+        assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    _check_export(work)
+
+
+def _check_export(work):
+    """The exported folder is a stock CLIPModel whose text tower is the teacher's and which encodes as it did before."""
+    target = work / "model"
+    assert 4e6 < export.export(work, target) < 6e6
+    assert (target / "model.safetensors").stat().st_size < 12e6
+    model = CLIPModel.from_pretrained(target, dtype=torch.float32).eval()
+    values = torch.load(work / "teacher.pt", weights_only=True)
+    key = "text_projection.weight"
+    assert torch.allclose(model.state_dict()[key], values[key], atol=1e-3)
+    ids = CLIPTokenizer.from_pretrained(target)(
+        ["an icon of a cat.", "dog"], padding=True, return_tensors="pt"
+    ).input_ids
+    assert ids[0, 0] == model.config.text_config.bos_token_id
+    with torch.no_grad():
+        short = networks.encode_text(model, ids[1:, : int((ids[1] == ids[1, -1]).nonzero()[0]) + 1])
+        assert torch.allclose(networks.encode_text(model, ids)[1:], short, atol=1e-5)  # pooled at the first end token
+
+
+def test_finished_stages_are_not_run_again(work):
+    teacher.train(work, replace(RECIPE, steps=2, cooldown=1), CPU, workers=0)
+    before = (work / "teacher.pt").stat().st_mtime_ns
+    teacher.train(work, RECIPE, CPU, workers=0)
+    assert (work / "teacher.pt").stat().st_mtime_ns == before
