@@ -1,1 +1,5 @@
-"""To be filled."""
+"""The command line."""
+
+from coopt.cli.main import main
+
+__all__ = ["main"]

@@ -1,1 +1,26 @@
-"""To be filled."""
+"""Fitting: the recipe, the loop, what a batch is, checkpoints."""
+
+from coopt.fit.checkpoint import Checkpoint
+from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, TrainingImages
+from coopt.fit.learn import Learned, learn
+from coopt.fit.loop import EpochRecord, Interrupted, fit
+from coopt.fit.recipe import Recipe, learning_rate, make_optimizer, paper_epochs
+from coopt.fit.reporter import Reporter
+
+__all__ = [
+    "AugmentedBatches",
+    "Checkpoint",
+    "EncodedBatches",
+    "EpochRecord",
+    "FeatureViews",
+    "Interrupted",
+    "Learned",
+    "Recipe",
+    "Reporter",
+    "TrainingImages",
+    "fit",
+    "learn",
+    "learning_rate",
+    "make_optimizer",
+    "paper_epochs",
+]

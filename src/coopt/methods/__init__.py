@@ -1,1 +1,22 @@
-"""To be filled."""
+"""The methods, one file each, and the table that names them."""
+
+from coopt.methods.coop import CoOp
+from coopt.methods.linear_probe import LinearProbe
+from coopt.methods.method import Classifier, FeatureSet, Method
+from coopt.methods.settings import build_method, method_settings, parse_settings
+from coopt.methods.table import METHODS, find_method
+from coopt.methods.zero_shot import ZeroShot
+
+__all__ = [
+    "METHODS",
+    "Classifier",
+    "CoOp",
+    "FeatureSet",
+    "LinearProbe",
+    "Method",
+    "ZeroShot",
+    "build_method",
+    "find_method",
+    "method_settings",
+    "parse_settings",
+]

@@ -1,0 +1,36 @@
+# Everything runs in a virtual environment inside the checkout, made on the first use and again when the pins change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test test-open-clip check fix lint types clean
+
+demo: $(VENV)/.ready
+	$(BIN)/coopt demo --out demo
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest --numprocesses 2
+
+check: lint types test
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff format --check src tests tools
+	$(BIN)/ruff check src tests tools
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+fix: $(VENV)/.ready
+	$(BIN)/ruff format src tests tools
+	$(BIN)/ruff check --fix src tests tools
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else f"coopt needs Python 3.10 to 3.13; this is {sys.version.split()[0]}. Name another: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) --editable '.[demo,test,lint]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-open-clip demo runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

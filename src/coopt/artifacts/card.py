@@ -1,0 +1,65 @@
+"""The card of a run: its README.md, for people and for model hubs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def card(config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown with the front matter that hubs read, what was learned from what, how well, and how to use it."""
+    evaluations = [record for record in records if "accuracy_low" in record]
+    lines = [
+        "---",
+        "library_name: coopt",
+        f"base_model: {config['base_model_name_or_path']}",
+        "pipeline_tag: image-classification",
+        "tags: [prompt-learning, clip, few-shot]",
+        "---",
+        "",
+        f"# {config['method']} on {config['base_model_name_or_path']}",
+        "",
+        f"A classifier for {len(config['class_names'])} classes, learned by coopt (context optimization). "
+        f"The base model is unchanged; {config['n_parameters']:,} numbers were learned.",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| method | {config['method']} {config['settings']} |",
+        f"| base model | {config['base_model_name_or_path']}, revision {config['revision']}, "
+        f"fingerprint `{config['fingerprint']}` |",
+        f"| training | {_training(config)} |",
+        f"| classes | {', '.join(config['class_names'][:20])}{', ...' if len(config['class_names']) > 20 else ''} |",
+        f"| versions | {', '.join(f'{name} {value}' for name, value in config['versions'].items())} |",
+        "",
+    ]
+    if evaluations:
+        lines += [
+            "## Results",
+            "",
+            "| data | images | accuracy | 95% interval | macro F1 | calibration error |",
+        ]
+        lines += ["| --- | --- | --- | --- | --- | --- |"]
+        lines += [
+            f"| {record.get('data', '')} | {record['n_images']} | {record['accuracy']:.1f}% | "
+            f"{record['accuracy_low']:.1f} to {record['accuracy_high']:.1f}% | {record['macro_f1']:.1f}% | "
+            f"{record['calibration_error']:.1f}% |"
+            for record in evaluations
+        ]
+        lines += ["", "The interval is the sampling error of the test images (Wilson), not of the shots.", ""]
+    lines += [
+        "## Use",
+        "",
+        "    coopt predict THIS_FOLDER IMAGES",
+        "",
+        "    from coopt import PromptClassifier",
+        '    PromptClassifier.load("THIS_FOLDER").predict(["image.jpg"])',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _training(config: Mapping[str, Any]) -> str:
+    shots = config.get("shots")
+    recipe = config.get("recipe") or {}
+    parts = ["all images" if shots is None else f"{shots} shots per class", f"seed {config.get('seed')}"]
+    if config["n_parameters"] and recipe.get("epochs"):
+        parts += [f"{recipe['epochs']} epochs, {recipe['optimizer']}, learning rate {recipe['lr']:g}"]
+    return ", ".join(parts)

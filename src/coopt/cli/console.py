@@ -1,0 +1,109 @@
+"""What the commands share: consoles, progress, JSON output, reading options."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from coopt.fit import EpochRecord, Reporter
+
+out = Console(highlight=False, soft_wrap=True)
+"""Results go to standard output ..."""
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+"""... and progress and notes to standard error, so that output can be piped."""
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+class ConsoleReporter(Reporter):
+    """Draws progress bars on a terminal, and a line per stage elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.notes: list[str] = []
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=err,
+            transient=True,
+            disable=quiet or not err.is_terminal,
+        )
+        self._task: Any = None
+        self._n_epochs = 0
+
+    def __enter__(self) -> "ConsoleReporter":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.progress.stop()
+
+    def note(self, message: str) -> None:
+        """Kept for the JSON output and shown at once."""
+        self.notes.append(message)
+        if not self.quiet:
+            err.print(f"note: {message}", markup=False)
+
+    def encoding(self, what: str) -> Callable[[int, int], None]:
+        """A bar with images per second."""
+        task = self.progress.add_task(f"encoding {what}", total=None, numbers="")
+        started = time.perf_counter()
+
+        def advance(done: int, total: int) -> None:
+            if task not in self.progress.task_ids:
+                return
+            speed = done / max(1e-9, time.perf_counter() - started)
+            self.progress.update(task, completed=done, total=total, numbers=f"{speed:.0f} images/s")
+            if done >= total:
+                self.progress.remove_task(task)
+
+        return advance
+
+    def training(self, n_epochs: int) -> None:
+        """A bar over epochs."""
+        self._n_epochs = n_epochs
+        self._task = self.progress.add_task("training", total=n_epochs, numbers="")
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Loss, training accuracy and learning rate beside the bar."""
+        numbers = f"loss {record.loss:.3f}  accuracy {record.accuracy:.1f}%  lr {record.lr:.1e}"
+        self.progress.update(self._task, completed=record.epoch, numbers=numbers)
+        if self.progress.disable and not self.quiet and record.epoch % max(1, self._n_epochs // 4) == 0:
+            err.print(f"epoch {record.epoch}/{self._n_epochs}  {numbers}", markup=False)
+        if record.epoch == self._n_epochs:
+            self.progress.remove_task(self._task)
+
+
+def percent(value: float | None) -> str:
+    """`81.2%`, or a dash where there is none."""
+    return "-" if value is None else f"{value:.1f}%"
+
+
+def show_path(path: Path | str) -> str:
+    """A path as the user would type it: relative to here where that is shorter."""
+    path = Path(path)
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,252 @@
+"""`coopt fit`: learn a classifier from a few labelled images."""
+
+import contextlib
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from coopt.artifacts import save_run
+from coopt.artifacts.run_folder import check_target
+from coopt.cli.console import ConsoleReporter, err, out, percent, print_json, show_path
+from coopt.cli.options import (
+    Data,
+    Device,
+    Dtype,
+    ImageColumn,
+    Json,
+    LabelColumn,
+    Model,
+    Revision,
+    Strict,
+    Workers,
+)
+from coopt.data import ImageDataset, Splits, load_dataset
+from coopt.errors import ConfigError, DataError
+from coopt.estimator import run_details
+from coopt.evaluate import Metrics, evaluate_logits
+from coopt.features import encode_dataset
+from coopt.fit import Learned, Recipe, learn
+from coopt.methods import Method, ZeroShot, find_method, parse_settings
+from coopt.models import VLM, load_model
+
+
+def fit(
+    data: Data,
+    model: Model = "builtin",
+    method: Annotated[str, typer.Option(help="What is learned; `coopt methods` lists them.")] = "coop",
+    shots: Annotated[str, typer.Option(help="Images per class to learn from, or 'all'.")] = "16",
+    seed: Annotated[int, typer.Option(min=0, help="Of shots, start, order, augmentation and a split made here.")] = 1,
+    out_folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value: a setting of the method (n_ctx=4) or the recipe (momentum=0.8)."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="By default the paper's 50, 100 or 200, by shots.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; by default the paper's 0.002.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step; by default the paper's 32.")] = None,
+    views: Annotated[
+        str | None,
+        typer.Option(help="Augmented views per image, encoded once; 'fresh' draws new ones each epoch; 0 for none."),
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+    class_names: Annotated[
+        Path | None, typer.Option(help="JSON map from label to the words that the prompt uses.")
+    ] = None,
+    template: Annotated[
+        str,
+        typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file."),
+    ] = "a photo of a {}.",
+    image_column: ImageColumn = None,
+    label_column: LabelColumn = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run of the same settings.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in --out.")] = False,
+    revision: Revision = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    workers: Workers = 0,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Learn a classifier from a few labelled images and save it as a run folder.
+
+    The data's test images (its own, or a stratified part) show how well it does beside a hand-written prompt.
+
+    Example: coopt fit photos/ --shots 16 --set n_ctx=4
+    """
+    n_shots = read_shots(shots)
+    settings, recipe = read_settings(
+        method, set_ or [], epochs=epochs, lr=lr, batch_size=batch_size, views=views, precision=precision
+    )
+    folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
+    check_target(folder, overwrite)
+    splits = load_dataset(
+        data, image_column=image_column, label_column=label_column, class_names=class_names, seed=seed
+    )
+    if splits.train is None:
+        raise DataError(f"{data!r} has no training images; its parts are {', '.join(splits.parts)}.")
+    vlm = load_model(model, device=device, dtype=dtype, revision=revision)
+    partial = folder.with_name(folder.name + ".partial")
+    with ConsoleReporter(quiet=as_json) as reporter:
+        for note in splits.notes:
+            reporter.note(note)
+        if not as_json:
+            describe(splits, vlm, method)
+        learned = learn(
+            vlm,
+            splits.train,
+            val=splits.val,
+            method=method,
+            settings=settings,
+            shots=n_shots,
+            seed=seed,
+            recipe=recipe,
+            n_workers=workers,
+            strict=strict,
+            checkpoint_path=partial / "checkpoint.safetensors",
+            resume=resume,
+            reporter=reporter,
+        )
+        tested = None
+        if splits.test is not None:
+            tested = compare(learned.method, splits.test, template, workers, strict, reporter)
+    details = run_details(learned, n_shots, seed, list(splits.train.class_labels or splits.train.class_names))
+    details["revision_asked"] = revision
+    details["data"] |= {"split": splits.made_by, "n_test": tested[1].n_images if tested else 0}
+    records: list[dict[str, Any]] = [record.as_dict() for record in learned.records]
+    if tested:
+        records.append({"data": "test", **tested[1].as_dict()})
+    save_run(folder, learned.method, records=records, details=details, overwrite=overwrite)
+    remove_partial(partial)
+    if as_json:
+        print_json(
+            {
+                "run": str(folder),
+                "method": method,
+                "n_parameters": learned.method.n_parameters(),
+                "n_train": len(learned.train),
+                "epochs": learned.recipe.epochs,
+                "skipped": [list(item) for item in learned.skipped],
+                "zero_shot": tested[0].as_dict() if tested else None,
+                "test": tested[1].as_dict() if tested else None,
+                "notes": reporter.notes,
+            }
+        )
+        return
+    summarise(learned, tested, template, folder, data)
+
+
+def read_shots(text: str) -> int | None:
+    """`"16"` to 16, `"all"` to None.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if text == "all":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--shots is {text!r}; allowed is a whole number from 1, or 'all'.")
+    return int(text)
+
+
+def read_settings(method: str, pairs: Sequence[str], **options: Any) -> tuple[dict[str, Any], Recipe]:
+    """The method's settings and the recipe, from --set pairs and the recipe's own options.
+
+    Raises:
+        ConfigError: a setting that neither has, or a value that is not allowed.
+    """
+    kinds = {field.name: field.type for field in fields(Recipe)}
+    values = {name: value for name, value in options.items() if value is not None}
+    for_method = []
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name.strip() in kinds:
+            values[name.strip()] = text
+        else:
+            for_method.append(pair)
+    settings = parse_settings(method, for_method)
+    return settings, Recipe.from_dict({name: recipe_value(name, value) for name, value in values.items()})
+
+
+def recipe_value(name: str, value: Any) -> Any:
+    """Text of a --set pair as a number, a truth value or a word; `Recipe` checks the rest."""
+    if not isinstance(value, str):
+        return value
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value
+
+
+def default_name(data: str, method: str, n_shots: int | None, seed: int) -> str:
+    """`photos-coop-16shot-seed1`."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data.rstrip("/")).name or "data").strip("-.")
+    return f"{stem}-{method}-{'all' if n_shots is None else f'{n_shots}shot'}-seed{seed}"
+
+
+def compare(
+    method: Method,
+    test: ImageDataset,
+    template: str,
+    n_workers: int,
+    strict: bool,
+    reporter: ConsoleReporter,
+) -> tuple[Metrics, Metrics]:
+    """Metrics of the hand-written prompt and of the learned method on the test images."""
+    progress = reporter.encoding(f"{len(test)} test images")
+    encoded = encode_dataset(method.vlm, test, n_workers=n_workers, strict=strict, progress=progress)
+    for name, reason in encoded.skipped:
+        reporter.note(f"skipped {name}: {reason}")
+    assert test.labels is not None  # a test part of a labelled source
+    labels = torch.as_tensor(test.labels)[encoded.indices].to(method.device)
+    zero_shot = ZeroShot(method.vlm, method.class_names, templates=template)
+    with torch.no_grad():
+        return tuple(  # type: ignore[return-value]
+            evaluate_logits(learner(encoded.features), labels, method.class_names) for learner in (zero_shot, method)
+        )
+
+
+def describe(splits: Splits, vlm: VLM, method: str) -> None:
+    """What is about to happen, on standard error."""
+    for name, part in splits.parts.items():
+        err.print(f"{name}: {part.summary()}", markup=False)
+    err.print(f"split: {splits.made_by}", markup=False)
+    err.print(f"model: {vlm!r}; method: {method} ({find_method(method).summary})", markup=False)
+
+
+def summarise(learned: Learned, tested: tuple[Metrics, Metrics] | None, template: str, folder: Path, data: str) -> None:
+    """The result, where everything lies, and what to type next."""
+    out.print(
+        f"Learned {learned.method.n_parameters():,} numbers from {len(learned.train)} images"
+        + (f" in {len(learned.records)} epochs." if learned.records else ".")
+    )
+    if learned.skipped:
+        out.print(f"{len(learned.skipped)} training image(s) could not be read and were skipped.")
+    if tested:
+        zero_shot, metrics = tested
+        out.print(
+            f"Test accuracy: {percent(metrics.accuracy)} (95% interval {percent(metrics.accuracy_low)} to "
+            f"{percent(metrics.accuracy_high)}, {metrics.n_images} images); "
+            f"hand-written prompt {template!r}: {percent(zero_shot.accuracy)}.",
+            markup=False,
+        )
+    out.print(f"Run folder: {show_path(folder)}", markup=False)
+    out.print(f"Next: coopt evaluate {show_path(folder)} {data}", markup=False)
+
+
+def remove_partial(partial: Path) -> None:
+    """The run is complete: its checkpoint goes."""
+    (partial / "checkpoint.safetensors").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        partial.rmdir()

@@ -1,0 +1,28 @@
+"""Options that several commands take, described once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder per class, train/val/test folders, a CSV/TSV/JSONL/Parquet table, a zip or tar of these, "
+        "or hf:OWNER/NAME."
+    ),
+]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder that `coopt fit` wrote.")]
+Model = Annotated[str, typer.Option(help="A name from `coopt models`, a hub id, or a local folder or file.")]
+OtherModel = Annotated[
+    str | None, typer.Option("--model", help="Where the base model lies, if elsewhere than the run says.")
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default cuda where there is one.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16 weights; by default float32.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that decode images; the result is the same.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images encoded at a time.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Make an unreadable image an error instead of skipping it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
+ImageColumn = Annotated[str | None, typer.Option(help="The table column with the image paths.")]
+LabelColumn = Annotated[str | None, typer.Option(help="The table column with the labels.")]

@@ -1,0 +1,53 @@
+"""`coopt words`: the vocabulary words nearest to what was learned."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from coopt.artifacts import load_run
+from coopt.cli.console import out, print_json
+from coopt.cli.options import Device, Json, OtherModel, RunFolder
+from coopt.errors import RunError
+from coopt.prompting import nearest_words
+
+
+def words(
+    run: RunFolder,
+    top_k: Annotated[int, typer.Option(min=1, help="Words per vector.")] = 3,
+    class_name: Annotated[
+        str | None, typer.Option(help="For a class-specific prompt: the class; by default the first.")
+    ] = None,
+    model: OtherModel = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Nearest vocabulary words of each learned context vector, by Euclidean distance.
+
+    Words are a hint, not a translation: a learned vector need not lie near any word (CoOp, section 4.2.4).
+
+    Example: coopt words runs/photos-coop-16shot-seed1
+    """
+    loaded = load_run(run)
+    ctx = loaded.tensors.get("ctx")
+    if ctx is None:
+        raise RunError(f"The run {run} (method {loaded.config['method']!r}) has no learned context vectors.")
+    if ctx.ndim == 3:
+        name = class_name or loaded.class_names[0]
+        if name not in loaded.class_names:
+            raise RunError(f"The run {run} has no class {name!r}; it has {', '.join(loaded.class_names)}.")
+        ctx = ctx[loaded.class_names.index(name)]
+    vlm = loaded.load_vlm(device, model=model)
+    nearest = nearest_words(vlm, ctx, top_k)
+    if as_json:
+        rows = [[{"word": w.word, "distance": w.distance} for w in row] for row in nearest]
+        print_json({"run": str(run), "norms": ctx.norm(dim=-1).tolist(), "words": rows})
+        return
+    table = Table()
+    table.add_column("vector", justify="right")
+    table.add_column("norm", justify="right")
+    table.add_column("nearest words (distance)")
+    for i, row in enumerate(nearest):
+        cells = ", ".join(f"{w.word} ({w.distance:.3f})" for w in row)
+        table.add_row(str(i + 1), f"{ctx[i].norm():.3f}", cells)
+    out.print(table)

@@ -1,0 +1,131 @@
+"""A running fit on disk: parameters, optimizer, place. One safetensors file, complete or absent."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from coopt.errors import RunError
+from coopt.files import atomic_path
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a fit stands: the next step of an epoch, its running sums, and the epochs behind it."""
+
+    epoch: int
+    step: int
+    total_loss: float
+    correct: int
+    seen: int
+    records: list[dict[str, Any]]
+
+
+class Checkpoint:
+    """Saves a fit at most every `every` seconds, and at once when it is told to stop.
+
+    Args:
+        path: the safetensors file.
+        identity: what the run is (method, settings, recipe, seed, data, backbone). A checkpoint of another identity
+            is refused.
+        every: seconds between saves.
+        resume: whether to go on from the file; otherwise it is only written.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any], *, every: float = 20.0, resume: bool = False) -> None:
+        self.path = path
+        self.identity = json.loads(json.dumps(identity))
+        self.every = every
+        self.resume = resume
+        self._saved = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether the last save is longer ago than `every`."""
+        return time.monotonic() - self._saved >= self.every
+
+    def save(
+        self,
+        method: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        state: TrainingState,
+    ) -> None:
+        """Write parameters, optimizer state and place."""
+        tensors = {f"method.{name}": value for name, value in method.state_dict().items()}
+        scalars: dict[str, Any] = {}
+        for index, numbers in optimizer.state_dict()["state"].items():
+            for name, value in numbers.items():
+                key = f"optimizer.{index}.{name}"
+                if isinstance(value, Tensor):
+                    tensors[key] = value
+                elif value is not None:
+                    scalars[key] = value
+        place = {
+            "format": FORMAT,
+            "identity": self.identity,
+            "scalars": scalars,
+            "scaler": scaler.state_dict(),
+            "state": asdict(state),
+        }
+        contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        with atomic_path(self.path) as temporary:
+            save_file(contiguous, temporary, metadata={"coopt": json.dumps(place)})
+        self._saved = time.monotonic()
+
+    def load(
+        self, method: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    ) -> TrainingState | None:
+        """Restore a fit in place; None where there is nothing to go on from.
+
+        Raises:
+            RunError: the file is damaged, or belongs to a run with other settings.
+        """
+        if not self.resume or not self.path.is_file():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                place = json.loads((file.metadata() or {})["coopt"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise RunError(f"The checkpoint {self.path} cannot be read ({error}); remove it to start again.") from error
+        self._check(place)
+        method.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("method.")}, strict=True)
+        restored: dict[int, dict[str, Any]] = {}
+        for key, value in [*tensors.items(), *place["scalars"].items()]:
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".", 2)
+                restored.setdefault(int(index), {})[name] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": restored})
+        if place["scaler"]:
+            scaler.load_state_dict(place["scaler"])
+        return TrainingState(**place["state"])
+
+    def remove(self) -> None:
+        """The run is complete; its checkpoint is not needed any more."""
+        self.path.unlink(missing_ok=True)
+
+    def _check(self, place: dict[str, Any]) -> None:
+        if place.get("format") != FORMAT:
+            raise RunError(
+                f"The checkpoint {self.path} has format {place.get('format')!r}, this version reads {FORMAT}; "
+                "remove it to start again."
+            )
+        other = place["identity"]
+        changed = [
+            f"{key}: {other.get(key)!r} then, {self.identity.get(key)!r} now"
+            for key in sorted({*other, *self.identity})
+            if other.get(key) != self.identity.get(key)
+        ]
+        if changed:
+            raise RunError(
+                f"The checkpoint {self.path} belongs to a run with other settings ({'; '.join(changed)}). "
+                "Resume with the same settings, or choose another --out."
+            )

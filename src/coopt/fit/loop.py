@@ -1,0 +1,171 @@
+"""The training loop: batch, loss, step, record. One straight function."""
+
+import hashlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from coopt.data import epoch_batches
+from coopt.errors import TrainingError
+from coopt.fit.checkpoint import Checkpoint, TrainingState
+from coopt.fit.images import TrainingImages
+from coopt.fit.recipe import Recipe, learning_rate, make_optimizer
+from coopt.methods import Method
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch showed; a line of `metrics.jsonl`."""
+
+    epoch: int
+    """From 1."""
+    loss: float
+    """Mean over the epoch's steps."""
+    accuracy: float
+    """Share of training images classified correctly as the steps met them, in percent."""
+    lr: float
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the log."""
+        return asdict(self)
+
+
+class Interrupted(Exception):  # noqa: N818
+    """Training was asked to stop (Ctrl-C or a termination signal) and has saved a checkpoint if it has a place."""
+
+
+def fit(
+    method: Method,
+    images: TrainingImages,
+    recipe: Recipe,
+    *,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> list[EpochRecord]:
+    """Train `method` in place and return one record per epoch.
+
+    Batch order, augmentation and any random number that a method draws depend on (seed, epoch, step) alone, so a run
+    that was stopped and goes on from its checkpoint ends in exactly the parameters it would have had.
+
+    Args:
+        method: the method, prepared.
+        images: the training images, as features or pixels.
+        recipe: with `epochs` resolved.
+        seed: of order and augmentation.
+        checkpoint: where to save and from where to go on; None keeps nothing.
+        on_epoch: called with each epoch's record, also with those of epochs before a resume.
+
+    Raises:
+        TrainingError: the loss is not a finite number.
+        Interrupted: a signal asked to stop; the checkpoint is written.
+    """
+    parameters = [p for p in method.parameters() if p.requires_grad]
+    if not parameters:
+        return []
+    if recipe.epochs is None:
+        raise ValueError("The recipe's epochs are None; call recipe.resolve(n_shots) before fit.")
+    optimizer = make_optimizer(parameters, recipe)
+    autocast, scaler = mixed_precision(recipe, method.device)
+    state = checkpoint.load(method, optimizer, scaler) if checkpoint else None
+    start_epoch, start_step = (state.epoch, state.step) if state else (0, 0)
+    records = [EpochRecord(**record) for record in state.records] if state else []
+    total_loss, correct, seen = (state.total_loss, state.correct, state.seen) if state else (0.0, 0, 0)
+    for record in records:
+        on_epoch(record)
+
+    with stop_on_signal() as stop:
+        for epoch in range(start_epoch, recipe.epochs):
+            started = time.perf_counter()
+            rate = learning_rate(recipe, epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            batches = epoch_batches(len(images), recipe.batch_size, seed, epoch)
+            remaining = images.batches(epoch, batches[start_step:])
+            for step, (x, y) in enumerate(remaining, start_step):
+                torch.manual_seed(step_seed(seed, epoch, step))
+                with autocast():
+                    losses = method.loss(x, y)
+                check_finite(losses["loss"], epoch, step, rate, recipe)
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(losses["loss"]).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                total_loss += losses["loss"].item()
+                correct += int((losses["logits"].argmax(-1) == y).sum())
+                seen += len(y)
+                if checkpoint and (stop.is_set() or checkpoint.is_due()):
+                    past = [record.as_dict() for record in records]
+                    place = TrainingState(epoch, step + 1, total_loss, correct, seen, past)
+                    checkpoint.save(method, optimizer, scaler, place)
+                if stop.is_set():
+                    raise Interrupted(f"stopped in epoch {epoch + 1} of {recipe.epochs}, after step {step + 1}")
+            records.append(
+                EpochRecord(
+                    epoch=epoch + 1,
+                    loss=total_loss / len(batches),
+                    accuracy=100 * correct / max(1, seen),
+                    lr=rate,
+                    seconds=time.perf_counter() - started,
+                )
+            )
+            on_epoch(records[-1])
+            start_step, total_loss, correct, seen = 0, 0.0, 0, 0
+    return records
+
+
+def step_seed(seed: int, epoch: int, step: int) -> int:
+    """A seed for whatever a method draws in this step, hashed from its place so that a resume draws the same."""
+    digest = hashlib.blake2b(f"{seed}/{epoch}/{step}".encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "big")
+
+
+def check_finite(loss: torch.Tensor, epoch: int, step: int, rate: float, recipe: Recipe) -> None:
+    """Stop at the first loss that is not a number, before it reaches the parameters."""
+    if not torch.isfinite(loss):
+        raise TrainingError(
+            f"The loss is {loss.item()} in epoch {epoch + 1}, step {step + 1} (learning rate {rate:g}, precision "
+            f"{recipe.precision}). The parameters are those of the step before. Try --precision fp32, a lower --lr "
+            f"(a tenth: {recipe.lr / 10:g}), or look for images or features that are not finite."
+        )
+
+
+def mixed_precision(recipe: Recipe, device: torch.device) -> tuple[Callable[[], Any], torch.amp.GradScaler]:
+    """The autocast context of a step, and a gradient scaler that does something only for fp16."""
+    precision = recipe.precision
+    if precision == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        precision = "bf16" if fast else "fp32"
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+    if precision == "fp32":
+        return nullcontext, scaler
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return lambda: torch.autocast(device.type, dtype), scaler
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and a termination signal set, so that a step is never cut in two; twice stops at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # signals reach the main thread only
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,140 @@
+"""The training recipe: the paper's values by default, every one of them a setting."""
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+import torch
+
+from coopt.errors import ConfigError, did_you_mean
+
+Optimizer = Literal["sgd", "adamw", "adam"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Schedule = Literal["cosine", "constant"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a prompt is trained (CoOp, section 4.1 and its released configurations).
+
+    Raises:
+        ConfigError: a value is out of its range; the message lists all problems at once.
+    """
+
+    epochs: int | None = None
+    """Passes over the shots; None takes the paper's: 50 for 1 shot, 100 for 2 and 4, 200 for 8 and 16."""
+    batch_size: int = 32
+    """Images per step."""
+    optimizer: Optimizer = "sgd"
+    """sgd, adamw or adam."""
+    lr: float = 0.002
+    """Learning rate after the warm-up."""
+    momentum: float = 0.9
+    """Momentum of sgd."""
+    nesterov: bool = False
+    """Nesterov momentum for sgd."""
+    weight_decay: float = 5e-4
+    """L2 penalty, applied to the prompts too."""
+    schedule: Schedule = "cosine"
+    """cosine (changed once per epoch) or constant."""
+    warmup_epochs: int = 1
+    """First epochs at a constant small rate; 0 for none."""
+    warmup_lr: float = 1e-5
+    """Learning rate during the warm-up."""
+    views: int | Literal["fresh"] = 8
+    """Training images as the model sees them: "fresh" draws a new augmentation in every epoch (the paper's way,
+    encodes every batch); a number V draws V augmented views per image once and reuses their features; 0 uses the
+    un-augmented images."""
+    precision: Precision = "auto"
+    """auto (bf16 autocast on CUDA that has it, else fp32), fp32, bf16 or fp16; the prompt itself stays in fp32."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        for name in ("batch_size", "epochs"):
+            value = getattr(self, name)
+            if value is not None and (not _is_int(value) or value < 1):
+                problems.append(f"{name} is {value!r}; allowed is a whole number from 1")
+        if not _is_int(self.warmup_epochs) or self.warmup_epochs < 0:
+            problems.append(f"warmup_epochs is {self.warmup_epochs!r}; allowed is a whole number from 0")
+        for name in ("lr", "warmup_lr"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+                problems.append(f"{name} is {value!r}; allowed is a number above 0")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            problems.append(f"weight_decay is {self.weight_decay!r}; allowed is a number from 0")
+        if not 0 <= self.momentum < 1:
+            problems.append(f"momentum is {self.momentum!r}; allowed is a number from 0, below 1")
+        if self.nesterov and (self.momentum == 0 or self.optimizer != "sgd"):
+            problems.append("nesterov needs the optimizer sgd with a momentum above 0")
+        if self.views != "fresh" and (not _is_int(self.views) or int(self.views) < 0):
+            problems.append(f"views is {self.views!r}; allowed is 'fresh' or a whole number from 0")
+        for name, kinds in (("optimizer", Optimizer), ("schedule", Schedule), ("precision", Precision)):
+            value, allowed = getattr(self, name), get_args(kinds)
+            if value not in allowed:
+                hint = did_you_mean(str(value), allowed)
+                problems.append(f"{name} is {value!r}; allowed is one of {', '.join(allowed)}.{hint}".rstrip("."))
+        if problems:
+            raise ConfigError("The recipe cannot be used: " + "; ".join(problems) + ".")
+
+    def resolve(self, n_shots: int | None) -> "Recipe":
+        """With `epochs` filled in from the number of shots (None: all images, 50 epochs as for ImageNet)."""
+        return self if self.epochs is not None else replace(self, epochs=paper_epochs(n_shots))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For run folders."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Recipe":
+        """Back from a run folder.
+
+        Raises:
+            ConfigError: a key is no setting of the recipe.
+        """
+        names = [field.name for field in fields(cls)]
+        unknown = [key for key in values if key not in names]
+        if unknown:
+            hints = "".join(did_you_mean(key, names, n=1) for key in unknown)
+            raise ConfigError(
+                f"The recipe has no setting {' or '.join(map(repr, unknown))}; it has {', '.join(names)}.{hints}"
+            )
+        return cls(**values)
+
+
+def paper_epochs(n_shots: int | None) -> int:
+    """Epochs by shots: 1: 50; 2 to 4: 100; from 5: 200; all images: 50 (CoOp's scripts)."""
+    if n_shots is None or n_shots <= 1:
+        return 50
+    return 100 if n_shots <= 4 else 200
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """The rate during `epoch` (from 0); changed once per epoch.
+
+    Cosine over all E epochs, counted from the end of the W warm-up epochs, so that the last epoch still has a rate
+    above 0: ``lr / 2 * (1 + cos(pi * (epoch - W) / E))``.
+    """
+    assert recipe.epochs is not None, "resolve() the recipe first"
+    if epoch < recipe.warmup_epochs:
+        return recipe.warmup_lr
+    if recipe.schedule == "constant":
+        return recipe.lr
+    return 0.5 * recipe.lr * (1 + math.cos(math.pi * (epoch - recipe.warmup_epochs) / recipe.epochs))
+
+
+def make_optimizer(parameters: list[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer; its rate is set per epoch from `learning_rate`."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
+        )
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

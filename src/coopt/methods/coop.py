@@ -1,0 +1,105 @@
+"""CoOp: context optimization, the prompt's context words as learnable vectors."""
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from coopt.errors import ConfigError
+from coopt.methods.method import Method
+from coopt.models import VLM
+from coopt.prompting import PromptEncoder, PromptLayout
+
+
+class CoOp(Method):
+    r"""Learns the context of the prompt; both encoders stay frozen.
+
+    .. math::
+        t_c = [V]_1 [V]_2 \dots [V]_M [\mathrm{CLASS}]_c, \qquad
+        p(y = c \mid x) = \frac{\exp(\cos(g(t_c), f(x)) / \tau)}{\sum_j \exp(\cos(g(t_j), f(x)) / \tau)}
+
+    with f the image encoder, g the text encoder and :math:`1 / \tau` the model's own ``logit_scale``. The context
+    :math:`[V]` is shared by all classes ("unified") or one set per class ("class-specific").
+
+    Reference:
+        Zhou, Yang, Loy and Liu, "Learning to Prompt for Vision-Language Models", IJCV 2022, equations 1 to 4.
+
+    Differences from the official code:
+        - Its words initialisation counts space-separated words; here every token of `ctx_init` is learned. The two
+          agree wherever each word is one token, as in "a photo of a".
+        - Its loader also restores token buffers of the training classes; here only the context is saved.
+
+    As in the official code, `ctx_init` always gives one shared context, also with `class_specific=True` (a warning
+    says so), and then decides the number of vectors itself.
+
+    Args:
+        vlm: the frozen model.
+        class_names: C names; underscores become spaces.
+        n_ctx: number of context vectors M, ignored where `ctx_init` is given.
+        position: where the class name stands: "end", "middle" or "front".
+        class_specific: one context per class instead of one for all.
+        ctx_init: words to start from, such as "a photo of a"; None draws from N(0, 0.02).
+
+    Shape:
+        - ctx: (M, d_t), or (C, M, d_t) when class-specific
+        - images: (B, E), not normalised
+        - logits: (B, C)
+
+    Raises:
+        ConfigError: `n_ctx` below 1, an unknown position, or `ctx_init` without a word.
+        DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
+    """
+
+    paper = "https://arxiv.org/abs/2109.01134"
+    summary = "the prompt's context, shared by all classes or one per class"
+
+    def __init__(
+        self,
+        vlm: VLM,
+        class_names: Sequence[str],
+        *,
+        n_ctx: int = 16,
+        position: str = "end",
+        class_specific: bool = False,
+        ctx_init: str | None = None,
+    ) -> None:
+        super().__init__(vlm, class_names)
+        if ctx_init is not None:
+            ctx = embed_words(vlm, ctx_init)  # (M, d_t)
+            n_ctx = len(ctx)
+            if class_specific:
+                warnings.warn(
+                    "class_specific=True has no effect together with ctx_init, as in the authors' code: "
+                    "the words give one context shared by all classes.",
+                    stacklevel=2,
+                )
+                class_specific = False
+        elif n_ctx < 1:
+            raise ConfigError(f"n_ctx is {n_ctx}; CoOp learns at least 1 context vector.")
+        else:
+            shape = (len(class_names), n_ctx) if class_specific else (n_ctx,)
+            ctx = 0.02 * torch.randn(*shape, vlm.text.width)
+        self.class_specific = class_specific
+        self.new_classes = not class_specific
+        self.encoder = PromptEncoder(vlm, PromptLayout.build(vlm, class_names, n_ctx, position))
+        self.ctx = nn.Parameter(ctx.to(vlm.device, torch.float32))
+
+    def class_features(self) -> Float[Tensor, "C E"]:
+        """Normalised class features of the prompts as they are now."""
+        return F.normalize(self.encoder(self.ctx).float(), dim=-1)
+
+
+def embed_words(vlm: VLM, words: str) -> Float[Tensor, "M D"]:
+    """The token embeddings of `words` (underscores are spaces), in float32.
+
+    Raises:
+        ConfigError: there is no word in it.
+    """
+    ids = vlm.tokenizer.encode(words.replace("_", " ").strip())
+    if not ids:
+        raise ConfigError(f"ctx_init is {words!r}; give at least one word, or None for a random start.")
+    with torch.no_grad():
+        return vlm.text.token_embedding(torch.tensor(ids, device=vlm.device)).float()

@@ -1,0 +1,141 @@
+"""LinearProbe: logistic regression on frozen image features, the baseline that needs no words."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from torch import Tensor, nn
+
+from coopt.errors import ConfigError, DataError
+from coopt.methods.method import Classifier, FeatureSet, Method
+from coopt.models import VLM
+
+GRID = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)
+"""Inverse regularisation strengths tried first; the best is refined by `STEPS` halvings of a decade each side."""
+STEPS = 8
+
+
+class LinearProbe(Method):
+    r"""Multinomial logistic regression with the paper's search for the regularisation strength.
+
+    .. math::
+        \min_{W, b} \; \frac{1}{2} \lVert W \rVert^2 + C \sum_i \ell(W f(x_i) + b, y_i)
+
+    by L-BFGS on image features that are not normalised. C is the best of 1e6, 1e4, ..., 1e-6 and then of 8 steps of
+    binary search on a logarithmic scale around it, by accuracy on validation images: the few-shot validation set where
+    there is one (min(shots, 4) per class in the paper), else by cross-validation on the shots themselves. With one
+    shot and no validation set nothing can be compared, and C is 1.
+
+    Reference:
+        Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021, appendix
+        A.3; the linear probe baseline of CoOp (figure 3 and appendix).
+
+    Differences from the official code:
+        - Cross-validation where no validation set is given; the test set is never looked at.
+        - The search's last step decides, as there; the code reports the test accuracy of each step, we do not.
+
+    Args:
+        vlm: the frozen model.
+        class_names: C names, for the reports only.
+        C: fixes the strength and skips the search; None searches.
+
+    Shape:
+        - weight: (C, E), bias: (C,)
+        - images: (B, E), not normalised
+        - logits: (B, C)
+
+    Raises:
+        ConfigError: `C` is not above 0.
+        DataError: a class has no training image.
+    """
+
+    paper = "https://arxiv.org/abs/2103.00020"
+    summary = "a linear classifier on image features; no words"
+    new_classes = False
+
+    def __init__(self, vlm: VLM, class_names: Sequence[str], *, C: float | None = None) -> None:  # noqa: N803
+        super().__init__(vlm, class_names)
+        if C is not None and not C > 0:
+            raise ConfigError(f"C is {C}; the inverse regularisation strength must be above 0, or None to search.")
+        self.C = C
+        # Fitted by prepare, not by gradient steps.
+        self.weight = nn.Parameter(torch.zeros(len(class_names), vlm.embed_dim, device=vlm.device), False)
+        self.bias = nn.Parameter(torch.zeros(len(class_names), device=vlm.device), False)
+
+    def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+        """Search C and fit on the training features."""
+        x, y = train.features.cpu().double().numpy(), train.labels.cpu().numpy()
+        missing = sorted(set(range(len(self.class_names))) - set(y.tolist()))
+        if missing:
+            raise DataError(
+                f"The linear probe needs an image of every class; none of: "
+                f"{', '.join(repr(self.class_names[c]) for c in missing)}."
+            )
+        self.C = self.C if self.C is not None else search_strength(validation_score(x, y, val))
+        model = fit_logistic(x, y, self.C)
+        coefficients, intercepts = model.coef_, model.intercept_
+        if len(self.class_names) == 2:
+            # scikit-learn keeps one row for two classes; as two rows its logits differ by the same amount.
+            coefficients = np.concatenate([-coefficients, coefficients]) / 2
+            intercepts = np.concatenate([-intercepts, intercepts]) / 2
+        self.weight.data.copy_(torch.from_numpy(coefficients))
+        self.bias.data.copy_(torch.from_numpy(intercepts))
+
+    def forward(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
+        """Logits of raw image features."""
+        return images.to(self.weight.device).float() @ self.weight.T + self.bias
+
+    def classifier(self) -> Classifier:
+        """Itself."""
+        return Classifier(self.weight.detach(), self.bias.detach(), normalize=False)
+
+
+def search_strength(score: Callable[[float], float]) -> float:
+    """The C that the paper's search ends at: the best of `GRID`, then `STEPS` steps of binary search around it."""
+    scores = [score(strength) for strength in GRID]
+    peak = GRID[int(np.argmax(scores))]
+    left, right = 0.1 * peak, 10.0 * peak
+    best = peak
+    for _ in range(STEPS):
+        middle = float(np.sqrt(left * right))  # halfway on a logarithmic scale
+        if score(left) < score(right):
+            best, left = right, middle
+        else:
+            best, right = left, middle
+    return best
+
+
+def validation_score(x: np.ndarray, y: np.ndarray, val: FeatureSet | None) -> Callable[[float], float]:
+    """Accuracy as a function of C: on `val`, or cross-validated on (`x`, `y`) where there is none."""
+    if val is not None:
+        val_x, val_y = val.features.cpu().double().numpy(), val.labels.cpu().numpy()
+        return lambda strength: fit_logistic(x, y, strength).score(val_x, val_y)
+    folds = min(5, int(np.bincount(y).min()))
+    if folds < 2:
+        # One image of some class: every strength scores alike, and C = 1 is what the search must give.
+        return lambda strength: -abs(np.log10(strength))
+    splitter = StratifiedKFold(folds)
+
+    def cross_validated(strength: float) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return float(np.mean(cross_val_score(logistic(strength), x, y, cv=splitter)))
+
+    return cross_validated
+
+
+def logistic(strength: float) -> LogisticRegression:
+    """The paper's solver settings."""
+    return LogisticRegression(solver="lbfgs", max_iter=1000, C=strength)
+
+
+def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+    """Fit, without the warning of the weakest regularisations that 1,000 iterations were not enough."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return logistic(strength).fit(x, y)

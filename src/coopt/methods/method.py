@@ -1,0 +1,116 @@
+"""What every method is: learnable parameters over a frozen model, features in, logits out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from coopt.errors import DataError
+from coopt.models import VLM
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Image features with labels: what a method may look at before the first step."""
+
+    features: Float[Tensor, "N E"]
+    """As `vlm.encode_image` returns them, not normalised, of un-augmented images."""
+    labels: Int[Tensor, " N"]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A method reduced to a matrix: ``logits = images @ weight.T + bias``, images normalised first or not.
+
+    It predicts from image features alone; no text tower is needed.
+    """
+
+    weight: Float[Tensor, "C E"]
+    bias: Float[Tensor, " C"]
+    normalize: bool
+
+    def __call__(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
+        """Logits of image features that are not normalised."""
+        images = images.to(self.weight.device).float()
+        if self.normalize:
+            images = F.normalize(images, dim=-1)
+        return images @ self.weight.T + self.bias
+
+
+class Method(nn.Module):
+    """Base of all methods.
+
+    A method's parameters are exactly its `state_dict()`: whatever else it holds (token embeddings, the frozen model)
+    is a plain attribute. The meaning of `forward` never depends on `self.training`.
+
+    Shape:
+        - images: features (B, E) as `vlm.encode_image` returns them, not normalised; pixels (B, 3, H, W) where
+          `needs_pixels`
+        - logits: (B, C)
+    """
+
+    paper: ClassVar[str] = ""
+    """Address of the paper."""
+    summary: ClassVar[str] = ""
+    """What is learned, in a few words, for `coopt methods`."""
+    needs_pixels: ClassVar[bool] = False
+    """Whether the image tower itself is changed, so that image features cannot be computed once."""
+    new_classes: bool = True
+    """Whether what was learned applies to class names never seen in training; an instance may say no."""
+
+    def __init__(self, vlm: VLM, class_names: Sequence[str]) -> None:
+        super().__init__()
+        if len(class_names) < 2:
+            raise DataError(f"A classifier needs at least 2 class names; got {len(class_names)}: {list(class_names)}.")
+        self.vlm = vlm
+        self.class_names = list(class_names)
+        self.key = ""  # the name in METHODS; set by build_method
+        self.settings: dict[str, Any] = {}  # the constructor's resolved settings; set by build_method
+
+    def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+        """Take what the method needs from the training set before the first step (a cache, a fitted matrix)."""
+
+    def class_features(self) -> Float[Tensor, "C E"] | None:
+        """Normalised class features; None where they depend on the image or the method has no text side."""
+        return None
+
+    def forward(self, images: Float[Tensor, "B ..."]) -> Float[Tensor, "B C"]:
+        """Logits."""
+        text_features = self.class_features()
+        if text_features is None:
+            raise NotImplementedError(f"{type(self).__name__} must define forward or class_features.")
+        return cosine_logits(self.vlm, images, text_features)
+
+    def loss(self, images: Float[Tensor, "B ..."], labels: Int[Tensor, " B"]) -> dict[str, Tensor]:
+        """`{"loss": scalar, "logits": (B, C), named terms...}`; cross entropy unless the paper adds to it."""
+        logits = self(images)
+        return {"loss": F.cross_entropy(logits, labels), "logits": logits.detach()}
+
+    @torch.no_grad()
+    def classifier(self) -> Classifier | None:
+        """The method as a plain matrix, or None where the logits are not linear in the image feature."""
+        text_features = self.class_features()
+        if text_features is None:
+            return None
+        bias = text_features.new_full((len(text_features),), self.vlm.logit_bias)
+        return Classifier(self.vlm.logit_scale * text_features.detach(), bias, normalize=True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the frozen model lies."""
+        return self.vlm.device
+
+    def n_parameters(self) -> int:
+        """How many numbers are learned."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def cosine_logits(vlm: VLM, images: Float[Tensor, "B E"], text_features: Float[Tensor, "C E"]) -> Float[Tensor, "B C"]:
+    """``logit_scale * cos(image, text) + logit_bias`` in float32, for normalised text features."""
+    image_features = F.normalize(images.to(text_features.device).float(), dim=-1)
+    # Scale first, then multiply: the order of the authors' code, so that rounding agrees with it.
+    return (vlm.logit_scale * image_features) @ text_features.T + vlm.logit_bias

@@ -1,0 +1,27 @@
+"""The one list of methods."""
+
+from coopt.errors import ConfigError, did_you_mean
+from coopt.methods.coop import CoOp
+from coopt.methods.linear_probe import LinearProbe
+from coopt.methods.method import Method
+from coopt.methods.zero_shot import ZeroShot
+
+METHODS: dict[str, type[Method]] = {
+    "zero-shot": ZeroShot,
+    "coop": CoOp,
+    "linear-probe": LinearProbe,
+}
+
+
+def find_method(name: str) -> type[Method]:
+    """The class of a method's name.
+
+    Raises:
+        ConfigError: there is no such method.
+    """
+    if name not in METHODS:
+        raise ConfigError(
+            f"There is no method {name!r}; the methods are {', '.join(METHODS)}.{did_you_mean(name, METHODS)} "
+            "`coopt methods` describes them."
+        )
+    return METHODS[name]

@@ -1,0 +1,105 @@
+"""Where the context vectors and the class name sit in each class's token sequence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from coopt.errors import ConfigError, DataError, did_you_mean
+from coopt.models import VLM
+
+POSITIONS = ("end", "middle", "front")
+"""Where the class name can stand: behind the context, in its middle, before it (paper, section 3.2.1)."""
+
+PLACEHOLDER = 0
+"""Token id written where a context vector will sit; its embedding is never used."""
+
+
+@dataclass(frozen=True)
+class PromptLayout:
+    """The token sequences of C classes, with holes for M context vectors.
+
+    A sequence is ``[SOS] parts [EOS]`` where the parts are, by `position`,
+
+    - "end": context, name, full stop
+    - "middle": first ``M // 2`` context vectors, name, the other context vectors, full stop
+    - "front": name, context, full stop
+
+    The full stop is whatever tokens ``name + "."`` has beyond those of the bare name: a name that ends in punctuation
+    fuses with it into one token, which then belongs to the name (so do the authors count).
+
+    Attributes:
+        sequences: C lists of token ids, start and end token included, not padded.
+        ctx_rows: C lists of M row numbers: where the context vectors sit.
+        name_lengths: C token counts of the bare names.
+        class_names: the names, as given.
+        n_ctx: M.
+    """
+
+    sequences: list[list[int]]
+    ctx_rows: list[list[int]]
+    name_lengths: list[int]
+    class_names: list[str]
+    n_ctx: int
+
+    @classmethod
+    def build(cls, vlm: VLM, class_names: Sequence[str], n_ctx: int, position: str = "end") -> "PromptLayout":
+        """Tokenise the names and lay out the sequences.
+
+        Raises:
+            ConfigError: `position` is not one of `POSITIONS`, or `n_ctx` is negative.
+            DataError: a name is empty, or its prompt is longer than the model's context.
+        """
+        if position not in POSITIONS:
+            raise ConfigError(
+                f"position is {position!r}; allowed are {', '.join(map(repr, POSITIONS))}."
+                + did_you_mean(position, POSITIONS)
+            )
+        if n_ctx < 0:
+            raise ConfigError(f"n_ctx is {n_ctx}; it is a number of context vectors, 0 or more.")
+        tokenizer = vlm.tokenizer
+        start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+        before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
+        behind = n_ctx - before
+        sequences, ctx_rows, name_lengths, too_long = [], [], [], []
+        for name in class_names:
+            text = clean_name(name)
+            name_length = len(tokenizer.encode(text))
+            body = tokenizer.encode(text + ".")
+            if not text or name_length == 0:
+                raise DataError(f"A class name must have at least one word; got {name!r}.")
+            holes = [PLACEHOLDER]
+            ids = start + holes * before + body[:name_length] + holes * behind + body[name_length:]
+            first, second = len(start), len(start) + before + name_length
+            sequences.append([*ids, tokenizer.eos_id])
+            ctx_rows.append([*range(first, first + before), *range(second, second + behind)])
+            name_lengths.append(name_length)
+            if len(sequences[-1]) > vlm.context_length:
+                too_long.append((name, name_length, len(sequences[-1])))
+        if too_long:
+            listed = "; ".join(f"{name!r} has {n} tokens, its prompt {total}" for name, n, total in too_long[:5])
+            more = f" and {len(too_long) - 5} more" if len(too_long) > 5 else ""
+            raise DataError(
+                f"{len(too_long)} class name(s) do not fit the model's context of {vlm.context_length} tokens with "
+                f"n_ctx={n_ctx}: {listed}{more}. Shorten them (--class-names FILE gives other words) or lower n_ctx."
+            )
+        return cls(sequences, ctx_rows, name_lengths, list(class_names), n_ctx)
+
+    def padded(self, pad_id: int, length: int | None = None) -> tuple[Tensor, Tensor]:
+        """Token ids (C, L) int64, padded behind the end token, and the end token's rows (C,).
+
+        L is `length`, or the longest sequence.
+        """
+        longest = max(len(ids) for ids in self.sequences)
+        length = longest if length is None else length
+        ids = torch.full((len(self.sequences), length), pad_id, dtype=torch.int64)
+        for row, sequence in enumerate(self.sequences):
+            ids[row, : len(sequence)] = torch.tensor(sequence)
+        ends = torch.tensor([len(sequence) - 1 for sequence in self.sequences])
+        return ids, ends
+
+
+def clean_name(name: str) -> str:
+    """Underscores become spaces, as in the authors' code; outer white space goes."""
+    return name.replace("_", " ").strip()

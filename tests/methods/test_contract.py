@@ -1,0 +1,176 @@
+"""What every method in `METHODS` promises (one suite, parametrised; a new method passes it without an edit here)."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import coopt.methods
+from coopt.errors import ConfigError
+from coopt.fit import FeatureViews, Recipe, fit
+from coopt.methods import METHODS, FeatureSet, Method, build_method, find_method, method_settings, parse_settings
+from tests.goldens.golden import golden_vlm
+
+NAMES = ["red fox", "barn owl", "tea", "very old steam locomotive", "crane (bird)"]
+N_IMAGES = 23
+
+
+def toy(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images around one random centre per class."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(len(NAMES), golden_vlm("vit_b").embed_dim, generator=torch.Generator().manual_seed(99))
+    labels = torch.arange(N_IMAGES) % len(NAMES)
+    return centres[labels] + 0.5 * torch.randn(N_IMAGES, centres.shape[1], generator=generator), labels
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> Method:
+    made = build_method(request.param, golden_vlm("vit_b"), NAMES)
+    made.prepare(FeatureSet(*toy()))
+    return made
+
+
+def test_logits_are_finite_and_of_shape_b_c(method: Method) -> None:
+    logits = method(toy()[0])
+    assert logits.shape == (N_IMAGES, len(NAMES))
+    assert logits.dtype == torch.float32
+    assert torch.isfinite(logits).all()
+
+
+def test_images_do_not_influence_each_other(method: Method) -> None:
+    images, _ = toy()
+    with torch.no_grad():
+        whole = method(images)
+        alone = torch.cat([method(image[None]) for image in images])
+    assert torch.allclose(whole, alone, atol=1e-4 * float(whole.abs().max()))
+
+
+def test_forward_does_not_depend_on_training_mode(method: Method) -> None:
+    images, _ = toy()
+    with torch.no_grad():
+        assert torch.equal(method.train()(images), method.eval()(images))
+
+
+def test_logits_follow_the_order_of_classes() -> None:
+    """With the same learned tensors, permuted names give permuted logits."""
+    images, labels = toy()
+    order = [3, 0, 4, 1, 2]
+    place = torch.tensor([order.index(int(label)) for label in labels])
+    for key in METHODS:
+        method = build_method(key, golden_vlm("vit_b"), NAMES)
+        permuted = build_method(key, golden_vlm("vit_b"), [NAMES[c] for c in order])
+        method.prepare(FeatureSet(images, labels))
+        permuted.prepare(FeatureSet(images, place))
+        if method.new_classes:
+            permuted.load_state_dict(method.state_dict())
+        with torch.no_grad():
+            # 1e-3: the linear probe's solver stops at a tolerance of its own.
+            assert torch.allclose(method(images)[:, order], permuted(images), atol=1e-3), key
+
+
+def test_one_step_moves_every_parameter_and_nothing_else(method: Method) -> None:
+    trained = {name for name, p in method.named_parameters() if p.requires_grad}
+    backbone = {name: p.clone() for name, p in method.vlm.module.state_dict().items()}
+    before = {name: p.clone() for name, p in method.state_dict().items()}
+    assert set(before) == {name for name, _ in method.named_parameters()}
+    images, labels = toy()
+    fit(method, FeatureViews(images[None], labels, 1), Recipe(epochs=1, warmup_epochs=0), seed=1)
+    moved = {name for name, p in method.state_dict().items() if not torch.equal(p, before[name])}
+    assert moved == trained
+    assert not any(p.requires_grad for p in method.vlm.module.parameters())
+    assert all(torch.equal(p, backbone[name]) for name, p in method.vlm.module.state_dict().items())
+
+
+def test_training_lowers_the_loss_on_a_toy_task(method: Method) -> None:
+    images, labels = toy()
+    if not any(p.requires_grad for p in method.parameters()):
+        if method.n_parameters():  # fitted by prepare
+            assert float((method(images).argmax(-1) == labels).float().mean()) > 0.9
+        return
+    before = method.loss(images, labels)["loss"].item()
+    fit(method, FeatureViews(images[None], labels, 1), Recipe(epochs=30, lr=0.02), seed=1)
+    assert method.loss(images, labels)["loss"].item() < 0.7 * before
+
+
+def test_the_loss_is_cross_entropy_where_it_has_no_other_terms(method: Method) -> None:
+    images, labels = toy()
+    losses = method.loss(images, labels)
+    assert {"loss", "logits"} <= set(losses)
+    assert losses["logits"].shape == (N_IMAGES, len(NAMES))
+    if set(losses) == {"loss", "logits"}:
+        assert torch.allclose(losses["loss"], F.cross_entropy(method(images), labels))
+
+
+def test_the_learned_tensors_round_trip(method: Method) -> None:
+    images, _ = toy()
+    copy = build_method(method.key, method.vlm, NAMES)
+    copy.load_state_dict(method.state_dict(), strict=True)
+    with torch.no_grad():
+        assert torch.equal(copy(images), method(images))
+
+
+def test_the_classifier_is_the_method_as_a_matrix(method: Method) -> None:
+    images, _ = toy()
+    classifier = method.classifier()
+    if classifier is None:
+        pytest.skip(f"{method.key}: logits depend on more than a matrix")
+    with torch.no_grad():
+        logits = method(images)
+    assert torch.allclose(classifier(images), logits, atol=1e-4 * float(logits.abs().max()))
+
+
+def test_class_features_are_normalised(method: Method) -> None:
+    features = method.class_features()
+    if features is not None:
+        assert features.shape == (len(NAMES), method.vlm.embed_dim)
+        assert torch.allclose(features.norm(dim=-1), torch.ones(len(NAMES)), atol=1e-5)
+
+
+@pytest.mark.parametrize("key", METHODS)
+def test_every_method_is_documented_exported_and_tested(key: str) -> None:
+    method = METHODS[key]
+    text = inspect.getdoc(method) or ""
+    for part in ("Reference:", "Differences from the official code:", "Args:", "Shape:", "Raises:", ".. math::"):
+        assert part in text, f"{method.__name__}'s docstring has no {part}"
+    assert method.paper.startswith("https://")
+    assert method.summary
+    assert getattr(coopt.methods, method.__name__) is method
+    home = Path(inspect.getfile(method))
+    assert (Path(__file__).parent / f"test_{home.stem}.py").is_file()
+    assert len(home.read_text().splitlines()) <= 250
+    assert len(method_settings(method)) <= 12
+
+
+def test_every_method_file_is_in_the_table() -> None:
+    helpers = {"__init__", "method", "settings", "table"}
+    files = {p.stem for p in Path(inspect.getfile(coopt.methods)).parent.glob("*.py")} - helpers
+    assert files == {Path(inspect.getfile(method)).stem for method in METHODS.values()}
+
+
+def test_no_method_inherits_from_another() -> None:
+    for method in METHODS.values():
+        assert method.__mro__[1] is Method
+
+
+def test_settings_are_checked_by_name_and_type() -> None:
+    with pytest.raises(ConfigError, match="no method 'cooop'; .*Did you mean 'coop'"):
+        find_method("cooop")
+    with pytest.raises(ConfigError, match="'coop' has no setting 'nctx'.*n_ctx, position.*Did you mean 'n_ctx'"):
+        build_method("coop", golden_vlm("vit_b"), NAMES, {"nctx": 4})
+    with pytest.raises(ConfigError, match="n_ctx is a whole number; got 'four'"):
+        parse_settings("coop", ["n_ctx=four"])
+    with pytest.raises(ConfigError, match="class_specific is true or false; got 'maybe'"):
+        parse_settings("coop", ["class_specific=maybe"])
+    with pytest.raises(ConfigError, match="key=value, such as n_ctx=4; got 'n_ctx'"):
+        parse_settings("coop", ["n_ctx"])
+    pairs = ["n_ctx=4", "class_specific=true", "ctx_init=none", "position=front"]
+    assert parse_settings("coop", pairs) == {
+        "n_ctx": 4,
+        "class_specific": True,
+        "ctx_init": None,
+        "position": "front",
+    }
+    assert parse_settings("linear-probe", ["C=0.5"]) == {"C": 0.5}
+    assert parse_settings("zero-shot", ["templates=a {}, once = twice."]) == {"templates": "a {}, once = twice."}
