@@ -12,6 +12,7 @@ from PIL import Image
 
 import coopt.data.decode as decode
 from coopt.data.decode import UnreadableImageError, decode_file, is_image_name
+from coopt.data.sources import open_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -175,6 +176,8 @@ def test_the_limit_itself_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert decoded(encoded(red_blue(7, 5), "PNG")).size == (7, 5)
     with pytest.raises(UnreadableImageError, match="more than 35 pixels"):
         decoded(encoded(red_blue(6, 6), "PNG"))
+    with pytest.raises(UnreadableImageError, match="'mine': it has more than 35 pixels"):
+        open_image(red_blue(6, 6), "mine")
 
 
 def test_a_large_image_warns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def check_size(image: Image.Image) -> None:
     """
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise Image.DecompressionBombError
+        raise Image.DecompressionBombError(f"it has more than {MAX_PIXELS:,} pixels")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -28,7 +28,7 @@ VAL_SHOTS = 4
 def sample_few_shot(labels: Labels, n_shots: int, seed: int) -> Indices:
     """Pick `n_shots` images per class: the authors' training picks for this seed.
 
-    A class with at most `n_shots` images keeps them all, in order. The result lists the classes in the order of their
+    A class with fewer images keeps them all, in order. The result lists the classes in the order of their
     first image, each in drawn order.
 
     Raises:
