@@ -275,6 +275,15 @@ def test_weights_that_are_incomplete_or_damaged(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
+    clip_folder(tmp_path, eos_token_id=3070)
+    with pytest.raises(ModelError, match="feature at token 3070, but its tokenizer ends texts with token 3071"):
+        load_model(tmp_path)
+    siglip_tokenizer(tmp_path)  # its end token is 0
+    with pytest.raises(ModelError, match="do not belong together"):
+        load_model(tmp_path)
+
+
 def test_images_must_be_square(tmp_path: Path) -> None:
     clip_folder(tmp_path)
     path = tmp_path / "preprocessor_config.json"

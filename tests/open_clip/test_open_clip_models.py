@@ -254,3 +254,24 @@ def test_a_checkpoint_that_does_not_fit(models, tmp_path: Path) -> None:
     torch.save(module.state_dict(), tmp_path / "causal.pt")
     with pytest.raises(ModelError, match="could not load 'open_clip:coopt-causal@"):
         load_model(name)
+
+
+@pytest.mark.parametrize("arch", ["ViT-B-32-quickgelu", "RN50-quickgelu"])
+def test_real_shapes_and_openais_own_loader(tmp_path: Path, arch: str) -> None:
+    """The same weights as open_clip's model and as a file in OpenAI's format: three ways to the same features."""
+    import open_clip
+
+    module = scramble(open_clip.create_model(arch, load_weights=False))
+    for name, buffer in module.named_buffers():
+        if "running_var" in name:  # grows with what a layer adds up, so that no block drowns the rest
+            buffer.fill_(1.7)
+    torch.save(module.state_dict(), tmp_path / "weights.pt")
+    pixels = torch.randn(2, 3, 224, 224)
+    for name in (f"open_clip:{arch}@{tmp_path}/weights.pt", str(tmp_path / "weights.pt")):
+        vlm = load_model(name)
+        assert vlm.source == ("open_clip" if name.startswith("open_clip:") else "openai")
+        ids = vlm.tokenize(TEXTS)
+        assert torch.equal(ids, open_clip.get_tokenizer(arch)(TEXTS))
+        assert relative_error(vlm.encode_text(ids), module.encode_text(ids)) < 1e-5
+        assert relative_error(vlm.encode_image(pixels), module.encode_image(pixels)) < 1e-5
+        assert_towers_equal_forward(vlm, TEXTS[:1])

@@ -23,6 +23,7 @@ from coopt.models.hf_towers import (
     siglip_text_tower,
 )
 from coopt.models.preprocess import Preprocess, from_processor_config
+from coopt.models.tokens import Tokenizer
 from coopt.models.vlm import VLM, ImageTower, TextTower
 
 MODEL_CLASSES = {"clip": "CLIPModel", "siglip": "SiglipModel", "siglip2": "Siglip2Model"}
@@ -54,6 +55,7 @@ def load_folder(name: str, folder: Path, revision: str | None, device: torch.dev
             f"the tokenizer in '{folder}' has {tokenizer.vocab_size} tokens, the model's table only "
             f"{text.vocabulary.shape[0]}: they do not belong together."
         )
+    _check_end_token(module, tokenizer, folder)
     return VLM(
         name=name,
         source="transformers",
@@ -120,6 +122,20 @@ def module_facts(module: Any) -> dict[str, Any]:
         # 2 is how old configurations were written; the model then pools at the highest id, which is 49407.
         facts["text"]["eos"] = "highest id" if config.text_config.eos_token_id == 2 else config.text_config.eos_token_id
     return facts
+
+
+def _check_end_token(module: Any, tokenizer: Tokenizer, folder: Path) -> None:
+    """The token whose row CLIP's own forward takes is the one that the tokenizer puts at the end."""
+    if type(module).__name__ != "CLIPModel":
+        return  # SigLIP takes the last row, whatever it holds
+    pooled_at = module.config.text_config.eos_token_id
+    if pooled_at == 2:  # old configurations: the highest id of a text
+        pooled_at = tokenizer.vocab_size - 1
+    if pooled_at != tokenizer.eos_id:
+        raise ModelError(
+            f"the model in '{folder}' takes its text feature at token {pooled_at}, but its tokenizer ends texts with "
+            f"token {tokenizer.eos_id}: they do not belong together."
+        )
 
 
 def _embed_dim(module: Any) -> int:
