@@ -369,3 +369,14 @@ def test_list_models_states_facts() -> None:
     assert models["builtin"].on_this_machine and models["builtin"].image_size == load_model("builtin").image_size
     assert models["RN50"].embed_dim == 1024 and models["ViT-L/14@336px"].image_size == 336
     assert {model.source for model in models.values()} == {"builtin", "openai", "transformers", "open_clip"}
+
+
+def test_a_torchvision_of_another_build_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from coopt.models import open_clip_source
+
+    def fail(*arguments: str) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(open_clip_source, "require_extra", fail)
+    with pytest.raises(ModelError, match=r"torchvision::nms does not exist\).*same package index as torch"):
+        load_model("open_clip:ViT-B-32/openai")

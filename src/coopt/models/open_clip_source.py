@@ -45,7 +45,14 @@ def load(name: str, checkpoint: Path | None, offline: bool | None, device: torch
         MissingExtraError: open_clip is not installed.
         ModelError: unknown names, unreachable or unreadable weights, or a model that coopt cannot hold.
     """
-    open_clip = require_extra("open_clip", "open-clip", f"the model '{name}'")
+    try:
+        open_clip = require_extra("open_clip", "open-clip", f"the model '{name}'")
+    except RuntimeError as error:  # torchvision's way of saying that its operators did not load
+        raise ModelError(
+            f"open_clip is installed but cannot be imported ({_first_line(error)}). This happens when torchvision was "
+            f"built for another PyTorch than this one ({torch.__version__}): install the torchvision build that "
+            "belongs to it, from the same package index as torch."
+        ) from error
     spec = _parse(name, checkpoint, open_clip)
     path, tag = _weights(spec, offline, open_clip)
     try:
