@@ -64,8 +64,8 @@ def squeezed(text: str) -> str:
 def read_emoji(npm: Path) -> dict[str, Tags]:
     """Label, keywords, group and subgroup of every emoji by its code points (`"1f436"`, joiners as in Iconify)."""
     messages = read_json(npm, "emojibase-data", "en/messages.json")
-    groups = {group["order"]: group["message"] for group in messages["groups"]}
-    subgroups = {group["order"]: group["message"] for group in messages["subgroups"]}
+    groups = {group["order"]: _group_texts(group) for group in messages["groups"]}
+    subgroups = {group["order"]: _group_texts(group) for group in messages["subgroups"]}
     more = read_json(npm, "emojilib", "dist/emoji-en-US.json")
     emoji = {}
     for entry in read_json(npm, "emojibase-data", "en/data.json"):
@@ -78,9 +78,15 @@ def read_emoji(npm: Path) -> dict[str, Tags]:
         tags = Tags()
         tags.add("names", [clean_name(label), clean_name(short)])
         tags.add("keywords", [word.lower() for word in words])
-        tags.add("categories", clean_category(subgroups[entry["subgroup"]]) + clean_category(groups[entry["group"]]))
+        tags.add("categories", subgroups[entry["subgroup"]] + groups[entry["group"]])
         emoji[code_key(entry["hexcode"])] = tags
     return emoji
+
+
+def _group_texts(group: dict) -> list[str]:
+    """A group in plain words and in Unicode's own: "mammals", "animal mammal"."""
+    plain = clean_category(group["message"])
+    return plain[:1] + [group["key"].replace("-", " ")] + plain[1:]
 
 
 def code_key(code: str) -> str:

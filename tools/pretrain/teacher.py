@@ -20,25 +20,25 @@ from .training import Average, Log, Parts, load_state, parameter_groups, save_st
 class TeacherRecipe:
     """How stage one is run; the schedule is in steps, so it does not depend on the machine's speed."""
 
-    steps: int = 2400
-    batch: int = 256
-    resolution: int = 48
+    steps: int = 4000
+    batch: int = 128
+    resolution: int = 32
     """Resolution of the cooldown."""
-    first_resolution: int = 32
-    """Resolution before the cooldown: more than twice as fast."""
-    peak: float = 1.5e-3
+    first_resolution: int = 24
+    """Resolution before the cooldown: nearly twice as fast, and what most icons are drawn for."""
+    peak: float = 1e-3
     warmup: int = 200
-    horizon: int = 4400
+    horizon: int = 8000
     """Steps over which the cosine would fall to zero; the cooldown cuts it short."""
-    cooldown: int = 600
+    cooldown: int = 800
     """Last steps, in which the rate falls linearly to zero."""
     weight_decay: float = 0.05
-    word_weight: float = 0.3
+    word_weight: float = 1.0
     average: float = 0.999
     largest_scale: float = 60.0
     parts: int = 2
     """Parts of a batch, each with a thread and batch statistics of its own."""
-    save_every: int = 200
+    save_every: int = 250
     seed: int = 1
 
 
@@ -102,7 +102,9 @@ def train(
     batches = Batches(corpus, tokenizers.load(work / "tokenizer"), recipe.seed)
     pair = Pair(corpus.n_words).to(device)
     pair.image.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(parameter_groups(pair, recipe.weight_decay), lr=recipe.peak, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        parameter_groups(pair, recipe.weight_decay), lr=recipe.peak, betas=(0.9, 0.98), fused=True
+    )
     average, first = Average(pair, recipe.average), 0
     state = load_state(checkpoint, device)
     if state:

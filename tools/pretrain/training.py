@@ -72,11 +72,11 @@ class Average:
     def update(self, module: nn.Module, step: int) -> None:
         """Move towards the module's present values; faster in the first steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in module.state_dict().items():
-            if value.is_floating_point():
-                self.values[name].lerp_(value, 1 - decay)
-            else:
-                self.values[name].copy_(value)
+        present = module.state_dict()
+        moving = [name for name, value in present.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.values[name] for name in moving], [present[name] for name in moving], 1 - decay)
+        for name in present.keys() - set(moving):
+            self.values[name].copy_(present[name])
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
