@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-
 from tools.pretrain.losses import contrastive, distillation, learning_rate, word_loss
 
 
