@@ -98,6 +98,11 @@ def test_tokens_equal_the_reference(case: str) -> None:
     assert [len(tokenizer.encode(text)) for text in meta["texts"]] == arrays["n_encode"].tolist()
 
 
+def test_html_is_unescaped_twice_even_where_the_text_repair_leaves_it_alone() -> None:
+    tokenizer = openai_tokenizer()
+    assert tokenizer.encode("<b> &amp;amp;") == tokenizer.encode("<b> &")
+
+
 def test_tokens_can_be_read_back() -> None:
     tokenizer = openai_tokenizer()
     for text in ("a photo of a golden retriever .", "naïve façade", "你好"):
