@@ -12,11 +12,14 @@ from sklearn.utils import Tags
 
 from coopt.artifacts import Run, load_run, save_run
 from coopt.data import ImageDataset, load_dataset
-from coopt.errors import ConfigError, DataError
+from coopt.errors import ConfigError
 from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, Reporter, learn
 from coopt.methods import Method, find_method, method_settings
 from coopt.models import VLM, load_model
+
+PROMPT_SETTINGS = {"n_ctx": 16, "position": "end", "class_specific": False, "ctx_init": None}
+"""Method settings that are parameters of `PromptClassifier`, with their defaults."""
 
 
 class PromptClassifier(ClassifierMixin, BaseEstimator):
@@ -145,7 +148,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """The likeliest label of each image."""
-        return self.classes_[self.decision_function(X).argmax(-1)]
+        best = self.decision_function(X).argmax(-1)  # (N,)
+        return self.classes_[best]
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write a run folder (see `coopt.artifacts`)."""
@@ -180,11 +184,10 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def _method_settings(self) -> dict[str, Any]:
         allowed = method_settings(find_method(self.method))
-        defaults = {name: p.default for name, p in method_settings(type(self)).items()}
         settings = dict(self.settings or {})
-        for name in ("n_ctx", "position", "class_specific", "ctx_init"):
+        for name, default in PROMPT_SETTINGS.items():
             value = getattr(self, name)
-            if name in allowed or value != defaults[name]:
+            if name in allowed or value != default:
                 settings.setdefault(name, value)
         return settings
 
@@ -199,9 +202,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         if isinstance(X, ImageDataset) and y is None:
             return X, None
         splits = load_dataset(X, labels=y, class_names=self.class_names, seed=self.seed, make_split=False)
-        if splits.train is None:
-            raise DataError(f"There are no training images in {X!r}.")
-        return splits.train, splits.val
+        # A source without parts of its own comes as one part, and all of it is to learn from.
+        return (splits.any, None) if splits.train is None else (splits.train, splits.val)
 
     def _set_classes(self, labels: list[str], y: Any) -> None:
         # Labels that were numbers stay numbers, so that predictions compare equal to y.

@@ -166,8 +166,8 @@ def test_the_start_is_the_papers_distribution() -> None:
     vlm = golden_vlm("vit_a")
     ctx = CoOp(vlm, [f"class {i}" for i in range(37)], n_ctx=16, class_specific=True).ctx
     assert ctx.shape == (37, 16, 128)
-    assert abs(float(ctx.mean())) < 3e-4
-    assert float(ctx.std()) == pytest.approx(0.02, rel=0.02)
+    assert abs(ctx.mean().item()) < 3e-4
+    assert ctx.std().item() == pytest.approx(0.02, rel=0.02)
 
 
 def test_it_is_a_method() -> None:

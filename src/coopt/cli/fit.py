@@ -227,10 +227,11 @@ def describe(splits: Splits, vlm: VLM, method: str) -> None:
 
 def summarise(learned: Learned, tested: tuple[Metrics, Metrics] | None, template: str, folder: Path, data: str) -> None:
     """The result, where everything lies, and what to type next."""
-    out.print(
-        f"Learned {learned.method.n_parameters():,} numbers from {len(learned.train)} images"
-        + (f" in {len(learned.records)} epochs." if learned.records else ".")
-    )
+    if learned.method.learns:
+        out.print(
+            f"Learned {learned.method.n_parameters():,} numbers from {len(learned.train)} images"
+            + (f" in {len(learned.records)} epochs." if learned.records else ".")
+        )
     if learned.skipped:
         out.print(f"{len(learned.skipped)} training image(s) could not be read and were skipped.")
     if tested:

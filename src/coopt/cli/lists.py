@@ -1,5 +1,7 @@
 """`coopt methods` and `coopt models`."""
 
+from dataclasses import asdict
+
 from rich.table import Table
 
 from coopt.cli.console import out, print_json
@@ -45,19 +47,19 @@ def models(as_json: Json = False) -> None:
     """
     found = list_models()
     if as_json:
-        print_json([info.as_dict() for info in found])
+        print_json([asdict(info) for info in found])
         return
     table = Table()
     for heading in ("name", "source", "size", "image size", "width", "here"):
         table.add_column(heading, justify="right" if heading in ("size", "image size", "width") else "left")
     for info in found:
-        size = "-" if info.size_mb is None else f"{info.size_mb:,.0f} MB"
+        size = "-" if info.download_mb is None else f"{info.download_mb:,.0f} MB"
         table.add_row(
             info.name,
             info.source,
             size,
             str(info.image_size),
             str(info.embed_dim),
-            "yes" if info.here else "",
+            "yes" if info.on_this_machine else "",
         )
     out.print(table)

@@ -53,7 +53,7 @@ for command in (fit, predict, evaluate, words, methods, models, demo):
     app.command()(command)
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool | None) -> None:
     if asked:
         print(f"coopt {__version__}")
         raise typer.Exit
@@ -61,7 +61,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool | None = typer.Option(None, "--version", callback=_version, is_eager=True, help="Print the version."),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Options that every command takes; --debug is read by `main`, which accepts it anywhere."""

@@ -18,7 +18,7 @@ OtherModel = Annotated[
     str | None, typer.Option("--model", help="Where the base model lies, if elsewhere than the run says.")
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; by default cuda where there is one.")]
+Device = Annotated[str | None, typer.Option(help="cpu (the default), cuda, cuda:1, ...")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16 weights; by default float32.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that decode images; the result is the same.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images encoded at a time.")]

@@ -17,7 +17,7 @@ from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, Tra
 from coopt.fit.loop import EpochRecord, fit
 from coopt.fit.recipe import Recipe
 from coopt.fit.reporter import Reporter
-from coopt.methods import FeatureSet, Method, build_method
+from coopt.methods import FeatureSet, Method, build_method, check_settings, find_method
 from coopt.models import VLM
 
 
@@ -82,8 +82,12 @@ def learn(
         raise DataError(f"Learning needs labelled images; {train.source or 'the data'} has no labels.")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
+    check_settings(method, settings or {})  # before the slow part
     recipe = (recipe or Recipe()).resolve(shots)
-    shown, chosen = draw_shots(train, val, shots, seed, strict, n_workers)
+    if find_method(method).learns:
+        shown, chosen = draw_shots(train, val, shots, seed, strict, n_workers)
+    else:
+        shown, chosen = FewShot(train.subset([]), np.zeros(0, dtype=np.int64), [], []), None
     for note in shown.notes:
         reporter.note(note)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

@@ -2,15 +2,15 @@
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 
 from coopt.errors import ConfigError, did_you_mean
 
-Optimizer = Literal["sgd", "adamw", "adam"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Schedule = Literal["cosine", "constant"]
+OPTIMIZERS = ("sgd", "adamw", "adam")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+SCHEDULES = ("cosine", "constant")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Recipe:
     """Passes over the shots; None takes the paper's: 50 for 1 shot, 100 for 2 and 4, 200 for 8 and 16."""
     batch_size: int = 32
     """Images per step."""
-    optimizer: Optimizer = "sgd"
+    optimizer: str = "sgd"
     """sgd, adamw or adam."""
     lr: float = 0.002
     """Learning rate after the warm-up."""
@@ -35,17 +35,17 @@ class Recipe:
     """Nesterov momentum for sgd."""
     weight_decay: float = 5e-4
     """L2 penalty, applied to the prompts too."""
-    schedule: Schedule = "cosine"
+    schedule: str = "cosine"
     """cosine (changed once per epoch) or constant."""
     warmup_epochs: int = 1
     """First epochs at a constant small rate; 0 for none."""
     warmup_lr: float = 1e-5
     """Learning rate during the warm-up."""
-    views: int | Literal["fresh"] = 8
+    views: int | str = 0
     """Training images as the model sees them: "fresh" draws a new augmentation in every epoch (the paper's way,
     encodes every batch); a number V draws V augmented views per image once and reuses their features; 0 uses the
     un-augmented images."""
-    precision: Precision = "auto"
+    precision: str = "auto"
     """auto (bf16 autocast on CUDA that has it, else fp32), fp32, bf16 or fp16; the prompt itself stays in fp32."""
 
     def __post_init__(self) -> None:
@@ -68,8 +68,8 @@ class Recipe:
             problems.append("nesterov needs the optimizer sgd with a momentum above 0")
         if self.views != "fresh" and (not _is_int(self.views) or int(self.views) < 0):
             problems.append(f"views is {self.views!r}; allowed is 'fresh' or a whole number from 0")
-        for name, kinds in (("optimizer", Optimizer), ("schedule", Schedule), ("precision", Precision)):
-            value, allowed = getattr(self, name), get_args(kinds)
+        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            value = getattr(self, name)
             if value not in allowed:
                 hint = did_you_mean(str(value), allowed)
                 problems.append(f"{name} is {value!r}; allowed is one of {', '.join(allowed)}.{hint}".rstrip("."))
@@ -98,7 +98,9 @@ class Recipe:
             raise ConfigError(
                 f"The recipe has no setting {' or '.join(map(repr, unknown))}; it has {', '.join(names)}.{hints}"
             )
-        return cls(**values)
+        # A whole number is a number too: "lr": 1 from JSON or a command line.
+        decimals = {field.name for field in fields(cls) if field.type is float}
+        return cls(**{k: float(v) if k in decimals and _is_int(v) else v for k, v in values.items()})
 
 
 def paper_epochs(n_shots: int | None) -> int:

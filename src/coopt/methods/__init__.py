@@ -3,7 +3,7 @@
 from coopt.methods.coop import CoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.method import Classifier, FeatureSet, Method
-from coopt.methods.settings import build_method, method_settings, parse_settings
+from coopt.methods.settings import build_method, check_settings, method_settings, parse_settings
 from coopt.methods.table import METHODS, find_method
 from coopt.methods.zero_shot import ZeroShot
 
@@ -16,6 +16,7 @@ __all__ = [
     "Method",
     "ZeroShot",
     "build_method",
+    "check_settings",
     "find_method",
     "method_settings",
     "parse_settings",

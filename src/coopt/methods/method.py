@@ -57,6 +57,8 @@ class Method(nn.Module):
     """Address of the paper."""
     summary: ClassVar[str] = ""
     """What is learned, in a few words, for `coopt methods`."""
+    learns: ClassVar[bool] = True
+    """Whether it looks at training images at all."""
     needs_pixels: ClassVar[bool] = False
     """Whether the image tower itself is changed, so that image features cannot be computed once."""
     new_classes: bool = True

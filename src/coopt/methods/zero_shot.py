@@ -44,6 +44,7 @@ class ZeroShot(Method):
 
     paper = "https://arxiv.org/abs/2103.00020"
     summary = "nothing; hand-written prompts, one template or an ensemble"
+    learns = False
 
     def __init__(
         self,

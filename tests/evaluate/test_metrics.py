@@ -1,0 +1,64 @@
+"""Metrics against the authors' evaluator, closed forms and hand-made cases."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from coopt.errors import DataError
+from coopt.evaluate import evaluate_logits, expected_calibration_error, wilson_interval
+from tests.goldens.golden import FOLDER, golden_tensor
+
+
+def test_accuracy_and_macro_f1_match_the_authors_evaluator() -> None:
+    case = json.loads((FOLDER / "data.json").read_text())["cases"]["evaluator_60x6"]
+    logits, labels = golden_tensor(case["inputs"]["logits"]), golden_tensor(case["inputs"]["labels"])
+    logits[torch.arange(60), labels] += 1.5
+    metrics = evaluate_logits(logits, labels, list("abcdef"))
+    assert metrics.accuracy == pytest.approx(case["result"]["accuracy"])
+    assert metrics.macro_f1 == pytest.approx(case["result"]["macro_f1"])
+    assert sum(map(sum, metrics.confusion)) == 60
+    assert metrics.accuracy == pytest.approx(100 * np.trace(np.array(metrics.confusion)) / 60)
+
+
+def test_per_class_confusion_and_a_class_without_images() -> None:
+    logits = torch.tensor([[3.0, 1, 0], [0, 2, 1], [5, 1, 2], [0, 1, 0]])
+    metrics = evaluate_logits(logits, torch.tensor([0, 1, 1, 1]), ["x", "y", "z"])
+    assert metrics.per_class == {"x": 100.0, "y": pytest.approx(200 / 3), "z": None}
+    assert metrics.confusion == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    # Closed form at the ends: 0 of n gives [0, z^2 / (n + z^2)]; half gives 0.5 +- z / (2 sqrt(n + z^2)).
+    [(0, 10, 0.0, 3.8414588 / 13.8414588), (10, 10, 1 - 3.8414588 / 13.8414588, 1.0)],
+)
+def test_wilson_interval(hits: int, n: int, low: float, high: float) -> None:
+    assert wilson_interval(hits, n) == pytest.approx((low, high), abs=1e-7)
+    half = wilson_interval(50, 100)
+    spread = 1.959964 / (2 * math.sqrt(100 + 3.8414588))
+    assert half == pytest.approx((0.5 - spread, 0.5 + spread), abs=1e-6)
+
+
+def test_calibration_error_by_hand() -> None:
+    """Four images, confidence 0.75 each, three right: no error. Confidence 0.95, all wrong: 0.95."""
+
+    def logits(confidence: float, n: int) -> torch.Tensor:
+        return torch.tensor([[math.log(confidence), math.log(1 - confidence)]]).repeat(n, 1)
+
+    assert expected_calibration_error(logits(0.75, 4), torch.tensor([0, 0, 0, 1])) == pytest.approx(0, abs=1e-6)
+    assert expected_calibration_error(logits(0.95, 3), torch.tensor([1, 1, 1])) == pytest.approx(0.95, abs=1e-6)
+    both = torch.cat([logits(0.75, 4), logits(0.95, 4)])
+    labels = torch.tensor([0, 0, 0, 1, 1, 1, 1, 1])
+    assert expected_calibration_error(both, labels) == pytest.approx(0.475, abs=1e-6)
+
+
+def test_logits_that_are_not_finite_are_refused() -> None:
+    logits = torch.zeros(3, 2)
+    logits[1, 0] = float("nan")
+    with pytest.raises(DataError, match="image number 1 are not finite"):
+        evaluate_logits(logits, torch.tensor([0, 1, 0]), ["a", "b"])
+    with pytest.raises(DataError, match="no labelled image"):
+        evaluate_logits(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), ["a", "b"])

@@ -1,0 +1,133 @@
+"""`learn`: shots, features, views and training together, against the plain way written out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from coopt.data import DataWarning, ImageDataset, load_dataset, sample_few_shot
+from coopt.errors import ConfigError, DataError
+from coopt.features import encode_dataset, encode_views, training_augmentation
+from coopt.fit import EncodedBatches, FeatureViews, Recipe, Reporter, fit, learn
+from coopt.methods import CoOp
+from coopt.models import VLM, load_model
+from tests.pictures import CLASSES, shapes_folder
+
+
+@pytest.fixture(scope="module")
+def vlm() -> VLM:
+    return load_model("builtin")
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> ImageDataset:
+    splits = load_dataset(str(shapes_folder(tmp_path_factory.mktemp("shapes") / "data")))
+    assert splits.train is not None
+    return splits.train
+
+
+RECIPE = Recipe(epochs=6, batch_size=5, lr=0.02)
+
+
+def test_it_is_sample_encode_train(vlm: VLM, shapes: ImageDataset) -> None:
+    learned = learn(vlm, shapes, shots=3, seed=2, settings={"n_ctx": 4}, recipe=RECIPE)
+    picks = sample_few_shot(shapes.labels, 3, 2)
+    assert learned.train.names == [shapes.name(int(i)) for i in picks]
+    with torch.no_grad():
+        pixels = torch.stack([vlm.preprocess(shapes.load(int(i))) for i in picks])
+        features = vlm.encode_image(pixels)
+    torch.manual_seed(2)
+    plain = CoOp(vlm, list(CLASSES), n_ctx=4)
+    fit(plain, FeatureViews(features[None], torch.as_tensor(shapes.labels[picks]), 2), RECIPE, seed=2)
+    assert torch.allclose(learned.method.ctx, plain.ctx, atol=1e-6)
+
+
+def test_the_callers_random_stream_is_left_alone(vlm: VLM, shapes: ImageDataset) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    learn(vlm, shapes, shots=1, settings={"n_ctx": 2}, recipe=Recipe(epochs=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_workers_and_batch_size_do_not_change_features(vlm: VLM, shapes: ImageDataset) -> None:
+    one = encode_dataset(vlm, shapes, batch_size=21)
+    other = encode_dataset(vlm, shapes, batch_size=4, n_workers=2)
+    assert torch.allclose(one.features, other.features, atol=1e-5)
+    assert one.indices.tolist() == list(range(21))
+
+
+def test_fresh_views_are_the_augmentation_of_each_epoch(vlm: VLM, shapes: ImageDataset) -> None:
+    """View v of the cached way is what the paper's way sees in epoch v."""
+    views = encode_views(vlm, shapes, 3, seed=4)
+    assert views.shape == (3, 21, vlm.embed_dim)
+    batches = EncodedBatches(vlm, shapes, seed=4)
+    for epoch in range(3):
+        order = np.array([5, 20, 0, 7])
+        ((features, labels),) = batches.batches(epoch, [order])
+        assert torch.allclose(features, views[epoch, order], atol=1e-5)
+        assert labels.tolist() == shapes.labels[order].tolist()
+        pixels = training_augmentation(vlm, 4, epoch)(shapes.load(20), 20)
+        with torch.no_grad():
+            assert torch.allclose(vlm.encode_image(pixels[None])[0], features[1], atol=1e-5)
+    assert not torch.allclose(views[0], views[1], atol=1e-2)
+    plain = encode_views(vlm, shapes, 0, seed=4)
+    assert torch.equal(plain[0], encode_dataset(vlm, shapes).features)
+
+
+@pytest.mark.parametrize("views", [0, 2, "fresh"])
+def test_every_way_of_views_trains(vlm: VLM, shapes: ImageDataset, views: int | str) -> None:
+    recipe = Recipe(epochs=4, batch_size=21, lr=0.1, views=views)
+    learned = learn(vlm, shapes, shots=None, settings={"n_ctx": 4}, recipe=recipe)
+    assert len(learned.train) == 21
+    assert learned.records[-1].loss < learned.records[0].loss
+
+
+def test_validation_shots_come_from_the_same_stream(vlm: VLM, shapes: ImageDataset) -> None:
+    learned = learn(vlm, shapes, val=shapes, method="linear-probe", shots=5, seed=3)
+    assert learned.val is not None
+    assert learned.val.class_counts().tolist() == [4, 4, 4]
+    assert learned.records == []
+
+
+def test_unreadable_images_are_replaced_and_told(vlm: VLM, tmp_path: Path) -> None:
+    folder = shapes_folder(tmp_path / "data", n_train=4)
+    (folder / "train" / "square" / "2.png").write_bytes(b"not an image")
+    train = load_dataset(str(folder)).train
+    assert train is not None
+    with pytest.warns(DataWarning, match=r"1 unreadable image left out: .*2\.png"):
+        learned = learn(vlm, train, shots=3, seed=1, settings={"n_ctx": 2}, recipe=Recipe(epochs=1))
+    assert learned.train.class_counts().tolist() == [3, 3, 3]
+    assert [s.name.split("/")[-1] for s in learned.skipped] == ["2.png"]
+    with pytest.raises(DataError, match=r"2\.png"):
+        learn(vlm, train, shots=3, seed=1, strict=True)
+    with pytest.raises(DataError, match=r"1 training image\(s\) cannot be read, the first is .*2\.png"):
+        learn(vlm, train, shots=None, strict=True)
+
+
+def test_a_class_with_too_few_images_is_told(vlm: VLM, shapes: ImageDataset) -> None:
+    class Notes(Reporter):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def note(self, message: str) -> None:
+            self.seen.append(message)
+
+    notes = Notes()
+    learn(vlm, shapes, shots=9, settings={"n_ctx": 2}, recipe=Recipe(epochs=1), reporter=notes)
+    assert notes.seen == ["Fewer than 9 images, all of them used: circle (7), square (7), triangle (7)."]
+
+
+def test_what_cannot_be_learned_from(vlm: VLM, shapes: ImageDataset) -> None:
+    unlabelled = ImageDataset(shapes.images, None, ["a", "b"])
+    with pytest.raises(DataError, match="needs labelled images"):
+        learn(vlm, unlabelled)
+    with pytest.raises(ConfigError, match="number of shots is 0"):
+        learn(vlm, shapes, shots=0)
+    with pytest.raises(ConfigError, match="seed is -1"):
+        learn(vlm, shapes, seed=-1)
+    broken = load_model("builtin")
+    broken._encode_image = lambda pixels: torch.full((len(pixels), broken.embed_dim), float("nan"))
+    with pytest.raises(DataError, match="'builtin' gave image features that are not finite in torch.float32"):
+        learn(broken, shapes, shots=1)

@@ -1,0 +1,170 @@
+"""The loop: what a step sees, exact resume, interruption, a loss that is not a number."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from coopt.errors import RunError, TrainingError
+from coopt.fit import Checkpoint, FeatureViews, Interrupted, Recipe, fit
+from coopt.methods import CoOp, Method
+from tests.goldens.golden import golden_vlm
+
+NAMES = ["tea", "barn owl", "red fox"]
+
+
+def make(seed: int = 1, **settings: object) -> CoOp:
+    torch.manual_seed(seed)
+    return CoOp(golden_vlm("vit_b"), NAMES, n_ctx=3, **settings)  # type: ignore[arg-type]
+
+
+def features(n_views: int = 2, n: int = 19) -> FeatureViews:
+    generator = torch.Generator().manual_seed(5)
+    labels = torch.arange(n) % 3
+    return FeatureViews(torch.randn(n_views, n, 64, generator=generator), labels, seed=1)
+
+
+class StopAfter:
+    """Training images that raise the process's own signal after some batches."""
+
+    def __init__(self, images: FeatureViews, n_batches: int, number: int = signal.SIGINT) -> None:
+        self.images, self.left, self.number = images, n_batches, number
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for batch in self.images.batches(epoch, indices):
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), self.number)
+            yield batch
+
+
+RECIPE = Recipe(epochs=7, batch_size=5, lr=0.05)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("n_batches", [1, 3, 8, 14])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_to_the_same_bits(
+    tmp_path: Path, optimizer: str, n_batches: int, number: signal.Signals
+) -> None:
+    recipe = Recipe(epochs=7, batch_size=5, lr=0.05, optimizer=optimizer)
+    whole = make()
+    records = fit(whole, features(), recipe, seed=3)
+
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Interrupted, match=r"stopped in epoch \d of 7, after step \d"):
+        fit(make(), StopAfter(features(), n_batches, number), recipe, seed=3, checkpoint=Checkpoint(path, {"a": 1}))
+    assert path.is_file()
+    resumed = make(seed=99)  # another start: everything must come from the checkpoint
+    again = fit(resumed, features(), recipe, seed=3, checkpoint=Checkpoint(path, {"a": 1}, resume=True))
+    assert torch.equal(resumed.ctx, whole.ctx)
+    assert [(r.epoch, r.loss, r.accuracy, r.lr) for r in again] == [
+        (r.epoch, r.loss, r.accuracy, r.lr) for r in records
+    ]
+
+
+def test_a_run_killed_between_saves_resumes_from_the_last_save(tmp_path: Path) -> None:
+    """`every=0.0` saves after every step; the last save of a run cut by an error is what a kill would leave."""
+
+    class Cut(FeatureViews):
+        def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            for number, batch in enumerate(super().batches(epoch, indices)):
+                if (epoch, number) == (4, 1):
+                    raise MemoryError
+                yield batch
+
+    whole, path = make(), tmp_path / "c.safetensors"
+    fit(whole, features(), RECIPE, seed=3)
+    cut = Cut(features().views, features().labels, 1)
+    with pytest.raises(MemoryError):
+        fit(make(), cut, RECIPE, seed=3, checkpoint=Checkpoint(path, {}, every=0.0))
+    resumed = make(seed=8)
+    fit(resumed, features(), RECIPE, seed=3, checkpoint=Checkpoint(path, {}, resume=True))
+    assert torch.equal(resumed.ctx, whole.ctx)
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Interrupted):
+        fit(make(), StopAfter(features(), 2), RECIPE, seed=3, checkpoint=Checkpoint(path, {"seed": 3}))
+    with pytest.raises(RunError, match="other settings .seed: 3 then, 4 now"):
+        fit(make(), features(), RECIPE, seed=4, checkpoint=Checkpoint(path, {"seed": 4}, resume=True))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RunError, match=r"checkpoint\.safetensors cannot be read .*remove it to start again"):
+        fit(make(), features(), RECIPE, seed=3, checkpoint=Checkpoint(path, {"seed": 3}, resume=True))
+
+
+def test_without_resume_a_checkpoint_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"anything")
+    fresh, other = make(), make()
+    fit(fresh, features(), RECIPE, seed=3)
+    fit(other, features(), RECIPE, seed=3, checkpoint=Checkpoint(path, {}))
+    assert torch.equal(fresh.ctx, other.ctx)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
+    first, second, third = make(), make(), make()
+    fit(first, features(), RECIPE, seed=3)
+    fit(second, features(), RECIPE, seed=3)
+    fit(third, features(), RECIPE, seed=4)
+    assert torch.equal(first.ctx, second.ctx)
+    assert not torch.equal(first.ctx, third.ctx)
+
+
+def test_records_say_what_the_steps_saw() -> None:
+    """One epoch, one batch, rate 1e-5: the record's loss and accuracy are those of the untouched method."""
+    method, images = make(), features(n_views=1, n=11)
+    x, y = images.views[0], images.labels
+    loss = method.loss(x, y)["loss"].item()
+    hits = (method(x).argmax(-1) == y).float().mean().item()
+    (record,) = fit(method, images, Recipe(epochs=1, batch_size=32), seed=1)
+    assert record.loss == pytest.approx(loss, rel=1e-5)
+    assert record.accuracy == pytest.approx(100 * hits)
+    assert (record.epoch, record.lr) == (1, 1e-5)
+
+
+def test_a_loss_that_is_not_a_number_stops_with_place_and_remedy() -> None:
+    images = features(n_views=1)
+    images.views[0, 7] = float("nan")
+    method = make()
+    before = method.ctx.detach().clone()
+    with pytest.raises(TrainingError, match=r"loss is nan in epoch 1, step 1 \(learning rate 1e-05.*precision fp32"):
+        fit(method, images, Recipe(epochs=2, batch_size=19), seed=1)
+    assert torch.equal(method.ctx, before)
+
+
+def test_each_epoch_draws_views_and_order_anew() -> None:
+    images, seen = features(n_views=5), []
+    for epoch in range(3):
+        ((x, y),) = images.batches(epoch, [np.arange(19)])
+        assert torch.equal(y, images.labels)
+        seen.append(x)
+        views = [(images.views[:, i] == x[i]).all(-1).nonzero()[0].item() for i in range(19)]
+        assert len(set(views)) > 2
+    assert not torch.equal(seen[0], seen[1])
+    ((again, _),) = images.batches(1, [np.arange(19)])
+    assert torch.equal(again, seen[1])
+
+
+def test_a_method_without_parameters_is_not_trained() -> None:
+    class Nothing(Method):
+        pass
+
+    assert fit(Nothing(golden_vlm("vit_b"), NAMES), features(), RECIPE, seed=1) == []
+
+
+def test_outside_the_main_thread_it_trains_without_signals() -> None:
+    done: list[int] = []
+    thread = threading.Thread(target=lambda: done.append(len(fit(make(), features(), RECIPE, seed=1))))
+    thread.start()
+    thread.join()
+    assert done == [7]

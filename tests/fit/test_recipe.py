@@ -1,0 +1,60 @@
+"""The recipe: rates against the authors' schedule, epochs by shots, and what it refuses."""
+
+import pytest
+import torch
+
+from coopt.errors import ConfigError
+from coopt.fit import Recipe, learning_rate, make_optimizer, paper_epochs
+from tests.goldens.golden import golden_cases
+
+CASES = golden_cases("schedule")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rates_match_the_authors_schedule(name: str) -> None:
+    meta, golden = CASES[name]
+    optim = meta["OPTIM"]
+    recipe = Recipe(epochs=optim["MAX_EPOCH"], lr=optim["LR"], warmup_epochs=max(0, optim["WARMUP_EPOCH"]))
+    rates = [learning_rate(recipe, epoch) for epoch in range(optim["MAX_EPOCH"])]
+    assert rates == pytest.approx(golden["lr"].tolist(), rel=1e-12)
+
+
+def test_epochs_by_shots_are_the_papers() -> None:
+    assert [paper_epochs(k) for k in (1, 2, 4, 8, 16, None)] == [50, 100, 100, 200, 200, 50]
+    assert Recipe().resolve(16).epochs == 200
+    assert Recipe(epochs=3).resolve(16).epochs == 3
+
+
+def test_defaults_are_the_papers() -> None:
+    recipe = Recipe()
+    optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(2))], recipe)
+    assert isinstance(optimizer, torch.optim.SGD)
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.002, 0.9, 5e-4)
+    assert (group["nesterov"], group["dampening"]) == (False, 0)
+    assert (recipe.batch_size, recipe.warmup_epochs, recipe.warmup_lr) == (32, 1, 1e-5)
+    assert recipe.schedule == "cosine"
+
+
+def test_a_constant_schedule_keeps_its_rate_after_the_warm_up() -> None:
+    recipe = Recipe(epochs=5, schedule="constant", lr=0.1, warmup_epochs=2)
+    assert [learning_rate(recipe, epoch) for epoch in range(5)] == [1e-5, 1e-5, 0.1, 0.1, 0.1]
+
+
+def test_all_problems_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Recipe(lr=-1.0, batch_size=0, momentum=1.0, optimizer="sdg", views=-2, weight_decay=float("nan"))
+    message = str(caught.value)
+    for part in (
+        "lr is -1.0; allowed is a number above 0",
+        "batch_size is 0; allowed is a whole number from 1",
+        "momentum is 1.0",
+        "optimizer is 'sdg'; allowed is one of sgd, adamw, adam. Did you mean 'sgd'",
+        "views is -2; allowed is 'fresh' or a whole number from 0",
+        "weight_decay is nan",
+    ):
+        assert part in message
+    with pytest.raises(ConfigError, match="no setting 'learning_rate'; it has epochs, batch_size"):
+        Recipe.from_dict({"learning_rate": 0.1})
+    with pytest.raises(ConfigError, match="nesterov needs"):
+        Recipe(nesterov=True, momentum=0.0)
