@@ -139,8 +139,8 @@ def save_run(
         classifier = method.classifier()
         if classifier is not None:
             tensors = _cpu({"weight": classifier.weight, "bias": classifier.bias})
-            normalize = json.dumps(classifier.normalize)
-            save_file(tensors, temporary / CLASSIFIER, metadata={"format": "pt", "normalize": normalize})
+            # One entry only: safetensors writes several in random order, and equal runs shall be equal files.
+            save_file(tensors, temporary / CLASSIFIER, metadata={"normalize": json.dumps(classifier.normalize)})
         write_text(temporary / METRICS, "".join(json.dumps(dict(record)) + "\n" for record in records))
         write_text(temporary / CARD, card(config, records))
         write_json(temporary / CONFIG, config)
