@@ -65,6 +65,15 @@ class ConsoleReporter(Reporter):
         if not self.quiet:
             err.print(f"note: {message}", markup=False)
 
+    def say(self, message: str) -> None:
+        """A line about progress."""
+        if not self.quiet:
+            err.print(message, markup=False)
+
+    def silent(self) -> "ConsoleReporter":
+        """One that keeps notes to itself, for the many small fits of a larger piece of work."""
+        return ConsoleReporter(quiet=True)
+
     def encoding(self, what: str) -> Callable[[int, int], None]:
         """A bar with images per second."""
         task = self.progress.add_task(f"encoding {what}", total=None, numbers="")

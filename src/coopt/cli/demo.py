@@ -1,10 +1,10 @@
 """`coopt demo`: the main job on real images, offline, in a few minutes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -15,27 +15,62 @@ from coopt.cli.console import ConsoleReporter, out, percent, print_json, show_pa
 from coopt.cli.options import Json, Model
 from coopt.data import ImageDataset, load_dataset
 from coopt.data.demo import make_demo_icons
+from coopt.data.digits import write_digits
 from coopt.errors import ConfigError, DataError
 from coopt.estimator import run_details
 from coopt.evaluate import evaluate_logits
 from coopt.features import ImageFeatures, encode_dataset
 from coopt.files import write_json
-from coopt.fit import Learned, learn
-from coopt.methods import METHODS, Method, ZeroShot
+from coopt.fit import learn
+from coopt.methods import Method, ZeroShot
 from coopt.models import VLM, load_model
 
-SETTINGS = {"ctx_init": "an icon of a"}
-"""The demo's context starts from words: it is the start that needs the fewest shots."""
-TEMPLATE = "an icon of a {}."
+
+@dataclass(frozen=True)
+class DemoData:
+    """One of the demo's data sets."""
+
+    name: str
+    what: str
+    make: Callable[[Path], Any]
+    words: str
+    """The hand-written prompt, and where the learned context starts."""
+    class_names: str | None = None
+    """File of words for the labels, inside the folder."""
+
+
+def make_digits(folder: Path) -> None:
+    """Write the digits, unless they are there."""
+    if not (folder / "class_names.json").is_file():
+        write_digits(folder)
+
+
+DATA = (
+    DemoData("icons", "Font Awesome icons in 20 categories", make_demo_icons, "an icon of a"),
+    DemoData("digits", "handwritten digits", make_digits, "a photo of the number", "class_names.json"),
+)
 
 
 @dataclass(frozen=True)
 class Cell:
     """Test accuracy of one fit, in percent."""
 
+    data: str
     shots: int
     seed: int
     accuracy: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A data set that was read and whose test images were encoded."""
+
+    data: DemoData
+    folder: Path
+    train: ImageDataset
+    test: ImageDataset
+    encoded: ImageFeatures
+    split: str
 
 
 def demo(
@@ -45,45 +80,44 @@ def demo(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
     as_json: Json = False,
 ) -> None:
-    """Hand-written against learned prompts on real icons in 20 categories, offline.
+    """Hand-written against learned prompts on two sets of real images, offline.
 
     Example: coopt demo
     """
     shot_list = read_shot_list(shots)
+    hand_written: dict[str, float] = {}
+    cells: list[Cell] = []
+    sets: list[Ready] = []
     with ConsoleReporter(quiet=as_json) as reporter:
-        reporter.note(f"rendering the icons into {show_path(folder / 'icons')}")
-        icons = make_demo_icons(folder / "icons")
-        splits = load_dataset(str(icons))
         vlm = load_model(model)
-        train, test = splits.train, splits.test
-        if train is None or test is None:
-            raise DataError(f"{icons} must hold train/ and test/; remove it to have it made again.")
-        reporter.note(f"train: {train.summary()}; test: {test.summary()}")
-        encoded = encode_dataset(vlm, test, progress=reporter.encoding(f"{len(test)} test images"))
-        photo = accuracy(ZeroShot(vlm, train.class_names), test, encoded)
-        icon = accuracy(ZeroShot(vlm, train.class_names, templates=TEMPLATE), test, encoded)
-        cells, last = learn_all(vlm, train, test, encoded, shot_list, range(1, seeds + 1), reporter)
-    run = folder / "run"
-    details = run_details(last, shot_list[-1], seeds, list(train.class_labels or train.class_names))
-    details["data"] |= {"split": splits.made_by, "n_test": len(test)}
-    save_run(run, last.method, records=[r.as_dict() for r in last.records], details=details, overwrite=True)
+        for data in DATA:
+            ready = prepare(data, folder / data.name, vlm, reporter)
+            sets.append(ready)
+            hand_written[data.name] = accuracy(
+                ZeroShot(vlm, ready.train.class_names, templates=data.words + " {}."), ready
+            )
+            cells += learn_all(vlm, ready, shot_list, range(1, seeds + 1), folder / "runs" / data.name, reporter)
     results = {
         "model": vlm.name,
         "fingerprint": vlm.fingerprint,
-        "n_test": len(encoded.indices),
-        "hand_written": {"a photo of a {}.": photo, TEMPLATE: icon},
+        "n_test": {ready.data.name: len(ready.encoded.indices) for ready in sets},
+        "hand_written": hand_written,
         "learned": [vars(cell) for cell in cells],
     }
     write_json(folder / "results.json", results)
     if as_json:
         print_json(results)
         return
-    out.print(results_table(photo, icon, cells, shot_list, seeds))
-    out.print(f"{len(encoded.indices)} test images; the mean and standard deviation are over seeds (shots drawn anew).")
-    out.print(f"Images: {show_path(icons)}   Results: {show_path(folder / 'results.json')}   Run: {show_path(run)}")
-    example = next(iter(sorted((icons / "test").rglob("*.png"))))
-    out.print(f"Next: coopt predict {show_path(run)} '{show_path(example)}' --top-k 3", markup=False)
-    out.print("Your own folder of images, one folder per class: coopt fit FOLDER", markup=False)
+    out.print(results_table(sets, hand_written, cells, shot_list))
+    out.print("± is the standard deviation over seeds; each seed draws its own shots.")
+    for ready in sets:
+        run = show_path(folder / "runs" / ready.data.name)
+        out.print(f"{ready.data.name}: images in {show_path(ready.folder)}, the last run in {run}", markup=False)
+    out.print(f"All results: {show_path(folder / 'results.json')}")
+    example = sorted((sets[0].folder / "test").rglob("*.png"))[0]
+    run = show_path(folder / "runs" / sets[0].data.name)
+    out.print(f"Next: coopt predict {run} '{show_path(example)}' --top-k 3", markup=False)
+    out.print("With your own images, one folder per class: coopt fit FOLDER", markup=False)
 
 
 def read_shot_list(text: str) -> list[int]:
@@ -98,43 +132,66 @@ def read_shot_list(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
+def prepare(data: DemoData, folder: Path, vlm: VLM, reporter: ConsoleReporter) -> Ready:
+    """Make and read the images, and encode those of the test part."""
+    reporter.say(f"{data.name} ({data.what}): images in {show_path(folder)}")
+    data.make(folder)
+    names = folder / data.class_names if data.class_names else None
+    splits = load_dataset(str(folder), class_names=names)
+    if splits.train is None or splits.test is None:
+        raise DataError(f"{folder} must hold train/ and test/; remove it to have it made again.")
+    encoded = encode_dataset(vlm, splits.test, progress=reporter.encoding(f"{len(splits.test)} test images"))
+    return Ready(data, folder, splits.train, splits.test, encoded, splits.made_by)
+
+
 def learn_all(
-    vlm: VLM,
-    train: ImageDataset,
-    test: ImageDataset,
-    encoded: ImageFeatures,
-    shot_list: Sequence[int],
-    seeds: Sequence[int],
-    reporter: ConsoleReporter,
-) -> tuple[list[Cell], Learned]:
-    """One fit per number of shots and seed; the last one is returned whole."""
+    vlm: VLM, ready: Ready, shot_list: Sequence[int], seeds: Sequence[int], run: Path, reporter: ConsoleReporter
+) -> list[Cell]:
+    """One fit per number of shots and seed; the last one is saved as a run."""
     cells = []
     for shots in shot_list:
         for seed in seeds:
-            learned = learn(vlm, train, settings=SETTINGS, shots=shots, seed=seed, reporter=reporter)
-            cells.append(Cell(shots, seed, accuracy(learned.method, test, encoded)))
-        values = [cell.accuracy for cell in cells if cell.shots == shots]
-        reporter.note(f"{shots} shot(s): {', '.join(percent(value) for value in values)}")
-    return cells, learned
+            learned = learn(
+                vlm,
+                ready.train,
+                settings={"ctx_init": ready.data.words},
+                shots=shots,
+                seed=seed,
+                reporter=reporter.silent(),
+            )
+            cells.append(Cell(ready.data.name, shots, seed, accuracy(learned.method, ready)))
+        values = ", ".join(percent(cell.accuracy) for cell in cells if cell.shots == shots)
+        reporter.say(f"{ready.data.name}: {shots} shot(s): {values}")
+    details = run_details(learned, shots, seed, list(ready.train.class_labels or ready.train.class_names))
+    details["data"] |= {"split": ready.split, "n_test": len(ready.test)}
+    records = [record.as_dict() for record in learned.records]
+    save_run(run, learned.method, records=records, details=details, overwrite=True)
+    return cells
 
 
-def accuracy(method: Method, test: ImageDataset, encoded: ImageFeatures) -> float:
+def accuracy(method: Method, ready: Ready) -> float:
     """Test accuracy in percent."""
-    assert test.labels is not None  # the demo's folders are labelled
-    labels = torch.as_tensor(test.labels)[encoded.indices].to(method.device)
+    assert ready.test.labels is not None  # the demo's folders are labelled
+    labels = torch.as_tensor(ready.test.labels)[ready.encoded.indices].to(method.device)
     with torch.no_grad():
-        return evaluate_logits(method(encoded.features), labels, method.class_names).accuracy
+        return evaluate_logits(method(ready.encoded.features), labels, method.class_names).accuracy
 
 
-def results_table(photo: float, icon: float, cells: Sequence[Cell], shot_list: Sequence[int], seeds: int) -> Table:
-    """Zero-shot against learned prompts."""
-    table = Table(title="Test accuracy on 20 categories of icons", title_justify="left")
-    for heading in ("prompt", "shots", "accuracy", "seeds"):
-        table.add_column(heading, justify="left" if heading == "prompt" else "right")
-    table.add_row("hand-written: a photo of a {}.", "0", percent(photo), "-")
-    table.add_row(f"hand-written: {TEMPLATE}", "0", percent(icon), "-")
+def results_table(
+    sets: Sequence[Ready], hand_written: dict[str, float], cells: Sequence[Cell], shot_list: Sequence[int]
+) -> Table:
+    """Hand-written against learned prompts, a column per data set."""
+    table = Table(title="Test accuracy", title_justify="left")
+    table.add_column("prompt")
+    table.add_column("shots", justify="right")
+    for ready in sets:
+        table.add_column(f"{ready.data.name}\n{len(ready.encoded.indices)} images", justify="right")
+    words = " / ".join(f"{ready.data.words} ..." for ready in sets)
+    table.add_row(f"hand-written: {words}", "0", *(percent(hand_written[ready.data.name]) for ready in sets))
     for shots in shot_list:
-        values = [cell.accuracy for cell in cells if cell.shots == shots]
-        spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
-        table.add_row(f"learned ({METHODS['coop'].__name__})", str(shots), f"{mean(values):.1f}%{spread}", str(seeds))
+        row = []
+        for ready in sets:
+            values = [c.accuracy for c in cells if (c.data, c.shots) == (ready.data.name, shots)]
+            row.append(f"{mean(values):.1f}%" + (f" ± {stdev(values):.1f}" if len(values) > 1 else ""))
+        table.add_row("learned (CoOp)", str(shots), *row)
     return table
