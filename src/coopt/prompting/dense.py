@@ -8,10 +8,28 @@ from torch import Tensor
 from coopt.models import Block, TextTower
 
 
-def run_blocks(x: Float[Tensor, "B L D"], blocks: list[Block], causal: bool) -> Float[Tensor, "B L D"]:
-    """Pre-norm transformer layers over whole sequences."""
+def run_blocks(
+    x: Float[Tensor, "B L D"],
+    blocks: list[Block],
+    causal: bool,
+    deep: Float[Tensor, "J M D"] | None = None,
+    rows: Int[Tensor, "B M"] | None = None,
+) -> Float[Tensor, "B L D"]:
+    """Pre-norm transformer layers over whole sequences.
+
+    Args:
+        x: token rows, positions added.
+        blocks: the layers.
+        causal: whether a row attends to itself and the rows before it only.
+        deep: M vectors for each of the blocks 1, 2, ..., which replace the rows `rows` before that block; the blocks
+            behind them keep what flows on.
+        rows: where the context vectors sit in each sequence.
+    """
     batch, length, width = x.shape
-    for block in blocks:
+    for number, block in enumerate(blocks):
+        if deep is not None and rows is not None and 0 < number <= len(deep):
+            sequences = torch.arange(batch, device=x.device)[:, None]  # (B, 1)
+            x = x.index_put((sequences, rows), deep[number - 1].to(x.dtype).expand(batch, -1, -1))
         normed = block.norm_1(x)
         heads = (batch, length, block.n_heads, width // block.n_heads)
         q, k, v = (project(normed).view(heads).transpose(1, 2) for project in (block.q, block.k, block.v))
@@ -21,16 +39,24 @@ def run_blocks(x: Float[Tensor, "B L D"], blocks: list[Block], causal: bool) -> 
     return x
 
 
-def encode_dense(tower: TextTower, embeddings: Float[Tensor, "B L D"], ends: Int[Tensor, " B"]) -> Float[Tensor, "B E"]:
+def encode_dense(
+    tower: TextTower,
+    embeddings: Float[Tensor, "B L D"],
+    ends: Int[Tensor, " B"],
+    deep: Float[Tensor, "J M D"] | None = None,
+    rows: Int[Tensor, "B M"] | None = None,
+) -> Float[Tensor, "B E"]:
     """Text features, not normalised, of token embeddings without positions.
 
     Args:
         tower: the opened text tower.
         embeddings: token or context vectors; behind the end token the pad token's.
         ends: row of each sequence's end token; the feature's row where the tower pools there.
+        deep: vectors that replace the context's rows before blocks 1, 2, ...
+        rows: where the context vectors sit; read with `deep` only.
     """
     length = embeddings.shape[1]
-    hidden = run_blocks(embeddings + tower.positions[:length], tower.blocks, tower.causal)
+    hidden = run_blocks(embeddings + tower.positions[:length], tower.blocks, tower.causal, deep, rows)
     if tower.pooling == "last":
         return tower.project(hidden[:, -1])
     return tower.project(hidden[torch.arange(len(hidden), device=hidden.device), ends])

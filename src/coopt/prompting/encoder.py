@@ -1,5 +1,7 @@
 """From context vectors to class features: the one door through which methods reach the text tower."""
 
+from functools import cached_property
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -8,48 +10,149 @@ from coopt.errors import ConfigError
 from coopt.models import VLM
 from coopt.prompting.dense import encode_dense
 from coopt.prompting.layout import PromptLayout
+from coopt.prompting.memory import tokens_that_fit
+from coopt.prompting.packed import PackedPrompts
+from coopt.prompting.packing import Key
 
 
 class PromptEncoder:
     """Encodes a layout's prompts with given context vectors.
 
-    A causal tower that pools at the end token never sees what follows it, so sequences are cut behind the longest
-    prompt; other towers (SigLIP) get their full fixed length, padded.
+    A causal tower that pools at the end token gets each distinct token once (packed.py); other towers (SigLIP) get
+    whole sequences of their full length (dense.py). The two agree to rounding error where both apply.
+
+    Args:
+        vlm: the frozen model.
+        layout: what sits where in each class's sequence.
+        chunk: how many classes go through the tower together. With fewer than all of them memory stays bounded, and
+            each chunk is computed a second time in the backward pass. None takes as many as fit a quarter of the free
+            memory. The result does not depend on it.
+
+    Raises:
+        ConfigError: `chunk` is below 1.
     """
 
-    def __init__(self, vlm: VLM, layout: PromptLayout) -> None:
+    def __init__(self, vlm: VLM, layout: PromptLayout, *, chunk: int | None = None) -> None:
+        if chunk is not None and chunk < 1:
+            raise ConfigError(f"chunk is {chunk}; it is a number of classes, 1 or more, or None to choose it.")
         self.layout = layout
         self.tower = vlm.text
-        cut = self.tower.causal and self.tower.pooling == "eos"
-        ids, ends = layout.padded(vlm.tokenizer.pad_id, None if cut else vlm.context_length)
-        with torch.no_grad():
-            self.tokens = self.tower.token_embedding(ids.to(vlm.device))  # (C, L, d_t)
-        self.ends = ends.to(vlm.device)
-        self.rows = torch.tensor(layout.ctx_rows, device=vlm.device, dtype=torch.int64)  # (C, M)
+        self.is_packed = self.tower.causal and self.tower.pooling == "eos"
+        self.chunk = chunk
+        self._device, self._pad_id = vlm.device, vlm.tokenizer.pad_id
+        self._packed: dict[tuple[bool, int], PackedPrompts] = {}
+        self._tokens_that_fit = 0
 
-    def __call__(self, ctx: Float[Tensor, "*C M D"]) -> Float[Tensor, "C E"]:
+    def __call__(
+        self, ctx: Float[Tensor, "*C M D"], deep: Float[Tensor, "J M D"] | None = None
+    ) -> Float[Tensor, "C E"]:
         """Class features, not normalised.
 
         Args:
             ctx: context vectors shared by all classes (M, D), or one set per class (C, M, D).
+            deep: vectors that replace the context's before the tower's blocks 1, 2, ..., one set for each; the blocks
+                behind them keep what flows on. Prompt depth J in the papers is one more than `len(deep)`.
 
         Raises:
-            ConfigError: the shape of `ctx` does not fit the layout.
+            ConfigError: the shape of `ctx` or `deep` does not fit the layout and the tower.
         """
-        n_classes, n_ctx = self.rows.shape[0], self.layout.n_ctx
-        width = self.tower.width
+        n_classes, n_ctx, width = len(self.layout.sequences), self.layout.n_ctx, self.tower.width
         if ctx.shape not in ((n_ctx, width), (n_classes, n_ctx, width)):
             raise ConfigError(
                 f"The context has shape {tuple(ctx.shape)}; this layout takes {(n_ctx, width)} (shared) or "
-                f"{(n_classes, n_ctx, width)} (one set per class)."
+                f"{(n_classes, n_ctx, width)} (one set per class). A batch of contexts goes to encode_batch."
             )
-        return encode_dense(self.tower, self.embed(ctx), self.ends)
+        self._check_deep(deep)
+        if not self.is_packed:
+            return self.dense(ctx, deep)
+        return self._prompts(ctx.ndim == 3, 1).encode(ctx.reshape(1, -1, width), deep)[0]
 
-    def embed(self, ctx: Float[Tensor, "*C M D"]) -> Float[Tensor, "C L D"]:
-        """The token embeddings with the context vectors in their rows, without positions."""
-        n_classes, n_ctx = self.rows.shape
-        if n_ctx == 0:
-            return self.tokens
-        classes = torch.arange(n_classes, device=self.rows.device)[:, None]  # (C, 1)
-        vectors = ctx.to(self.tokens.dtype).expand(n_classes, n_ctx, -1)  # (C, M, d_t)
-        return self.tokens.index_put((classes, self.rows), vectors)
+    def encode_batch(
+        self, ctx: Float[Tensor, "B M D"], deep: Float[Tensor, "J M D"] | None = None
+    ) -> Float[Tensor, "B C E"]:
+        """Class features, not normalised, for each of B contexts: one per image, per prompt of an ensemble, per seed.
+
+        Args:
+            ctx: B contexts, each shared by all classes.
+            deep: as for a single context, the same for all B.
+
+        Raises:
+            ConfigError: the shape of `ctx` or `deep` does not fit the layout and the tower.
+        """
+        n_ctx, width = self.layout.n_ctx, self.tower.width
+        if ctx.shape[1:] != (n_ctx, width):
+            raise ConfigError(
+                f"The batch of contexts has shape {tuple(ctx.shape)}; this layout takes (B, {n_ctx}, {width})."
+            )
+        self._check_deep(deep)
+        if not self.is_packed:
+            return torch.stack([self.dense(one, deep) for one in ctx])
+        return self._prompts(False, len(ctx)).encode(ctx, deep)
+
+    def dense(self, ctx: Float[Tensor, "*C M D"], deep: Float[Tensor, "J M D"] | None = None) -> Float[Tensor, "C E"]:
+        """Class features by the plain path, whatever the tower: the reference."""
+        n_classes, n_ctx = self._rows.shape
+        tokens = self._tokens
+        if n_ctx:
+            classes = torch.arange(n_classes, device=self._device)[:, None]  # (C, 1)
+            vectors = ctx.to(tokens.dtype).expand(n_classes, n_ctx, -1)  # (C, M, d_t)
+            tokens = tokens.index_put((classes, self._rows), vectors)
+        return encode_dense(self.tower, tokens, self._ends, deep, self._rows)
+
+    def _check_deep(self, deep: Tensor | None) -> None:
+        if deep is None:
+            return
+        n_ctx, width, most = self.layout.n_ctx, self.tower.width, len(self.tower.blocks) - 1
+        if deep.ndim != 3 or deep.shape[1:] != (n_ctx, width) or len(deep) > most:
+            raise ConfigError(
+                f"The deep context has shape {tuple(deep.shape)}; this layout and tower take (J - 1, {n_ctx}, {width}) "
+                f"with a prompt depth J of at most {most + 1}."
+            )
+
+    def _prompts(self, class_specific: bool, batch: int) -> PackedPrompts:
+        """The packed prompts, made at the first use."""
+        chunk = self.chunk or self._chunk_that_fits(class_specific, batch)
+        known = (class_specific, chunk)
+        if known not in self._packed:
+            self._packed[known] = PackedPrompts.build(self.tower, self._keys(class_specific), chunk)
+        return self._packed[known]
+
+    def _chunk_that_fits(self, class_specific: bool, batch: int) -> int:
+        if not self._tokens_that_fit:  # asked once: a chunk that changes from step to step would be packed anew
+            dtype = self.tower.positions.dtype
+            self._tokens_that_fit = tokens_that_fit(self._device, self.tower.width, len(self.tower.blocks), dtype)
+        n_classes, shared = len(self.layout.sequences), 1 if class_specific else 1 + self.layout.n_ctx
+        per_class = sum(len(ids) - shared for ids in self.layout.sequences) / n_classes
+        fits = int((self._tokens_that_fit / batch - shared) / per_class)
+        return max(1, min(n_classes, fits))
+
+    def _keys(self, class_specific: bool) -> list[list[Key]]:
+        """Each class's sequence as keys: token ids, and holes with the place of their context vector."""
+        prompts = []
+        for c, (ids, rows) in enumerate(zip(self.layout.sequences, self.layout.ctx_rows, strict=True)):
+            first = c * self.layout.n_ctx if class_specific else 0
+            keys: list[Key] = [(i,) for i in ids]
+            for m, row in enumerate(rows):
+                keys[row] = (-1, first + m)
+            prompts.append(keys)
+        return prompts
+
+    # What only the plain path needs, made at its first use: C x L token vectors are much memory for many classes.
+
+    @cached_property
+    def _padded(self) -> tuple[Tensor, Tensor]:
+        cut = self.tower.causal and self.tower.pooling == "eos"  # then nothing behind the longest prompt is seen
+        return self.layout.padded(self._pad_id, None if cut else self.tower.context_length)
+
+    @cached_property
+    def _tokens(self) -> Float[Tensor, "C L D"]:
+        with torch.no_grad():
+            return self.tower.token_embedding(self._padded[0].to(self._device))
+
+    @cached_property
+    def _ends(self) -> Tensor:
+        return self._padded[1].to(self._device)
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        return torch.tensor(self.layout.ctx_rows, device=self._device, dtype=torch.int64).view(-1, self.layout.n_ctx)

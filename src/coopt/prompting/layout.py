@@ -32,7 +32,7 @@ class PromptLayout:
     Attributes:
         sequences: C lists of token ids, start and end token included, not padded.
         ctx_rows: C lists of M row numbers: where the context vectors sit.
-        name_lengths: C token counts of the bare names.
+        name_lengths: C token counts of the bare names, as they stand in the sequences.
         class_names: the names, as given.
         n_ctx: M.
     """
@@ -44,8 +44,24 @@ class PromptLayout:
     n_ctx: int
 
     @classmethod
-    def build(cls, vlm: VLM, class_names: Sequence[str], n_ctx: int, position: str = "end") -> "PromptLayout":
+    def build(
+        cls,
+        vlm: VLM,
+        class_names: Sequence[str],
+        n_ctx: int,
+        position: str = "end",
+        *,
+        truncate_names: bool = False,
+    ) -> "PromptLayout":
         """Tokenise the names and lay out the sequences.
+
+        Args:
+            vlm: whose tokenizer and context length hold.
+            class_names: C names; underscores become spaces.
+            n_ctx: M.
+            position: one of `POSITIONS`.
+            truncate_names: drop the last tokens of a name whose prompt is too long, instead of raising. One token
+                must be left.
 
         Raises:
             ConfigError: `position` is not one of `POSITIONS`, or `n_ctx` is negative.
@@ -69,20 +85,28 @@ class PromptLayout:
             body = tokenizer.encode(text + ".")
             if not text or name_length == 0:
                 raise DataError(f"A class name must have at least one word; got {name!r}.")
+            name_ids, stop = body[:name_length], body[name_length:]
+            total = len(start) + n_ctx + len(body) + 1
+            excess = total - vlm.context_length
+            if excess > 0 and not (truncate_names and excess < name_length):
+                too_long.append((name, name_length, total))
+                continue
+            if excess > 0:
+                name_ids = name_ids[:-excess]
+                name_length = len(name_ids)
             holes = [PLACEHOLDER]
-            ids = start + holes * before + body[:name_length] + holes * behind + body[name_length:]
+            ids = start + holes * before + name_ids + holes * behind + stop
             first, second = len(start), len(start) + before + name_length
             sequences.append([*ids, tokenizer.eos_id])
             ctx_rows.append([*range(first, first + before), *range(second, second + behind)])
             name_lengths.append(name_length)
-            if len(sequences[-1]) > vlm.context_length:
-                too_long.append((name, name_length, len(sequences[-1])))
         if too_long:
             listed = "; ".join(f"{name!r} has {n} tokens, its prompt {total}" for name, n, total in too_long[:5])
             more = f" and {len(too_long) - 5} more" if len(too_long) > 5 else ""
             raise DataError(
                 f"{len(too_long)} class name(s) do not fit the model's context of {vlm.context_length} tokens with "
-                f"n_ctx={n_ctx}: {listed}{more}. Shorten them (--class-names FILE gives other words) or lower n_ctx."
+                f"n_ctx={n_ctx}: {listed}{more}. Shorten them (--class-names FILE gives other words), "
+                "have their last tokens cut (--truncate-names), or lower n_ctx."
             )
         return cls(sequences, ctx_rows, name_lengths, list(class_names), n_ctx)
 
