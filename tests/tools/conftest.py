@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tools.pretrain import captions, corpus, tokenizer
-from tools.pretrain.sources import IconSet
 
 from coopt.files import write_json
+from tools.pretrain import captions, corpus, tokenizer
+from tools.pretrain.sources import IconSet
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What an icon may be called."""
 
 import pytest
+
 from tools.pretrain import captions
 from tools.pretrain.captions import Tags, Thesaurus, clean_category, clean_name, code_key, tag_icon
 from tools.pretrain.sources import IconSet

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tools.pretrain.evaluate import HAND_WRITTEN, METHODS, TEMPLATES, Records, tables
 from tools.pretrain.evaluation_sets import TEXTURES, texture
 from tools.pretrain.near_duplicates import fingerprint

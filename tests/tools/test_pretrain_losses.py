@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from tools.pretrain.losses import contrastive, distillation, learning_rate, word_loss
 
 

@@ -1,6 +1,7 @@
 """Which sets may be trained on: the licence gate, the held-out gate, what of a set is used."""
 
 import pytest
+
 from tools.pretrain import sources
 from tools.pretrain.sources import IconSet, LicenceRefused, check_training_set
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import CLIPModel, CLIPTokenizer
+
 from tools.pretrain import augment, corpus, distil, export, networks, teacher, tokenizer
 from tools.pretrain.batches import Batches
-from transformers import CLIPModel, CLIPTokenizer
 
 CPU = torch.device("cpu")
 

@@ -22,18 +22,18 @@ from .training import Average, Log, Parts, load_state, parameter_groups, save_st
 class DistilRecipe:
     """How stage two is run."""
 
-    steps: int = 6000
+    steps: int = 4800
     batch: int = 128
     resolution: int = 48
     first_resolution: int = 32
     teacher_resolution: int = 32
     """The resolution at which the teacher was finished; it is shown the same picture at this one."""
-    first_steps: int = 3000
+    first_steps: int = 3500
     """Steps at the first resolution."""
     peak: float = 1.5e-3
     warmup: int = 300
     horizon: int = 8000
-    cooldown: int = 1500
+    cooldown: int = 1300
     weight_decay: float = 0.05
     n_anchors: int = 6000
     """Captions whose similarities the student learns to give."""
@@ -41,7 +41,7 @@ class DistilRecipe:
     cosine_weight: float = 5.0
     caption_weight: float = 0.5
     """Weight of the contrastive loss against the pictures' own captions."""
-    average: float = 0.999
+    average: float = 0.99
     parts: int = 2
     """Parts of a batch, each with a thread of its own."""
     save_every: int = 250

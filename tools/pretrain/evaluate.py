@@ -74,7 +74,9 @@ class Encoded:
         return 100 * (found == torch.as_tensor(images.labels)).float().mean().item()
 
 
-def measure(vlm: VLM, sets: list[EvaluationSet], records: Records, shots: list[int], seeds: list[int]) -> None:
+def measure(
+    vlm: VLM, sets: list[EvaluationSet], records: Records, shots: list[int], seeds: list[int], methods: list[str]
+) -> None:
     """Hand-written prompts on every set, learned ones where there is a training part; new records only."""
     encoded, model = Encoded(vlm), vlm.fingerprint
     for each in sets:
@@ -88,12 +90,12 @@ def measure(vlm: VLM, sets: list[EvaluationSet], records: Records, shots: list[i
                 )
     for n_shots in sorted(shots, reverse=True):
         for seed in seeds:
-            for method, settings in METHODS.items():
+            for method in methods:
                 for each in (each for each in sets if each.train is not None):
                     key = {"model": model, "set": each.name, "method": method, "shots": n_shots, "seed": seed}
                     if not records.find(**key):
                         assert each.train is not None
-                        learned = learn(vlm, each.train, settings=settings, shots=n_shots, seed=seed).method
+                        learned = learn(vlm, each.train, settings=METHODS[method], shots=n_shots, seed=seed).method
                         with torch.no_grad():
                             features = learned.class_features()
                         records.add(key | {"accuracy": round(encoded.accuracy(each.test, features), 2)})
@@ -142,11 +144,12 @@ def main() -> None:
     parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--shots", type=int, nargs="*", default=list(SHOTS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--tables-only", action="store_true", help="print the tables of the records there are")
     arguments = parser.parse_args()
     vlm, records = load_model(arguments.model), Records(arguments.records)
     if not arguments.tables_only:
-        measure(vlm, all_sets(arguments.work), records, arguments.shots, arguments.seeds)
+        measure(vlm, all_sets(arguments.work), records, arguments.shots, arguments.seeds, arguments.methods)
     print(tables(records, vlm.fingerprint))
     print("\nAccuracy in percent of test images; ± is the standard deviation over seeds, their number in brackets.")
 

@@ -13,14 +13,14 @@ from . import tokenizer as tokenizers
 from .batches import Batch, Batches
 from .losses import contrastive, learning_rate, word_loss
 from .networks import Teacher, clip_model, encode_text
-from .training import Average, Log, Parts, load_state, parameter_groups, save_state, share_weights, step_batches
+from .training import Log, Parts, load_state, parameter_groups, save_state, share_weights, step_batches
 
 
 @dataclass(frozen=True)
 class TeacherRecipe:
     """How stage one is run; the schedule is in steps, so it does not depend on the machine's speed."""
 
-    steps: int = 4000
+    steps: int = 4500
     batch: int = 128
     resolution: int = 32
     """Resolution of the cooldown."""
@@ -30,11 +30,10 @@ class TeacherRecipe:
     warmup: int = 200
     horizon: int = 8000
     """Steps over which the cosine would fall to zero; the cooldown cuts it short."""
-    cooldown: int = 800
+    cooldown: int = 500
     """Last steps, in which the rate falls linearly to zero."""
     weight_decay: float = 0.05
     word_weight: float = 1.0
-    average: float = 0.999
     largest_scale: float = 60.0
     parts: int = 2
     """Parts of a batch, each with a thread and batch statistics of its own."""
@@ -92,7 +91,7 @@ def train_step(
 def train(
     work: Path, recipe: TeacherRecipe, device: torch.device, workers: int = 1, stop_at: int | None = None
 ) -> Path:
-    """Run or resume stage one in `work`; returns the path of the finished (averaged) weights."""
+    """Run or resume stage one in `work`; returns the path of the finished weights."""
     finished, checkpoint = work / "teacher.pt", work / "teacher-checkpoint.pt"
     if finished.exists():
         return finished
@@ -105,12 +104,12 @@ def train(
     optimizer = torch.optim.AdamW(
         parameter_groups(pair, recipe.weight_decay), lr=recipe.peak, betas=(0.9, 0.98), fused=True
     )
-    average, first = Average(pair, recipe.average), 0
+    first = 0
     state = load_state(checkpoint, device)
     if state:
         pair.load_state_dict(state["pair"])
         optimizer.load_state_dict(state["optimizer"])
-        average.values, first = state["average"], state["step"]
+        first = state["step"]
     # The first part's statistics are kept: a part is half of a batch, drawn like the other half.
     pairs = [pair] + [share_weights(pair) for _ in range(recipe.parts - 1)]
     log = Log(work / "teacher.jsonl", "teacher")
@@ -129,13 +128,12 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, recipe.steps, recipe.peak, recipe.warmup, recipe.horizon, recipe.cooldown)
         losses = train_step(pairs, parts, optimizer, batch.to(device), targets.to(device), recipe)
-        average.update(pair, step)
         log.note(step, recipe.batch, **losses)
         if (step + 1) % recipe.save_every == 0 or step + 1 == last:
-            state = {"pair": pair.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values}
+            state = {"pair": pair.state_dict(), "optimizer": optimizer.state_dict()}
             save_state(checkpoint, state | {"step": step + 1})
     if last == recipe.steps:
-        save_state(finished, average.values)
+        save_state(finished, pair.state_dict())
     return finished
 
 
