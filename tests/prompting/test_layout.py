@@ -1,10 +1,10 @@
 """Names that do not fit the context: refused by name, or cut where that is asked for."""
 
 import pytest
-from tests.goldens.golden import golden_vlm
 
 from coopt.errors import DataError
 from coopt.prompting import PromptLayout
+from tests.goldens.golden import golden_vlm
 
 LONG = " ".join(["very"] * 61 + ["long"])  # 62 tokens; with 13 vectors, start, full stop and end 78
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.goldens.golden import golden_vlm
 
 from coopt.errors import ConfigError
 from coopt.methods.coop import embed_words
 from coopt.models import VLM, load_model
 from coopt.prompting import PromptEncoder, PromptLayout, encode_dense, nearest_words
+from tests.goldens.golden import golden_vlm
 
 PLAIN = ["tea", "barn owl", "very old steam locomotive", "steak-knife"]
 NAMES = ["tea", "barn owl", "very old steam locomotive", "crane (bird)", "Wow!"]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from coopt.models.vlm import Block, ImageTower, TextTower
+from coopt.models.vlm import Block, ImageTower, Mlp, TextTower
 
 
 def hf_block(layer: Any) -> Block:
@@ -22,7 +22,7 @@ def hf_block(layer: Any) -> Block:
         v=attention.v_proj,
         out=attention.out_proj,
         norm_2=layer.layer_norm2,
-        mlp=layer.mlp,
+        mlp=Mlp(layer.mlp.fc1, layer.mlp.activation_fn, layer.mlp.fc2),
         n_heads=attention.num_heads,
     )
 

@@ -20,6 +20,19 @@ Layer = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Mlp:
+    """A feed-forward layer whose parts can be seen: `down(activation(up(x)))`."""
+
+    up: Layer
+    activation: Layer
+    down: Layer
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(..., D) to (..., D)."""
+        return self.down(self.activation(self.up(x)))
+
+
+@dataclass(frozen=True)
 class Block:
     """One pre-norm transformer layer: `x += out(attention(q, k, v)(norm_1(x)))`, then `x += mlp(norm_2(x))`.
 

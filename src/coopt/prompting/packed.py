@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from coopt.models import TextTower
+from coopt.prompting.frozen import apply_layer
 from coopt.prompting.packing import Key, pack, shared_prefix
 from coopt.prompting.rows import PackedRows, TokenRows
 
@@ -86,13 +87,13 @@ def encode_rows(
         if deep is not None and 0 < number <= len(deep):
             x = rows.tokens.replace(x, deep[number - 1])
         normed = block.norm_1(x)
-        q, k, v = block.q(normed), block.k(normed), block.v(normed)  # (B, R, D)
+        q, k, v = apply_layer(block.q, normed), apply_layer(block.k, normed), apply_layer(block.v, normed)  # (B, R, D)
         prefix = before[number] if before is not None else (k[:, :n_prefix], v[:, :n_prefix])
         own = attend_bins(q[:, n_prefix:], k[:, n_prefix:], v[:, n_prefix:], prefix, mask, block.n_heads)
         if n_prefix:
             own = torch.cat([attend_prefix(q, k, v, n_prefix, block.n_heads), own], dim=1)
-        x = x + block.out(own)
-        x = x + block.mlp(block.norm_2(x))
+        x = x + apply_layer(block.out, own)
+        x = x + apply_layer(block.mlp, block.norm_2(x))
     return last_block(tower, rows, x, deep, before, end_mask)
 
 
@@ -109,12 +110,14 @@ def last_block(
     if deep is not None and len(deep) == len(tower.blocks) - 1 > 0:
         x = rows.tokens.replace(x, deep[-1])
     normed = block.norm_1(x)
-    k, v = block.k(normed), block.v(normed)  # (B, R, D)
+    k, v = apply_layer(block.k, normed), apply_layer(block.v, normed)  # (B, R, D)
     prefix = before[-1] if before is not None else (k[:, :n_prefix], v[:, :n_prefix])
     ends = x.index_select(1, rows.end_rows)  # (B, G E, D)
-    q = block.q(normed.index_select(1, rows.end_rows))
-    ends = ends + block.out(attend_bins(q, k[:, n_prefix:], v[:, n_prefix:], prefix, end_mask, block.n_heads))
-    ends = ends + block.mlp(block.norm_2(ends))
+    q = apply_layer(block.q, normed.index_select(1, rows.end_rows))
+    ends = ends + apply_layer(
+        block.out, attend_bins(q, k[:, n_prefix:], v[:, n_prefix:], prefix, end_mask, block.n_heads)
+    )
+    ends = ends + apply_layer(block.mlp, block.norm_2(ends))
     return tower.project(ends.index_select(1, rows.pick))  # (B, C, E)
 
 
@@ -128,11 +131,11 @@ def prefix_states(
         if deep is not None and 0 < number <= len(deep):
             x = prefix.replace(x, deep[number - 1])
         normed = block.norm_1(x)
-        k, v = block.k(normed), block.v(normed)
+        k, v = apply_layer(block.k, normed), apply_layer(block.v, normed)
         states.append((k, v))
         if number + 1 < len(tower.blocks):  # what the last block makes of the prefix, nobody reads
-            x = x + block.out(attend_prefix(block.q(normed), k, v, x.shape[1], block.n_heads))
-            x = x + block.mlp(block.norm_2(x))
+            x = x + apply_layer(block.out, attend_prefix(apply_layer(block.q, normed), k, v, x.shape[1], block.n_heads))
+            x = x + apply_layer(block.mlp, block.norm_2(x))
     return states
 
 

@@ -11,6 +11,7 @@ waste rows, since the last rows of a bin stay empty.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -18,10 +19,16 @@ from torch import Tensor
 Key = tuple[int, ...]
 """What a token is: equal keys at equal places compute the same. (id,), or (-1, place) for a context vector."""
 
-CAPACITIES = (16, 24, 32, 48, 64, 96, 128, 192, 256)
+Group = list[int]
+"""Prompts that lie together, in an order in which neighbours share most."""
+
+CAPACITIES = (16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 192, 256)
 """Bin lengths that are tried, beside the longest branch and everything in one bin."""
-ATTENTION_PRICE = 4
-"""A multiplication in attention takes about this many times longer than one in a linear layer (2 CPU cores)."""
+# What a multiplication in attention and the extra steps of a separate prefix cost, in multiplications of linear
+# layers; from timings on two CPU cores. They decide how prompts are packed, never what comes out.
+ATTENTION_PRICE = 4.0
+SPLIT_PRICE = 4e6
+COPY_PRICE = 50.0
 
 
 @dataclass(frozen=True)
@@ -87,50 +94,104 @@ def pack(prompts: Sequence[list[Key]], width: int, n_prefix: int | None = None) 
         n_prefix: length of the prefix, where it is computed elsewhere; None chooses between the longest and one bin
             for everything.
     """
-    order = sorted(range(len(prompts)), key=lambda c: prompts[c])  # neighbours share most
-    if n_prefix is not None:
-        return min(_candidates(prompts, order, n_prefix), key=lambda packing: _cost(packing, width))
-    shared = _candidates(prompts, order, shared_prefix(prompts))
-    whole = [_fill(prompts, order, 0, sum(map(len, prompts)))]
-    return min(whole + shared, key=lambda packing: _cost(packing, width))
+    order = sorted(range(len(prompts)), key=lambda c: prompts[c])
+    if n_prefix is None:
+        everything = sum(_new_tokens(prompts, order, 0))
+        split = best_bins(prompts, order, shared_prefix(prompts), width)
+        if everything * (12.0 * width + 2 * ATTENTION_PRICE * everything) <= split[0] + SPLIT_PRICE / width:
+            return _fill(prompts, [order], 0)
+        return _fill(prompts, split[1], shared_prefix(prompts))
+    return _fill(prompts, best_bins(prompts, order, n_prefix, width)[1], n_prefix)
 
 
-def _candidates(prompts: Sequence[list[Key]], order: list[int], n_prefix: int) -> list[Packing]:
-    longest = max(map(len, prompts)) - n_prefix
-    return [_fill(prompts, order, n_prefix, size) for size in (longest, *CAPACITIES) if size >= longest]
+def best_bins(prompts: Sequence[list[Key]], order: Group, n_prefix: int, width: int) -> tuple[float, list[Group]]:
+    """The cheapest bins that were tried, and their price: multiplications in a block, divided by the width."""
+    branches = [(sum(_new_tokens(prompts, group, n_prefix)), group) for group in _branches(prompts, order, n_prefix)]
+    longest = max(len(prompt) for prompt in prompts) - n_prefix
+    tried = []
+    for capacity in (longest, *(capacity for capacity in CAPACITIES if capacity > longest)):
+        bins = _best_fit(_pieces(prompts, branches, n_prefix, capacity), capacity)
+        rows = len(bins) * max(size for size, _ in bins)
+        pairs = n_prefix**2 + rows * (n_prefix + rows / len(bins))
+        price = 12 * width * (n_prefix + rows) + 2 * ATTENTION_PRICE * pairs + COPY_PRICE * 2 * n_prefix * len(bins)
+        tried.append((price, [group for _, group in bins]))
+    return min(tried, key=lambda found: found[0])
 
 
-def _fill(prompts: Sequence[list[Key]], order: list[int], n_prefix: int, capacity: int) -> Packing:
-    """Bin after bin in the order given; a branch that two bins would share is in both."""
-    bins: list[list[Slot]] = [[]]
+def _new_tokens(prompts: Sequence[list[Key]], group: Group, n_prefix: int) -> list[int]:
+    """How many tokens each prompt adds to those before it."""
+    before: list[Key] = []
+    added = []
+    for c in group:
+        added.append(len(prompts[c]) - max(n_prefix, _common(before, prompts[c])))
+        before = prompts[c]
+    return added
+
+
+def _branches(prompts: Sequence[list[Key]], order: Group, n_prefix: int) -> list[Group]:
+    """The prompts by their first token behind the prefix: what lies in different branches shares nothing."""
+    return [list(group) for _, group in groupby(order, key=lambda c: prompts[c][n_prefix])]
+
+
+def _pieces(
+    prompts: Sequence[list[Key]], branches: list[tuple[int, Group]], n_prefix: int, capacity: int
+) -> list[tuple[int, Group]]:
+    """The branches with their sizes, cut where they are larger than a bin; what both sides share is then in both."""
+    pieces: list[tuple[int, Group]] = []
+    for size, group in branches:
+        if size <= capacity:
+            pieces.append((size, group))
+            continue
+        filled, piece = 0, Group()
+        for c, added in zip(group, _new_tokens(prompts, group, n_prefix), strict=True):
+            if filled + added > capacity:
+                pieces.append((filled, piece))
+                filled, piece, added = 0, [], len(prompts[c]) - n_prefix
+            filled, piece = filled + added, [*piece, c]
+        pieces.append((filled, piece))
+    return pieces
+
+
+def _best_fit(pieces: list[tuple[int, Group]], capacity: int) -> list[tuple[int, Group]]:
+    """Pieces from the largest to the smallest, each into the fullest bin that still has room for it."""
+    bins: list[tuple[int, Group]] = []
+    with_room: list[list[int]] = [[] for _ in range(capacity + 1)]  # room -> bins
+    for size, group in sorted(pieces, key=lambda piece: -piece[0]):
+        room = next((room for room in range(size, capacity + 1) if with_room[room]), None)
+        if room is None:
+            room, number = capacity, len(bins)
+            bins.append((0, []))
+        else:
+            number = with_room[room].pop()
+        with_room[room - size].append(number)
+        bins[number] = (bins[number][0] + size, bins[number][1] + group)
+    return bins
+
+
+def _fill(prompts: Sequence[list[Key]], groups: list[Group], n_prefix: int) -> Packing:
+    """One bin for each group, every prompt behind the one before it."""
+    bins: list[list[Slot]] = []
     ends = [(0, 0)] * len(prompts)
-    path: list[int] = []  # places of the previous prompt's tokens, in the bin that is being filled
-    previous: Sequence[Key] = ()
-    for c in order:
-        prompt = prompts[c][n_prefix:]
-        n_common = _common(previous, prompt) if path else 0
-        if len(bins[-1]) + len(prompt) - n_common > capacity:
-            bins.append([])
-            path, n_common = [], 0
-        path = path[:n_common]
-        for depth in range(n_common, len(prompt)):
-            bins[-1].append(Slot(prompt[depth], n_prefix + depth, path[-1] if path else -1))
-            path.append(len(bins[-1]) - 1)
-        ends[c] = (len(bins) - 1, path[-1])
-        previous = prompt
+    for number, group in enumerate(groups):
+        slots: list[Slot] = []
+        path: list[int] = []  # places of the previous prompt's tokens
+        previous: list[Key] = []
+        for c in group:
+            prompt = prompts[c][n_prefix:]
+            n_common = _common(previous, prompt)
+            path = path[:n_common]
+            for depth in range(n_common, len(prompt)):
+                slots.append(Slot(prompt[depth], n_prefix + depth, path[-1] if path else -1))
+                path.append(len(slots) - 1)
+            ends[c] = (number, path[-1])
+            previous = prompt
+        bins.append(slots)
     return Packing(list(prompts[0][:n_prefix]), bins, ends)
 
 
-def _common(first: Sequence[Key], second: Sequence[Key]) -> int:
+def _common(first: list[Key], second: list[Key]) -> int:
+    """How many leading tokens are equal."""
     n = 0
     while n < min(len(first), len(second)) and first[n] == second[n]:
         n += 1
     return n
-
-
-def _cost(packing: Packing, width: int) -> float:
-    """Multiplications per block, divided by the width."""
-    n_prefix, rows = len(packing.prefix), len(packing.bins) * packing.bin_length
-    pairs = n_prefix**2 + rows * (n_prefix + packing.bin_length)
-    copies = len(packing.bins) * n_prefix  # each bin's own copy of the prefix's keys and values, read from memory
-    return 12.0 * width * (n_prefix + rows) + 2 * ATTENTION_PRICE * pairs + 100 * copies
