@@ -32,7 +32,7 @@ def test_value_and_gradient_are_the_modules(kind: str, onednn: bool, monkeypatch
     x = (3 * torch.randn(2, 11, 13)).requires_grad_()
     fast, plain = apply_layer(layer, x), layer(x)
     assert type(fast.grad_fn) is not type(plain.grad_fn) or kind == "gelu_pytorch_tanh"
-    weights = torch.randn(17, 11, 2).T  # a gradient that is not contiguous
+    weights = torch.randn(17, 11, 2).transpose(0, 2)  # a gradient that is not contiguous
     (actual,), (expected,) = (torch.autograd.grad((y * weights).sum(), [x]) for y in (fast, plain))
     assert relative(fast, plain) < 2e-6
     assert relative(actual, expected) < 2e-6

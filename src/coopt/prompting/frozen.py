@@ -33,10 +33,11 @@ ACTIVATIONS: dict[str, tuple[float, Callable[..., Tensor], Callable[..., Tensor]
 
 def apply_layer(layer: Layer, x: Float[Tensor, "... D"]) -> Float[Tensor, "... K"]:
     """The layer's output."""
-    if isinstance(layer, Mlp) and type(layer.activation).__name__ in ACTIVATIONS and is_plain(x, layer.up, layer.down):
+    if isinstance(layer, Mlp) and type(layer.activation).__name__ in ACTIVATIONS:
         up: Any = layer.up
         down: Any = layer.down
-        return FrozenMlp.apply(x, up.weight, up.bias, down.weight, down.bias, type(layer.activation).__name__)
+        if is_plain(x, up, down) and up.bias is not None and down.bias is not None:
+            return FrozenMlp.apply(x, up.weight, up.bias, down.weight, down.bias, type(layer.activation).__name__)
     if isinstance(layer, nn.Linear) and is_plain(x, layer):
         return FrozenLinear.apply(x, layer.weight, layer.bias)
     return layer(x)
