@@ -12,6 +12,10 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest --numprocesses 2
 
+# open_clip pulls torchvision, which the project itself does without: its tests have an environment of their own.
+test-open-clip: .venv-open-clip/.ready
+	.venv-open-clip/bin/python -m pytest tests/open_clip
+
 check: lint types test
 
 lint: $(VENV)/.ready
@@ -30,6 +34,12 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) --editable '.[demo,test,lint]'
+	touch $@
+
+.venv-open-clip/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-open-clip
+	.venv-open-clip/bin/python -m pip install --quiet --constraint constraints.txt torch
+	.venv-open-clip/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[open-clip,test]'
 	touch $@
 
 clean:

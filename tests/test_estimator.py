@@ -41,9 +41,7 @@ def test_predictions_probabilities_and_score(fitted: PromptClassifier, pictures:
     assert fitted.score(images, labels) == np.mean(fitted.predict(images) == labels)
 
 
-def test_every_kind_of_image_gives_the_same_answer(
-    fitted: PromptClassifier, pictures: tuple, tmp_path: Path
-) -> None:
+def test_every_kind_of_image_gives_the_same_answer(fitted: PromptClassifier, pictures: tuple, tmp_path: Path) -> None:
     images = pictures[0][:5]
     expected = fitted.decision_function(images)
     paths = []

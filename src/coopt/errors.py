@@ -39,7 +39,7 @@ class MissingExtraError(CooptError, ImportError):
 
 def did_you_mean(name: str, allowed: Iterable[str], n: int = 3) -> str:
     """`" Did you mean 'a' or 'b'?"`, with the nearest of `allowed`, or an empty string when none is near."""
-    by_lower = {}
+    by_lower: dict[str, str] = {}
     for word in allowed:
         by_lower.setdefault(word.lower(), word)
     near = difflib.get_close_matches(name.lower(), by_lower, n=n, cutoff=0.5)

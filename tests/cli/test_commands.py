@@ -89,7 +89,9 @@ def test_every_method_fits_evaluates_and_predicts(
     assert len(predicted["predictions"]) == 15
     hits = sum(row["predictions"][0]["label"] in row["image"] for row in predicted["predictions"])
     assert 100 * hits / 15 == pytest.approx(evaluated["accuracy"])
-    assert all(sum(p["score"] for p in row["predictions"]) == pytest.approx(1, abs=1e-4) for row in predicted["predictions"])
+    assert all(
+        sum(p["score"] for p in row["predictions"]) == pytest.approx(1, abs=1e-4) for row in predicted["predictions"]
+    )
 
 
 def test_the_same_command_gives_the_same_run(shapes: Path, run: Path, tmp_path: Path) -> None:

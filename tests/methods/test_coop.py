@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.goldens.golden import assert_close, golden_cases, golden_tensor, golden_vlm
 
 from coopt.errors import ConfigError, DataError
 from coopt.fit import Recipe, learning_rate, make_optimizer
 from coopt.methods import CoOp, Method
+from tests.goldens.golden import assert_close, golden_cases, golden_tensor, golden_vlm
 
 CASES = golden_cases("coop")
 RUNS = {name: case for name, case in golden_cases("protocol").items() if case[0]["method"] == "CoOp"}

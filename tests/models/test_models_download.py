@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models.test_models_openai import state_dict
 
 from coopt.errors import ModelError
 from coopt.models import list_models, load_model, openai_weights
 from coopt.models.openai_weights import PUBLISHED, Published, cached_path, fetch_published
+from tests.models.test_models_openai import state_dict
 
 NAME = "ViT-B/32"
 

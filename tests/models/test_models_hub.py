@@ -11,6 +11,10 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from transformers.models.siglip2.image_processing_pil_siglip2 import convert_image_to_patches
+
+from coopt.errors import DataError, MissingExtraError, ModelError
+from coopt.models import VLM, list_models, load_model
 from tests.models.folders import (
     assert_towers_equal_forward,
     clip_folder,
@@ -19,10 +23,6 @@ from tests.models.folders import (
     siglip_folder,
     siglip_tokenizer,
 )
-from transformers.models.siglip2.image_processing_pil_siglip2 import convert_image_to_patches
-
-from coopt.errors import DataError, MissingExtraError, ModelError
-from coopt.models import VLM, list_models, load_model
 
 TEXTS = ["a photo of a dog.", "x", "a small red bird on the big green painting", ""]
 SIGLIP_TEXTS = ["a photo of a dog", "x", "a small red bird on the big green painting", ""]

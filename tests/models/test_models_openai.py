@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.goldens.golden import MODELS, assert_close, clip_weights, golden_cases, golden_tensor
-from tests.models.folders import assert_towers_equal_forward, functional_logits, relative_error
 from torch import nn
 
 from coopt.errors import ModelError
 from coopt.models import VLM, load_model
 from coopt.models.openai_tokenizer import openai_tokenizer
 from coopt.models.tokens import layout
+from tests.goldens.golden import MODELS, assert_close, clip_weights, golden_cases, golden_tensor
+from tests.models.folders import assert_towers_equal_forward, functional_logits, relative_error
 
 FORMS = ["single", "half", "torchscript", "safetensors"]
 TOKENS = golden_cases("tokens")

@@ -9,6 +9,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+
+from coopt.errors import ModelError
+from coopt.models import load_model
 from tests.models.folders import (
     assert_towers_equal_forward,
     image_by_blocks,
@@ -16,9 +19,6 @@ from tests.models.folders import (
     scramble,
     siglip_tokenizer,
 )
-
-from coopt.errors import ModelError
-from coopt.models import load_model
 
 VISION = {"image_size": 34, "layers": 2, "width": 38, "head_width": 19, "patch_size": 17}
 TEXT = {"context_length": 19, "vocab_size": 49408, "width": 39, "heads": 3, "layers": 2}
@@ -186,8 +186,9 @@ def test_no_weight_is_copied(models) -> None:
 
 def test_preprocess_equals_open_clips(models) -> None:
     import open_clip
-    from coopt.models.open_clip_source import _preprocess
     from open_clip import transform
+
+    from coopt.models.open_clip_source import _preprocess
 
     for mode in ("shortest", "squash"):
         name, _ = models("causal")

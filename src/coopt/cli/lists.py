@@ -1,6 +1,7 @@
 """`coopt methods` and `coopt models`."""
 
 from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 
@@ -15,7 +16,7 @@ def methods(as_json: Json = False) -> None:
 
     Example: coopt methods
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "learns": method.summary,

@@ -118,15 +118,8 @@ def read_names(file: Path) -> list[str]:
         if not file.is_file():
             raise DataError(f"The class names file '{file}' does not exist.")
         return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    try:
-        value: Any = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"The class names file '{file}' does not exist.") from None
-    except ValueError as error:
-        raise DataError(f"The class names file '{file}' is not valid JSON: {error}.") from error
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return value
-    return list(read_class_names(file).values())
+    words = read_class_names(file)
+    return list(words.values()) if isinstance(words, dict) else words
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:

@@ -164,7 +164,7 @@ def training_images(
     """The recipe's `views` of the images, as pixels for a method that changes the image tower, else as features."""
     if method.needs_pixels:
         return AugmentedBatches(vlm, dataset, seed, n_workers)
-    if recipe.views == "fresh":
+    if isinstance(recipe.views, str):  # "fresh"
         return EncodedBatches(vlm, dataset, seed, n_workers)
     progress = reporter.encoding(f"{len(dataset)} training images, {max(1, recipe.views)} view(s) each")
     views = encode_views(vlm, dataset, recipe.views, seed, n_workers=n_workers, progress=progress)
@@ -175,13 +175,10 @@ def _prepare(method: Method, train: ImageDataset, val: ImageDataset | None, n_wo
     """Give the method plain features of the shots, if it looks at them before the first step."""
     if type(method).prepare is Method.prepare:
         return
-    sets = []
-    for name, part in (("training", train), ("validation", val)):
-        if part is None or len(part) == 0:
-            sets.append(None)
-            continue
+
+    def encode(name: str, part: ImageDataset) -> FeatureSet:
         progress = reporter.encoding(f"{len(part)} {name} images")
         encoded = encode_dataset(method.vlm, part, n_workers=n_workers, strict=True, progress=progress)
-        sets.append(FeatureSet(encoded.features, torch.as_tensor(part.labels)))
-    assert sets[0] is not None  # a training set is never empty
-    method.prepare(sets[0], sets[1])
+        return FeatureSet(encoded.features, torch.as_tensor(part.labels))
+
+    method.prepare(encode("training", train), encode("validation", val) if val else None)

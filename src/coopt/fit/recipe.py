@@ -100,7 +100,8 @@ class Recipe:
             )
         # A whole number is a number too: "lr": 1 from JSON or a command line.
         decimals = {field.name for field in fields(cls) if field.type is float}
-        return cls(**{k: float(v) if k in decimals and _is_int(v) else v for k, v in values.items()})
+        read: dict[str, Any] = {k: float(v) if k in decimals and _is_int(v) else v for k, v in values.items()}
+        return cls(**read)
 
 
 def paper_epochs(n_shots: int | None) -> int:

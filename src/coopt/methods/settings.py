@@ -69,12 +69,12 @@ def _parse_value(key: str, name: str, text: str, annotation: Any) -> Any:
         if text.lower() in words:
             return words[text.lower()]
         raise ConfigError(f"{key}: {name} is true or false; got {text!r}.")
-    for kind, words in ((int, "a whole number"), (float, "a number")):
+    for kind, what in ((int, "a whole number"), (float, "a number")):
         if kind in kinds:
             try:
                 return kind(text)
             except ValueError:
-                raise ConfigError(f"{key}: {name} is {words}; got {text!r}.") from None
+                raise ConfigError(f"{key}: {name} is {what}; got {text!r}.") from None
     return text
 
 
