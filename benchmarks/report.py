@@ -2,6 +2,8 @@
 
 from typing import Any
 
+CLOCKS = {"wall": "by the clock on the wall", "processor": "in processor time of all threads"}
+
 
 def tables(results: dict[str, Any]) -> str:
     """Markdown: one table per part that was measured."""
@@ -21,7 +23,7 @@ def _machine(results: dict[str, Any]) -> str:
     return (
         f"{where}; {results['dtype']}; PyTorch {m['torch']}, transformers {m['transformers']}, Python {m['python']}; "
         f"load {m['load_at_start']} at the start. Command: `{results['command']}`. Times are medians (lowest to "
-        "highest) of repetitions that alternate."
+        f"highest) of repetitions that alternate, {CLOCKS[results['clock']]}."
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -103,7 +103,7 @@ def last_block(
     x: Float[Tensor, "B R D"],
     deep: Float[Tensor, "J M D"] | None,
     before: list[KeysValues] | None,
-    end_mask: Bool[Tensor, "BG 1 Q PS"],
+    end_mask: Float[Tensor, "BG 1 Q PS"],
 ) -> Float[Tensor, "B C E"]:
     """The last block and the pooling: all rows are keys and values, only the end tokens' go on."""
     block, n_prefix = tower.blocks[-1], rows.n_prefix
@@ -150,7 +150,7 @@ def attend_bins(
     k: Float[Tensor, "B GS D"],
     v: Float[Tensor, "B GS D"],
     prefix: KeysValues,
-    mask: Bool[Tensor, "BG 1 QG PS"],
+    mask: Float[Tensor, "BG 1 QG PS"],
     n_heads: int,
 ) -> Float[Tensor, "B Q D"]:
     """Attention of each bin's queries to the prefix and to the bin's own rows."""

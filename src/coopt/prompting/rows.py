@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from coopt.models import TextTower
@@ -57,11 +57,11 @@ class PackedRows:
     n_prefix: int
     """Rows of the prefix among these rows: P, or 0 where its keys and values come from elsewhere."""
     n_bins: int
-    mask: Bool[Tensor, "G 1 S PS"]
-    """Who attends to whom: the prefix, then the bin's own rows."""
+    mask: Float[Tensor, "G 1 S PS"]
+    """Added to the scores: 0 where a row attends to the prefix's or its own bin's row, minus infinity elsewhere."""
     end_rows: Int[Tensor, " GQ"]
     """The rows of the end tokens, Q in each bin; a bin with fewer repeats its last."""
-    end_mask: Bool[Tensor, "G 1 Q PS"]
+    end_mask: Float[Tensor, "G 1 Q PS"]
     pick: Int[Tensor, " C"]
     """Where each class's end token is among `end_rows`."""
 
@@ -81,7 +81,8 @@ class PackedRows:
             pick[number] = group * most + len(ends[group])
             ends[group].append(place)
         padded = torch.tensor([group + group[-1:] * (most - len(group)) for group in ends])  # (G, E)
-        mask, bins = packing.mask(), torch.arange(len(packing.bins))[:, None]  # (G, S, P + S), (G, 1)
+        bins = torch.arange(len(packing.bins))[:, None]  # (G, 1)
+        mask = torch.zeros(1, dtype=tower.positions.dtype).where(packing.mask(), -torch.inf)  # (G, S, P + S)
         return cls(
             tokens=TokenRows.build(tower, keys, positions),
             n_prefix=len(prefix),
