@@ -2,9 +2,9 @@
 
     python tools/views_study.py FOLDER [--shots 4] [--seeds 5]
 
-FOLDER is what `coopt demo` wrote (icons/ and digits/ inside). Prints the table of docs/augmentation.md: the test accuracy
-of CoOp (word start, paper recipe) with the built-in model, mean over seeds with the 95% interval of Student's t, and the
-difference from fresh views seed by seed. Each fit is kept in FOLDER/views.jsonl, so a stopped study goes on.
+FOLDER is what `coopt demo` wrote (icons/ and digits/ inside). Prints the table of docs/augmentation.md: the test
+accuracy of CoOp (word start, paper recipe) with the built-in model, mean over seeds with the 95% interval of Student's
+t, and the difference from fresh views seed by seed. Each fit is kept in FOLDER/views.jsonl: a stopped study goes on.
 """
 
 import argparse
@@ -67,8 +67,8 @@ def main() -> None:
         cells = []
         for name in SETS:
             keys = [(name, vlm.fingerprint, options.shots, seed) for seed in range(1, options.seeds + 1)]
-            values = [done[*key, views] for key in keys]
-            difference = [done[*key, views] - done[*key, "fresh"] for key in keys]
+            values = [done[(*key, views)] for key in keys]
+            difference = [done[(*key, views)] - done[(*key, "fresh")] for key in keys]
             cells += [interval(values), "" if views == "fresh" else interval(difference)]
         print(f"| {views} | {' | '.join(cells)} |")
 

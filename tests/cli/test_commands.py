@@ -223,24 +223,34 @@ def test_another_backbone_is_refused(run: Path, shapes: Path, tmp_path: Path, ca
     assert "other weights or another preprocessing" in message
 
 
+LONG = ["--set", "n_ctx=2", "--shots", "7", "--epochs", "60", "--batch-size", "3"]
+
+
+@pytest.fixture(scope="module")
+def whole(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("long") / "whole"
+    assert call("fit", str(shapes), "--out", str(folder), *LONG) == 0
+    return folder
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_fit_resumes_to_the_run_it_would_have_been(shapes: Path, tmp_path: Path, number: int) -> None:
+def test_a_stopped_fit_resumes_to_the_run_it_would_have_been(
+    shapes: Path, whole: Path, tmp_path: Path, number: int
+) -> None:
     """A real process, a real signal, and byte-equal tensors afterwards."""
-    options = ["--set", "n_ctx=2", "--shots", "7", "--epochs", "80", "--batch-size", "3"]
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert call("fit", str(shapes), "--out", str(whole), *options) == 0
+    cut = tmp_path / "cut"
     command = [sys.executable, "-c", "from coopt.cli import main; main()", "fit", str(shapes), "--out", str(cut)]
-    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, *LONG], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("epoch 20/"):
+            if line.startswith("epoch 15/"):
                 break
         process.send_signal(number)
         rest = process.stderr.read()
         assert process.wait(60) == 130
     assert "--resume" in rest
     assert not cut.exists() and (tmp_path / "cut.partial" / "checkpoint.safetensors").is_file()
-    assert call("fit", str(shapes), "--out", str(cut), *options, "--resume") == 0
+    assert call("fit", str(shapes), "--out", str(cut), *LONG, "--resume") == 0
     for name in ("adapter_model.safetensors", "classifier.safetensors"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
     assert not (tmp_path / "cut.partial").exists()
