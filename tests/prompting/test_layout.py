@@ -3,6 +3,7 @@
 import pytest
 
 from coopt.errors import DataError
+from coopt.methods import CoOp
 from coopt.prompting import PromptLayout
 from tests.goldens.golden import golden_vlm
 
@@ -24,7 +25,9 @@ def test_a_cut_name_fills_the_context_exactly(position: str) -> None:
 
 def test_a_name_that_is_too_long_is_named_with_its_tokens() -> None:
     vlm = golden_vlm("vit_b")
-    with pytest.raises(DataError, match=r"13: 'very .* long' has 62 tokens, its prompt 78\. .*--truncate-names"):
+    with pytest.raises(
+        DataError, match=r"13: 'very .* long' has 62 tokens, its prompt 78\. .*--set truncate_names=true"
+    ):
         PromptLayout.build(vlm, ["tea", LONG], 13)
     assert len(PromptLayout.build(vlm, ["tea", LONG], 12).sequences[1]) == 77
 
@@ -35,3 +38,8 @@ def test_cutting_leaves_at_least_one_token_of_the_name() -> None:
     assert layout.name_lengths == [1, 1]
     with pytest.raises(DataError, match="'barn owl' has 2 tokens, its prompt 79"):
         PromptLayout.build(vlm, ["barn owl"], 74, truncate_names=True)
+
+
+def test_coop_passes_the_choice_on() -> None:
+    method = CoOp(golden_vlm("vit_b"), ["tea", LONG], n_ctx=13, truncate_names=True)
+    assert len(method.encoder.layout.sequences[1]) == 77

@@ -68,7 +68,7 @@ prompts = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("name", TOWERS)
-@settings(max_examples=18, deadline=None, derandomize=True)
+@settings(max_examples=14, deadline=None, derandomize=True)
 @given(case=prompts, class_specific=st.booleans())
 def test_equals_the_plain_path(name: str, case: dict, class_specific: bool) -> None:
     """Also with names twice, names that begin alike, and one name only."""
@@ -84,7 +84,7 @@ def test_equals_the_plain_path(name: str, case: dict, class_specific: bool) -> N
 
 
 @pytest.mark.parametrize("name", TOWERS)
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=7, deadline=None, derandomize=True)
 @given(case=prompts, batch=st.integers(1, 5))
 def test_a_batch_of_contexts_equals_one_after_another(name: str, case: dict, batch: int) -> None:
     vlm = tower_of(name)
@@ -172,7 +172,7 @@ def test_the_result_does_not_depend_on_the_chunk(class_specific: bool) -> None:
     ctx = leaf(*((36,) if class_specific else ()), 5, vlm.text.width)
     deep = leaf(1, 5, vlm.text.width, seed=1)
     whole = PromptEncoder(vlm, layout, chunk=36)(ctx, deep)
-    for chunk in (1, 5, 7, 35):
+    for chunk in (1, 7, 35):
         encoder = PromptEncoder(vlm, layout, chunk=chunk)
         assert len(encoder._prompts(class_specific, 1).chunks) == -(-36 // chunk)
         with torch.no_grad():

@@ -42,6 +42,7 @@ class CoOp(Method):
         position: where the class name stands: "end", "middle" or "front".
         class_specific: one context per class instead of one for all.
         ctx_init: words to start from, such as "a photo of a"; None draws from N(0, 0.02).
+        truncate_names: drop the last tokens of names whose prompts are too long, instead of raising.
 
     Shape:
         - ctx: (M, d_t), or (C, M, d_t) when class-specific
@@ -65,6 +66,7 @@ class CoOp(Method):
         position: str = "end",
         class_specific: bool = False,
         ctx_init: str | None = None,
+        truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
         if ctx_init is not None:
@@ -84,7 +86,8 @@ class CoOp(Method):
             ctx = 0.02 * torch.randn(*shape, vlm.text.width)
         self.class_specific = class_specific
         self.new_classes = not class_specific
-        self.encoder = PromptEncoder(vlm, PromptLayout.build(vlm, class_names, n_ctx, position))
+        layout = PromptLayout.build(vlm, class_names, n_ctx, position, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm, layout)
         self.ctx = nn.Parameter(ctx.to(vlm.device, torch.float32))
 
     def class_features(self) -> Float[Tensor, "C E"]:
