@@ -1,10 +1,11 @@
 """Writing files that are complete or absent: a temporary file beside the target, flushed to disk, then renamed."""
 
+import errno
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,23 @@ def write_text(target: Path | str, text: str) -> None:
 def write_json(target: Path | str, value: Any) -> None:
     """Write `value` as indented JSON atomically."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_tensors(target: Path | str, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
+    """Write torch tensors as safetensors atomically.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(target) as temporary:
+        try:
+            save_file(contiguous, temporary, metadata=metadata)
+        except SafetensorError as error:  # how the library reports a full disk
+            raise OSError(errno.EIO, f"cannot write the tensors ({error})", str(target)) from error
 
 
 @contextmanager

@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from coopt.artifacts.card import card
 from coopt.errors import RunError
-from coopt.files import atomic_folder, write_json, write_text
+from coopt.files import atomic_folder, write_json, write_tensors, write_text
 from coopt.methods import METHODS, Classifier, Method, build_method
 from coopt.models import VLM, load_model
 from coopt.version import __version__
@@ -135,12 +135,12 @@ def save_run(
     }
     replacement = folder.with_name(f".{folder.name}.replacement")
     with atomic_folder(folder if not folder.exists() or not any(folder.iterdir()) else replacement) as temporary:
-        save_file(_cpu(method.state_dict()), temporary / WEIGHTS, metadata={"format": "pt"})
+        write_tensors(temporary / WEIGHTS, method.state_dict(), metadata={"format": "pt"})
         classifier = method.classifier()
         if classifier is not None:
-            tensors = _cpu({"weight": classifier.weight, "bias": classifier.bias})
+            tensors = {"weight": classifier.weight, "bias": classifier.bias}
             # One entry only: safetensors writes several in random order, and equal runs shall be equal files.
-            save_file(tensors, temporary / CLASSIFIER, metadata={"normalize": json.dumps(classifier.normalize)})
+            write_tensors(temporary / CLASSIFIER, tensors, metadata={"normalize": json.dumps(classifier.normalize)})
         write_text(temporary / METRICS, "".join(json.dumps(dict(record)) + "\n" for record in records))
         write_text(temporary / CARD, card(config, records))
         write_json(temporary / CONFIG, config)
@@ -225,10 +225,6 @@ def _load_classifier(path: Path) -> Classifier:
     with safe_open(path, framework="pt") as file:
         normalize = json.loads((file.metadata() or {})["normalize"])
         return Classifier(file.get_tensor("weight"), file.get_tensor("bias"), normalize)
-
-
-def _cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def _jsonable(settings: Mapping[str, Any]) -> dict[str, Any]:

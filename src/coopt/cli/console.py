@@ -20,7 +20,7 @@ from rich.progress import (
 
 from coopt.fit import EpochRecord, Reporter
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 """Results go to standard output ..."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 """... and progress and notes to standard error, so that output can be piped."""

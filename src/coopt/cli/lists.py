@@ -1,7 +1,7 @@
 """`coopt methods` and `coopt models`."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 
@@ -52,9 +52,10 @@ def models(as_json: Json = False) -> None:
         return
     table = Table()
     for heading in ("name", "source", "size", "image size", "width", "here"):
-        table.add_column(heading, justify="right" if heading in ("size", "image size", "width") else "left")
+        justify: Literal["right", "left"] = "right" if heading in ("size", "image size", "width") else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
     for info in found:
-        size = "-" if info.download_mb is None else f"{info.download_mb:,.0f} MB"
+        size = f"{info.download_mb:,} MB" if info.download_mb else "in package"
         table.add_row(
             info.name,
             info.source,

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from coopt.errors import RunError
-from coopt.files import atomic_path
+from coopt.files import write_tensors
 
 FORMAT = 1
 
@@ -75,9 +74,7 @@ class Checkpoint:
             "scaler": scaler.state_dict(),
             "state": asdict(state),
         }
-        contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        with atomic_path(self.path) as temporary:
-            save_file(contiguous, temporary, metadata={"coopt": json.dumps(place)})
+        write_tensors(self.path, tensors, metadata={"coopt": json.dumps(place)})
         self._saved = time.monotonic()
 
     def load(
