@@ -29,6 +29,7 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
+        _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -73,9 +74,25 @@ def atomic_folder(target: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
+        for inner in temporary.rglob("*"):
+            if inner.is_file():
+                with open(inner, "rb") as file:
+                    os.fsync(file.fileno())
+        _sync_folder(temporary)
         os.replace(temporary, target)
+        _sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    # A rename is on the disk only when the folder that lists the name is; Windows has no such call.
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

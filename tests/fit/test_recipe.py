@@ -46,7 +46,7 @@ def test_all_problems_are_named_at_once() -> None:
         Recipe(lr=-1.0, batch_size=0, momentum=1.0, optimizer="sdg", views=-2, weight_decay=float("nan"))
     message = str(caught.value)
     for part in (
-        "lr is -1.0; allowed is a number above 0",
+        "lr is -1.0; allowed is a number above 0, up to 1e+06",
         "batch_size is 0; allowed is a whole number from 1",
         "momentum is 1.0",
         "optimizer is 'sdg'; allowed is one of sgd, adamw, adam. Did you mean 'sgd'",

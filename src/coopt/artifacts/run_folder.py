@@ -81,13 +81,16 @@ class Run:
         self.check_backbone(vlm)
         key, settings = self.config["method"], self.config["settings"]
         if class_names is not None and list(class_names) != self.class_names:
+            if len(set(class_names)) != len(class_names):
+                repeated = sorted({name for name in class_names if list(class_names).count(name) > 1})
+                raise RunError(f"Class names must differ from each other; repeated: {', '.join(repeated)}.")
             if not self.config["new_classes"]:
                 raise RunError(
                     f"The run {self.folder} holds what was learned for its own {len(self.class_names)} classes "
                     f"(method {key!r}, settings {settings}); it cannot take other class names. Train a shared prompt "
                     "(coop without class_specific) for that."
                 )
-        method = build_method(key, vlm, class_names or self.class_names, settings)
+        method = build_method(key, vlm, self.class_names if class_names is None else class_names, settings)
         expected = {name: tuple(value.shape) for name, value in method.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in self.tensors.items()}
         if expected != found:
@@ -133,8 +136,12 @@ def save_run(
         **details,
         "versions": describe_versions(),
     }
-    replacement = folder.with_name(f".{folder.name}.replacement")
-    with atomic_folder(folder if not folder.exists() or not any(folder.iterdir()) else replacement) as temporary:
+    # A run that is there stays until the new one is complete beside it; then the two are swapped.
+    is_taken = folder.exists() and any(folder.iterdir())
+    place = folder.with_name(f".{folder.name}.new") if is_taken else folder
+    if is_taken:
+        shutil.rmtree(place, ignore_errors=True)  # left by a kill
+    with atomic_folder(place) as temporary:
         write_tensors(temporary / WEIGHTS, method.state_dict(), metadata={"format": "pt"})
         classifier = method.classifier()
         if classifier is not None:
@@ -144,18 +151,35 @@ def save_run(
         write_text(temporary / METRICS, "".join(json.dumps(dict(record)) + "\n" for record in records))
         write_text(temporary / CARD, card(config, records))
         write_json(temporary / CONFIG, config)
-    if replacement.exists():  # the new run is complete there: swap it in, then drop the old one
+    if is_taken:
         old = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
-        os.replace(replacement, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        finish_swap(folder)
     return folder
 
 
+def finish_swap(folder: Path) -> None:
+    """The second half of replacing a run, also after a kill between the halves: move the new one in, drop the old."""
+    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    if not folder.exists() and (new / CONFIG).is_file():
+        os.replace(new, folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+
+
 def check_target(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that something else lives in, before any work is done."""
+    """Refuse a folder that something else lives in or that cannot be written, before any work is done.
+
+    Raises:
+        RunError: it holds a run (and `overwrite` is not set) or something else, or cannot be made.
+    """
+    finish_swap(folder)
     if not folder.exists():
+        parent = next(parent for parent in folder.absolute().parents if parent.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            kind = "cannot be written to" if parent.is_dir() else "is a file"
+            raise RunError(f"The run folder {folder} cannot be made: {parent} {kind}. Choose another --out.")
         return
     if not folder.is_dir():
         raise RunError(f"{folder} is a file; a run is written to a folder. Choose another --out.")
@@ -174,6 +198,7 @@ def load_run(folder: Path | str) -> Run:
         RunError: the folder is missing, unfinished, damaged, or of another version or method.
     """
     folder = Path(folder)
+    finish_swap(folder)
     if not folder.is_dir():
         partial = folder.with_name(folder.name + ".partial")
         hint = " Its training is unfinished: go on with `coopt fit ... --resume`." if partial.is_dir() else ""
@@ -184,6 +209,8 @@ def load_run(folder: Path | str) -> Run:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         file_format, method = config["format"], config["method"]
+        if not isinstance(method, str):
+            raise TypeError(f"method is {method!r}")
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / CONFIG} is damaged or not a coopt run: {error!r}.") from error
     if file_format != FORMAT:
@@ -199,7 +226,33 @@ def load_run(folder: Path | str) -> Run:
         classifier = _load_classifier(folder / CLASSIFIER) if (folder / CLASSIFIER).is_file() else None
     except (SafetensorError, KeyError, ValueError) as error:
         raise RunError(f"The tensors in {folder} are damaged: {error}. Train again or restore the files.") from error
+    check_config(folder / CONFIG, config)
+    n_classes = len(config["class_names"])
+    if classifier is not None and len(classifier.weight) != n_classes:
+        raise RunError(
+            f"{folder / CLASSIFIER} is for {len(classifier.weight)} classes, {CONFIG} names {n_classes}: "
+            "the files belong to different runs."
+        )
     return Run(folder, config, tensors, classifier)
+
+
+def check_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a configuration that lacks what is needed to use the run.
+
+    Raises:
+        RunError: a key is missing or has another type.
+    """
+    kinds = {"class_names": list, "fingerprint": str, "base_model_name_or_path": str, "settings": dict}
+    wrong = [f"{key} must be a {kind.__name__}" for key, kind in kinds.items() if not isinstance(config.get(key), kind)]
+    if not isinstance(config.get("new_classes"), bool):
+        wrong.append("new_classes must be true or false")
+    if not isinstance(config.get("seed", 1), int):
+        wrong.append(f"seed must be a whole number, not {config['seed']!r}")
+    labels = config.get("class_labels")
+    if not wrong and labels is not None and len(labels) != len(config["class_names"]):
+        wrong.append(f"there are {len(labels)} class_labels for {len(config['class_names'])} class_names")
+    if wrong:
+        raise RunError(f"{path} is damaged: {'; '.join(wrong)}.")
 
 
 def describe_versions() -> dict[str, str]:

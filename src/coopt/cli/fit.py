@@ -181,8 +181,9 @@ def recipe_value(name: str, value: Any) -> Any:
     """Text of a --set pair as a number, a truth value or a word; `Recipe` checks the rest."""
     if not isinstance(value, str):
         return value
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
+    words = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return words[value.lower()]
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             return kind(value)

@@ -98,6 +98,7 @@ def fit(
                 scaler.scale(losses["loss"]).backward()
                 scaler.step(optimizer)
                 scaler.update()
+                check_parameters(parameters, epoch, step, rate, recipe)
                 total_loss += losses["loss"].item()
                 correct += int((losses["logits"].argmax(-1) == y).sum())
                 seen += len(y)
@@ -118,6 +119,10 @@ def fit(
             )
             on_epoch(records[-1])
             start_step, total_loss, correct, seen = 0, 0.0, 0, 0
+    if checkpoint and start_epoch < recipe.epochs:
+        # What follows (testing, writing the run) may fail; the training must not be lost with it.
+        past = [record.as_dict() for record in records]
+        checkpoint.save(method, optimizer, scaler, TrainingState(recipe.epochs, 0, 0.0, 0, 0, past))
     return records
 
 
@@ -132,9 +137,25 @@ def check_finite(loss: torch.Tensor, epoch: int, step: int, rate: float, recipe:
     if not torch.isfinite(loss):
         raise TrainingError(
             f"The loss is {loss.item()} in epoch {epoch + 1}, step {step + 1} (learning rate {rate:g}, precision "
-            f"{recipe.precision}). The parameters are those of the step before. Try --precision fp32, a lower --lr "
-            f"(a tenth: {recipe.lr / 10:g}), or look for images or features that are not finite."
+            f"{recipe.precision}). {REMEDY}"
         )
+
+
+def check_parameters(
+    parameters: list[torch.nn.Parameter], epoch: int, step: int, rate: float, recipe: Recipe
+) -> None:
+    """Stop before parameters that are not finite reach a checkpoint or a run folder."""
+    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+        raise TrainingError(
+            f"The step {step + 1} of epoch {epoch + 1} made the learned vectors infinite (learning rate {rate:g}, "
+            f"precision {recipe.precision}). {REMEDY}"
+        )
+
+
+REMEDY = (
+    "Try a lower --lr (the paper's is 0.002), --precision fp32, or look for images or features that are not finite. "
+    "The last checkpoint, if there is one, is from before."
+)
 
 
 def mixed_precision(recipe: Recipe, device: torch.device) -> tuple[Callable[[], Any], torch.amp.GradScaler]:

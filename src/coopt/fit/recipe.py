@@ -8,6 +8,10 @@ import torch
 
 from coopt.errors import ConfigError, did_you_mean
 
+MAX_LR = 1e6
+"""Beyond it even one step leaves the range of float32."""
+TYPES: dict[Any, str] = {float: "a number", bool: "true or false"}
+"""Settings whose type alone may be wrong, and what to say."""
 OPTIMIZERS = ("sgd", "adamw", "adam")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SCHEDULES = ("cosine", "constant")
@@ -49,7 +53,13 @@ class Recipe:
     """auto (bf16 autocast on CUDA that has it, else fp32), fp32, bf16 or fp16; the prompt itself stays in fp32."""
 
     def __post_init__(self) -> None:
-        problems = []
+        problems = [
+            f"{field.name} is {getattr(self, field.name)!r}; allowed is {TYPES[field.type]}"
+            for field in fields(self)
+            if field.type in TYPES and not _is_of(getattr(self, field.name), field.type)
+        ]
+        if problems:
+            raise ConfigError("The recipe cannot be used: " + "; ".join(problems) + ".")
         for name in ("batch_size", "epochs"):
             value = getattr(self, name)
             if value is not None and (not _is_int(value) or value < 1):
@@ -58,8 +68,8 @@ class Recipe:
             problems.append(f"warmup_epochs is {self.warmup_epochs!r}; allowed is a whole number from 0")
         for name in ("lr", "warmup_lr"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
-                problems.append(f"{name} is {value!r}; allowed is a number above 0")
+            if not 0 < value <= MAX_LR:
+                problems.append(f"{name} is {value!r}; allowed is a number above 0, up to {MAX_LR:g}")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             problems.append(f"weight_decay is {self.weight_decay!r}; allowed is a number from 0")
         if not 0 <= self.momentum < 1:
@@ -137,6 +147,10 @@ def make_optimizer(parameters: list[torch.nn.Parameter], recipe: Recipe) -> torc
         )
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    return isinstance(value, bool) if kind is bool else isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_int(value: object) -> bool:
