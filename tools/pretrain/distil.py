@@ -22,18 +22,18 @@ from .training import Average, Log, Parts, load_state, parameter_groups, save_st
 class DistilRecipe:
     """How stage two is run."""
 
-    steps: int = 4800
+    steps: int = 2150
     batch: int = 128
     resolution: int = 48
     first_resolution: int = 32
     teacher_resolution: int = 32
     """The resolution at which the teacher was finished; it is shown the same picture at this one."""
-    first_steps: int = 3500
+    first_steps: int = 1800
     """Steps at the first resolution."""
     peak: float = 1.5e-3
     warmup: int = 300
     horizon: int = 8000
-    cooldown: int = 1300
+    cooldown: int = 350
     weight_decay: float = 0.05
     n_anchors: int = 6000
     """Captions whose similarities the student learns to give."""
@@ -44,7 +44,7 @@ class DistilRecipe:
     average: float = 0.99
     parts: int = 2
     """Parts of a batch, each with a thread of its own."""
-    save_every: int = 250
+    save_every: int = 50
     seed: int = 2
 
 
@@ -112,15 +112,39 @@ def new_student(pair: Pair, seed: int, device: torch.device) -> CLIPModel:
     return model.to(device)
 
 
-def train(work: Path, recipe: DistilRecipe, device: torch.device, workers: int = 1, stop_at: int | None = None) -> Path:
-    """Run or resume stage two in `work`; returns the path of the finished (averaged) weights."""
-    finished, checkpoint = work / "student.pt", work / "student-checkpoint.pt"
+# Stage two goes on at the full resolution alone, from the weights that it ended with.
+POLISH = DistilRecipe(steps=1300, first_steps=0, peak=8e-4, warmup=50, cooldown=700, seed=3)
+
+
+def train(
+    work: Path,
+    recipe: DistilRecipe,
+    device: torch.device,
+    workers: int = 1,
+    stop_at: int | None = None,
+    name: str = "student",
+    start: Path | None = None,
+) -> Path:
+    """Run or resume stage two in `work`; returns the path of the finished (averaged) weights, `NAME.pt`.
+
+    Args:
+        work: holds the corpus, the tokenizer and the finished teacher.
+        recipe: the settings.
+        device: where to train.
+        workers: processes that draw batches ahead.
+        stop_at: stop before this step, as if killed there.
+        name: of the weights and the checkpoint.
+        start: weights to begin with instead of random ones.
+    """
+    finished, checkpoint = work / f"{name}.pt", work / f"{name}-checkpoint.pt"
     if finished.exists():
         return finished
     corpus = corpora.load(work / "corpus")
     batches, parts = Batches(corpus, tokenizers.load(work / "tokenizer"), recipe.seed), Parts(recipe.parts)
     pair = load_pair(work, corpus.n_words, device)
     model = new_student(pair, recipe.seed, device)
+    if start is not None:
+        model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
     anchors = anchor_embeddings(batches, pair, recipe.n_anchors, device)
     optimizer = torch.optim.AdamW(
         parameter_groups(model, recipe.weight_decay), lr=recipe.peak, betas=(0.9, 0.98), fused=True
@@ -131,7 +155,7 @@ def train(work: Path, recipe: DistilRecipe, device: torch.device, workers: int =
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.values, first = state["average"], state["step"]
-    log = Log(work / "distil.jsonl", "distil")
+    log = Log(work / "distil.jsonl", "distil" if start is None else "polish")
     log.write({"step": first, "recipe": asdict(recipe), "anchors": len(anchors)})
 
     def make(step: int) -> Batch:

@@ -26,7 +26,7 @@ PREPROCESSOR = {
 }
 
 
-def export(work: Path, target: Path, weights: str = "student.pt") -> int:
+def export(work: Path, target: Path, weights: str = "polished.pt") -> int:
     """Write the folder `target` from `work/weights`; returns the number of parameters.
 
     Raises:
