@@ -219,10 +219,26 @@ def training(plan: Plan) -> Iterator[Record]:
     }
 
 
+def profile(plan: Plan) -> Iterator[Record]:
+    """Where coopt's text side spends its time: the operators' own shares, the largest first."""
+    for n_classes in plan.classes:
+        bench = Bench.build(random_model(plan.models[0], plan.device, plan.dtype), n_classes, max(plan.n_ctx))
+        work = backward(bench.method.encoder, bench.method.ctx)
+        work()
+        with torch.profiler.profile() as measured:
+            work()
+        averages = measured.key_averages()
+        whole = sum(average.self_cpu_time_total for average in averages)
+        largest = sorted(averages, key=lambda average: -average.self_cpu_time_total)[:8]
+        shares = {average.key: average.self_cpu_time_total / whole for average in largest}
+        yield {"part": "profile", **bench.facts(), "shares": shares}
+
+
 PARTS: dict[str, Callable[[Plan], Iterator[Record]]] = {
     "text": text,
     "step": step,
     "conditional": conditional_batch,
     "memory": memory,
     "training": training,
+    "profile": profile,
 }

@@ -64,6 +64,10 @@ def _training(record: dict[str, Any]) -> list[str]:
     return [*_case(record), f"{record['steps']:,}", authors, coopt, f"**{record['ratio']:.0f}x**"]
 
 
+def _profile(record: dict[str, Any]) -> list[str]:
+    return [*_case(record), ", ".join(f"`{name}` {100 * share:.0f}%" for name, share in record["shares"].items())]
+
+
 CASE = ["model", "classes", "M"]
 TABLES = {
     "text": (
@@ -79,4 +83,5 @@ TABLES = {
         [*CASE, "steps", "authors' way", "coopt", "ratio"],
         _training,
     ),
+    "profile": ("Where coopt's text side spends its time", [*CASE, "operators' own shares"], _profile),
 }
