@@ -19,15 +19,15 @@ test-open-clip: .venv-open-clip/.ready
 check: lint types test
 
 lint: $(VENV)/.ready
-	$(BIN)/ruff format --check src tests tools
-	$(BIN)/ruff check src tests tools
+	$(BIN)/ruff format --check src tests tools benchmarks
+	$(BIN)/ruff check src tests tools benchmarks
 
 types: $(VENV)/.ready
 	$(BIN)/mypy
 
 fix: $(VENV)/.ready
-	$(BIN)/ruff format src tests tools
-	$(BIN)/ruff check --fix src tests tools
+	$(BIN)/ruff format src tests tools benchmarks
+	$(BIN)/ruff check --fix src tests tools benchmarks
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else f"coopt needs Python 3.10 to 3.13; this is {sys.version.split()[0]}. Name another: make PYTHON=python3.11 ...")'

@@ -91,6 +91,15 @@ def test_save_and_load_give_the_same_predictions(fitted: PromptClassifier, pictu
         again.save(tmp_path / "other")
 
 
+def test_numeric_labels_and_settings_survive_save_and_load(pictures: tuple, tmp_path: Path) -> None:
+    labels = np.array([0, 1, 2] * 8)
+    fitted = PromptClassifier(**QUICK, seed=4, position="front").fit(pictures[0], labels)
+    again = PromptClassifier.load(fitted.save(tmp_path / "run"))
+    assert again.score(pictures[0], labels) == fitted.score(pictures[0], labels)
+    refitted = clone(again).fit(pictures[0], labels)
+    assert np.array_equal(refitted.decision_function(pictures[0]), fitted.decision_function(pictures[0]))
+
+
 def test_a_folder_is_data_too(tmp_path: Path) -> None:
     folder = shapes_folder(tmp_path / "data")
     classifier = PromptClassifier(**QUICK).fit(str(folder))

@@ -11,8 +11,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
 from coopt.artifacts import Run, load_run, save_run
-from coopt.data import ImageDataset, load_dataset
+from coopt.data import ImageDataset, image_digest, load_dataset
 from coopt.errors import ConfigError
+from coopt.evaluate import check_logits
 from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, Reporter, learn
 from coopt.methods import Method, find_method, method_settings
@@ -140,7 +141,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         dataset = _images(X)
         encoded = encode_dataset(self.vlm_, dataset, n_workers=self.n_workers, strict=True)
         with torch.no_grad():
-            return self.method_(encoded.features).float().cpu().numpy()
+            logits = self.method_(encoded.features).float().cpu()
+        check_logits(logits)
+        return logits.numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """Probabilities (N, C), columns in the order of `classes_`."""
@@ -158,6 +161,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         if self.learned_ is None:
             raise ConfigError("This PromptClassifier was loaded from a run folder; copy that folder instead.")
         details = run_details(self.learned_, self.shots, self.seed, [str(c) for c in self.classes_])
+        details["numeric_labels"] = self.classes_.dtype.kind in "iu"
         records = [record.as_dict() for record in self.learned_.records]
         return save_run(folder, self.method_, records=records, details=details, overwrite=overwrite)
 
@@ -174,12 +178,23 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         """
         run: Run = load_run(folder)
         vlm = model if isinstance(model, VLM) else run.load_vlm(device, model=model)
-        classifier = cls(model=vlm.name, method=run.config["method"], shots=run.config.get("shots"))
+        settings = dict(run.config["settings"])
+        prompt = {name: settings.pop(name) for name in PROMPT_SETTINGS if name in settings}
+        classifier = cls(
+            model=vlm.name,
+            method=run.config["method"],
+            **prompt,
+            settings=settings or None,
+            shots=run.config.get("shots"),
+            seed=run.config.get("seed", 1),
+            recipe=run.config.get("recipe"),
+        )
         classifier.vlm_ = vlm
         classifier.method_ = run.build(vlm)
         classifier.learned_ = None
         classifier.class_names_ = run.class_names
-        classifier._set_classes(run.config.get("class_labels") or run.class_names, None)
+        labels = run.config.get("class_labels") or run.class_names
+        classifier._set_classes(labels, [int(x) for x in labels] if run.config.get("numeric_labels") else None)
         return classifier
 
     def _method_settings(self) -> dict[str, Any]:
@@ -224,6 +239,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
+N_DIGESTS = 5
+
+
 def run_details(learned: Learned, shots: int | None, seed: int, class_labels: list[str]) -> dict[str, Any]:
     """What a run folder keeps beyond the method itself."""
     return {
@@ -236,6 +254,9 @@ def run_details(learned: Learned, shots: int | None, seed: int, class_labels: li
             "n_train": len(learned.train),
             "n_val": 0 if learned.val is None else len(learned.val),
             "skipped": [list(item) for item in learned.skipped],
+            "trained_on": learned.train.names,
+            # Enough to recognise the same images in another place, where names alone may agree by chance.
+            "digests": [image_digest(learned.train.load(i)) for i in range(min(N_DIGESTS, len(learned.train)))],
         },
     }
 

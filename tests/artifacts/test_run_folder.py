@@ -99,6 +99,21 @@ def test_a_target_that_is_taken_is_refused_and_overwrite_replaces_it(tmp_path: P
     assert (other / "letter.txt").read_text() == "dear"
 
 
+def test_a_kill_in_the_middle_of_a_replacement_is_mended(tmp_path: Path) -> None:
+    folder, new, old = tmp_path / "run", tmp_path / ".run.new", tmp_path / ".run.old"
+    save_run(folder, trained(n_ctx=2), details=DETAILS)
+    folder.rename(old)  # killed between the two renames: the old one is aside, the new one complete
+    save_run(new, trained(n_ctx=5), details=DETAILS)
+    assert load_run(folder).config["settings"]["n_ctx"] == 5
+    assert os.listdir(tmp_path) == ["run"]
+    new.mkdir()
+    (new / "adapter_model.safetensors").write_bytes(b"half")  # killed while the new one was written
+    assert load_run(folder).config["settings"]["n_ctx"] == 5
+    save_run(folder, trained(n_ctx=3), details=DETAILS, overwrite=True)
+    assert load_run(folder).config["settings"]["n_ctx"] == 3
+    assert os.listdir(tmp_path) == ["run"]
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_full_disk_leaves_the_old_run_or_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
@@ -135,6 +150,12 @@ def break_config(change: dict) -> object:
         (lambda f: (f / "adapter_config.json").write_text('{"peft_type": "LORA"}'), "not a coopt run: KeyError"),
         (lambda f: (f / "adapter_model.safetensors").write_bytes(b"x"), "tensors in .* are damaged"),
         (lambda f: (f / "classifier.safetensors").write_bytes(b"x"), "tensors in .* are damaged"),
+        (break_config({"class_names": None}), "damaged: class_names must be a list"),
+        (break_config({"fingerprint": 7}), "damaged: fingerprint must be a str"),
+        (break_config({"method": ["coop"]}), "not a coopt run"),
+        (break_config({"seed": "x"}), "seed must be a whole number, not 'x'"),
+        (break_config({"class_names": ["a", "b", "c", "d"]}), "3 class_labels for 4 class_names"),
+        (break_config({"class_names": list("abcd"), "class_labels": list("abcd")}), "is for 3 classes, .* names 4"),
         (break_config({"format": 9, "versions": {"coopt": "7.0"}}), r"run format 9, written by coopt 7\.0"),
         (break_config({"method": "maple9"}), "made by the method 'maple9', which coopt .* does not have"),
     ],

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from coopt import PromptClassifier
 from coopt.artifacts import load_run
 from coopt.cli import main
 from coopt.data import load_dataset
@@ -113,12 +115,84 @@ def test_evaluate_without_a_split_tests_on_what_was_not_trained_on(
     shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     flat = shapes / "train"
-    folder = str(tmp_path / "run")
-    fitted = call_json(capsys, "fit", str(flat), "--out", folder, "--seed", "5", *QUICK)
-    evaluated = call_json(capsys, "evaluate", folder, str(flat))
-    assert evaluated["confusion"] == fitted["test"]["confusion"]
-    assert evaluated["n_images"] < 21
-    assert call_json(capsys, "evaluate", folder, str(flat), "--split", "all")["n_images"] == 21
+    for seed in ("0", "5"):
+        folder = str(tmp_path / f"run{seed}")
+        fitted = call_json(capsys, "fit", str(flat), "--out", folder, "--seed", seed, *QUICK)
+        evaluated = call_json(capsys, "evaluate", folder, str(flat))
+        assert evaluated["confusion"] == fitted["test"]["confusion"]
+        assert (evaluated["n_trained_on"], evaluated["n_images"]) == (0, fitted["test"]["n_images"])
+        assert f"seed {seed}" in evaluated["part"]
+        everything = call_json(capsys, "evaluate", folder, str(flat), "--split", "all")
+        assert (everything["n_trained_on"], everything["n_images"]) == (9, 21)
+
+
+def test_evaluate_on_other_images_takes_all_of_them(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Also where file names agree by chance with those of the training images."""
+    assert call_json(capsys, "evaluate", str(run), str(shapes / "test"))["n_images"] == 15
+    flat = str(tmp_path / "run")
+    call_json(capsys, "fit", str(shapes / "train"), "--out", flat, *QUICK)
+    other = call_json(capsys, "evaluate", flat, str(shapes / "test"))
+    assert (other["n_images"], other["n_trained_on"]) == (15, 0)
+
+
+def test_evaluate_finds_each_class_by_its_label(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A folder with two of the three classes: its label 0 is the run's class 1."""
+    for kind in ("square", "triangle"):
+        shutil.copytree(shapes / "test" / kind, tmp_path / "part" / kind)
+    part = call_json(capsys, "evaluate", str(run), str(tmp_path / "part"))
+    whole = call_json(capsys, "evaluate", str(run), str(shapes))
+    assert part["confusion"] == [[0, 0, 0], *whole["confusion"][1:]]
+
+
+def test_evaluating_a_run_that_saw_everything_says_so(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    classifier = PromptClassifier(n_ctx=2, epochs=1, shots=7).fit(str(shapes / "train"))
+    folder = str(classifier.save(tmp_path / "run"))
+    assert call_json(capsys, "evaluate", folder, str(shapes / "train"))["n_trained_on"] == 21
+    assert call("evaluate", folder, str(shapes / "train")) == 0
+    assert "21 of these 21 images were trained on" in capsys.readouterr().err
+
+
+def test_names_with_brackets_are_printed_as_they_are(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    shutil.copy(shapes / "test" / "circle" / "0.png", tmp_path / "cat [copy].png")
+    folder = tmp_path / "x["
+    folder.mkdir()
+    shutil.copy(shapes / "test" / "circle" / "0.png", folder / "y].png")
+    assert call("predict", str(run), str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert "cat [copy].png" in out and "x[/y].png" in out
+
+
+def test_what_would_fail_after_training_fails_before_it(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    message = refused(capsys, 5, "fit", str(shapes), "--out", str(tmp_path / "file" / "run"))
+    assert "cannot be made" in message and "is a file" in message
+    assert "must contain '{}'" in refused(
+        capsys, 2, "fit", str(shapes), "--template", "{a}", "--out", str(tmp_path / "r")
+    )
+    assert "--seed is" in refused(capsys, 2, "fit", str(shapes), "--seed", str(2**63), "--out", str(tmp_path / "r"))
+
+
+def test_resume_says_when_there_is_nothing_to_resume(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    notes = call_json(capsys, "fit", str(shapes), "--out", str(folder), "--resume", *QUICK)["notes"]
+    assert any("nothing to resume" in note for note in notes)
+    partial = tmp_path / "other.partial"
+    partial.mkdir()
+    (partial / "checkpoint.safetensors").write_bytes(b"")
+    notes = call_json(capsys, "fit", str(shapes), "--out", str(tmp_path / "other"), *QUICK)["notes"]
+    assert any("is of an interrupted run; it is replaced" in note for note in notes)
 
 
 def test_predict_writes_tables_and_reports_what_it_cannot_read(
@@ -145,6 +219,12 @@ def test_predict_writes_tables_and_reports_what_it_cannot_read(
 
 def test_predict_takes_new_class_names(run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     image = str(shapes / "test" / "circle" / "0.png")
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "twice.txt").write_text("cat\ncat\ndog\n")
+    assert "has 0 names" in refused(capsys, 3, "predict", str(run), image, "--class-names", str(tmp_path / "empty.txt"))
+    assert "repeated: cat" in refused(
+        capsys, 5, "predict", str(run), image, "--class-names", str(tmp_path / "twice.txt")
+    )
     (tmp_path / "names.txt").write_text("ball\nhouse\ntree\nfish\n")
     (tmp_path / "names.json").write_text(json.dumps({"a": "ball", "b": "house", "c": "tree", "d": "fish"}))
     (tmp_path / "list.json").write_text(json.dumps(["ball", "house", "tree", "fish"]))
@@ -193,6 +273,10 @@ def test_mistakes_are_answered_with_a_message_and_a_code(
     assert "does not exist" in refused(capsys, 3, "fit", data + "x", *out)
     assert "no method 'copo'" in refused(capsys, 2, "fit", data, "--method", "copo", *out)
     assert "no setting 'n_cxt'" in refused(capsys, 2, "fit", data, "--set", "n_cxt=4", *out)
+    assert "momentum is 'abc'; allowed is a number" in refused(capsys, 2, "fit", data, "--set", "momentum=abc", *out)
+    assert "nesterov is 'maybe'; allowed is true or false" in refused(
+        capsys, 2, "fit", data, "--set", "nesterov=maybe", *out
+    )
     assert "lr is -1.0" in refused(capsys, 2, "fit", data, "--lr", "-1", *out)
     assert "--shots is '0'" in refused(capsys, 2, "fit", data, "--shots", "0", *out)
     assert "views is 'many'" in refused(capsys, 2, "fit", data, "--views", "many", *out)

@@ -55,6 +55,17 @@ def test_calibration_error_by_hand() -> None:
     assert expected_calibration_error(both, labels) == pytest.approx(0.475, abs=1e-6)
 
 
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
+    """15 bins (low, high]: 9/15 and 0.58 share bin 9, 0.61 is in bin 10, so only the two first are averaged.
+
+    Bin 9: confidences 0.6 (right) and 0.58 (wrong): |0.59 - 0.5| * 2/3; bin 10: 0.61 (wrong): 0.61 / 3.
+    """
+    confidences = torch.tensor([9 / 15, 0.58, 0.61], dtype=torch.float64)
+    logits = torch.stack([confidences.log(), (1 - confidences).log()], dim=1)
+    error = expected_calibration_error(logits, torch.tensor([0, 1, 1]))
+    assert error == pytest.approx(0.09 * 2 / 3 + 0.61 / 3, abs=1e-9)
+
+
 def test_logits_that_are_not_finite_are_refused() -> None:
     logits = torch.zeros(3, 2)
     logits[1, 0] = float("nan")

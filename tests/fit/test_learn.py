@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from coopt.data import DataWarning, ImageDataset, load_dataset, sample_few_shot
-from coopt.errors import ConfigError, DataError
+from coopt.data import DataWarning, ImageDataset, load_dataset, sample_few_shot, sample_few_shot_train_val
+from coopt.errors import ConfigError, DataError, RunError
 from coopt.features import encode_dataset, encode_views, training_augmentation
 from coopt.fit import EncodedBatches, FeatureViews, Recipe, Reporter, fit, learn
 from coopt.methods import CoOp
@@ -87,8 +87,24 @@ def test_every_way_of_views_trains(vlm: VLM, shapes: ImageDataset, views: int | 
 def test_validation_shots_come_from_the_same_stream(vlm: VLM, shapes: ImageDataset) -> None:
     learned = learn(vlm, shapes, val=shapes, method="linear-probe", shots=5, seed=3)
     assert learned.val is not None
+    train_picks, val_picks = sample_few_shot_train_val(shapes.labels, shapes.labels, 5, 3)
+    assert learned.train.names == [shapes.name(int(i)) for i in train_picks]
+    assert learned.val.names == [shapes.name(int(i)) for i in val_picks]
     assert learned.val.class_counts().tolist() == [4, 4, 4]
+    assert learned.method.settings["C"] == learned.method.C  # the run folder says what was found
     assert learned.records == []
+
+
+def test_a_checkpoint_of_other_images_is_refused(vlm: VLM, shapes: ImageDataset, tmp_path: Path) -> None:
+    path, settings = tmp_path / "c.safetensors", {"n_ctx": 2}
+    learn(vlm, shapes, shots=2, settings=settings, recipe=Recipe(epochs=1), checkpoint_path=path)
+    other = shapes.subset(range(20, -1, -1))
+    with pytest.raises(RunError, match="images: .* then, .* now"):
+        learn(vlm, other, shots=2, settings=settings, recipe=Recipe(epochs=1), checkpoint_path=path, resume=True)
+    with pytest.raises(RunError, match=r"settings \(recipe.lr: 0.002 then, 0.1 now\)"):
+        learn(
+            vlm, shapes, shots=2, settings=settings, recipe=Recipe(epochs=1, lr=0.1), checkpoint_path=path, resume=True
+        )
 
 
 def test_unreadable_images_are_replaced_and_told(vlm: VLM, tmp_path: Path) -> None:

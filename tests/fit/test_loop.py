@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from coopt.data import epoch_batches
 from coopt.errors import RunError, TrainingError
 from coopt.fit import Checkpoint, FeatureViews, Interrupted, Recipe, fit
 from coopt.methods import CoOp, Method
@@ -153,6 +154,65 @@ def test_each_epoch_draws_views_and_order_anew() -> None:
     assert not torch.equal(seen[0], seen[1])
     ((again, _),) = images.batches(1, [np.arange(19)])
     assert torch.equal(again, seen[1])
+
+
+def test_every_epoch_has_the_order_of_its_number() -> None:
+    class Watched(FeatureViews):
+        def __init__(self) -> None:
+            super().__init__(features().views, features().labels, 1)
+            self.asked: list[list[list[int]]] = []
+
+        def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            self.asked.append([batch.tolist() for batch in indices])
+            return super().batches(epoch, indices)
+
+    watched = Watched()
+    fit(make(), watched, RECIPE, seed=3)
+    expected = [[batch.tolist() for batch in epoch_batches(19, 5, 3, epoch)] for epoch in range(7)]
+    assert watched.asked == expected
+    assert expected[0] != expected[1]
+
+
+def test_views_are_drawn_by_the_seed() -> None:
+    views, labels = features(n_views=5).views, features().labels
+    ((one, _),) = FeatureViews(views, labels, 1).batches(0, [np.arange(19)])
+    ((two, _),) = FeatureViews(views, labels, 2).batches(0, [np.arange(19)])
+    assert not torch.equal(one, two)
+
+
+def test_a_method_that_draws_random_numbers_resumes_exactly(tmp_path: Path) -> None:
+    class Noisy(CoOp):
+        def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            return Method.loss(self, images + 0.3 * torch.randn_like(images), labels)
+
+    def noisy(seed: int) -> Noisy:
+        torch.manual_seed(seed)
+        return Noisy(golden_vlm("vit_b"), NAMES, n_ctx=3)
+
+    whole, resumed, path = noisy(1), noisy(2), tmp_path / "c.safetensors"
+    fit(whole, features(), RECIPE, seed=3)
+    with pytest.raises(Interrupted):
+        fit(noisy(1), StopAfter(features(), 5), RECIPE, seed=3, checkpoint=Checkpoint(path, {}))
+    fit(resumed, features(), RECIPE, seed=3, checkpoint=Checkpoint(path, {}, resume=True))
+    assert torch.equal(resumed.ctx, whole.ctx)
+
+
+def test_a_finished_training_can_be_resumed_when_what_followed_failed(tmp_path: Path) -> None:
+    whole, path = make(), tmp_path / "c.safetensors"
+    records = fit(whole, features(), RECIPE, seed=3, checkpoint=Checkpoint(path, {}))
+    resumed = make(seed=5)
+    again = fit(resumed, features(), RECIPE, seed=3, checkpoint=Checkpoint(path, {}, resume=True))
+    assert torch.equal(resumed.ctx, whole.ctx)
+    assert again == records
+
+
+def test_a_step_to_infinity_stops_before_it_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    method = make()
+    recipe = Recipe(epochs=1, batch_size=19, warmup_epochs=0, lr=1e6, weight_decay=1e38)
+    with pytest.raises(TrainingError, match="step 1 of epoch 1 made the learned vectors infinite.*paper's is 0.002"):
+        fit(method, features(), recipe, seed=1, checkpoint=Checkpoint(path, {}, every=0.0))
+    assert not path.exists()
 
 
 def test_a_method_without_parameters_is_not_trained() -> None:

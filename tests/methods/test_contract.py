@@ -1,5 +1,6 @@
 """What every method in `METHODS` promises (one suite, parametrised; a new method passes it without an edit here)."""
 
+import copy
 import inspect
 from pathlib import Path
 
@@ -119,6 +120,23 @@ def test_the_classifier_is_the_method_as_a_matrix(method: Method) -> None:
     with torch.no_grad():
         logits = method(images)
     assert torch.allclose(classifier(images), logits, atol=1e-4 * float(logits.abs().max()))
+
+
+def test_a_sigmoid_models_bias_is_part_of_the_logits() -> None:
+    """Softmax does not see it, but thresholds on a SigLIP's logits do."""
+    biased = copy.copy(golden_vlm("vit_b"))
+    biased.logit_bias = -7.3
+    images, _ = toy()
+    for key in ("zero-shot", "coop"):
+        torch.manual_seed(1)
+        plain = build_method(key, golden_vlm("vit_b"), NAMES)
+        torch.manual_seed(1)
+        method = build_method(key, biased, NAMES)
+        with torch.no_grad():
+            assert torch.allclose(method(images), plain(images) - 7.3, atol=1e-4)
+            classifier = method.classifier()
+            assert classifier is not None
+            assert torch.allclose(classifier(images), method(images), atol=1e-4)
 
 
 def test_class_features_are_normalised(method: Method) -> None:

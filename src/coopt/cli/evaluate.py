@@ -1,9 +1,10 @@
 """`coopt evaluate`: how good a run is on labelled images."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from coopt.artifacts import load_run
@@ -21,7 +22,7 @@ from coopt.cli.options import (
     Strict,
     Workers,
 )
-from coopt.data import ImageDataset, load_dataset
+from coopt.data import ImageDataset, UnreadableImageError, image_digest, load_dataset
 from coopt.errors import ConfigError
 from coopt.evaluate import Metrics, evaluate_logits
 from coopt.features import encode_dataset
@@ -46,16 +47,19 @@ def evaluate(
 ) -> None:
     """Accuracy with its 95% interval, per class, macro F1, confusion matrix and calibration error.
 
-    Where the data has no test part, the split that `fit` made with the run's seed is made again, so that no image is
-    tested on that was trained on.
+    Where the data has no test part of its own and is what the run was trained on, the split that `fit` made is made
+    again. Images that were trained on are counted in a note.
 
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
     loaded = load_run(run)
-    dataset = choose_part(data, split, int(loaded.config.get("seed") or 1), image_column, label_column)
+    dataset, part = choose_part(loaded.config, data, split, image_column, label_column)
+    known = set(dataset.names or []) & trained_on(loaded.config, dataset)
     dataset = dataset.align(loaded.config.get("class_labels") or loaded.class_names, loaded.class_names)
     vlm = loaded.load_vlm(device, dtype, model)
     with ConsoleReporter(quiet=as_json) as reporter:
+        if known:
+            reporter.note(f"{len(known)} of these {len(dataset)} images were trained on; this is no test of them.")
         progress = reporter.encoding(f"{len(dataset)} images")
         encoded = encode_dataset(
             vlm, dataset, batch_size=batch_size, n_workers=workers, strict=strict, progress=progress
@@ -67,29 +71,52 @@ def evaluate(
         logits = (loaded.classifier or loaded.build(vlm))(encoded.features)
     metrics = evaluate_logits(logits.to(vlm.device), labels, loaded.class_names)
     if as_json:
-        print_json({"run": str(run), "data": data, **metrics.as_dict(), "skipped": encoded.skipped})
+        facts = {"run": str(run), "data": data, "part": part, "n_trained_on": len(known)}
+        print_json({**facts, **metrics.as_dict(), "skipped": encoded.skipped})
         return
+    out.print(f"Evaluated on {part}.", markup=False)
     show(metrics, loaded.class_names, len(encoded.skipped))
 
 
 def choose_part(
-    data: str, split: str | None, seed: int, image_column: str | None, label_column: str | None
-) -> ImageDataset:
-    """The labelled images to evaluate on.
+    config: dict[str, Any], data: str, split: str | None, image_column: str | None, label_column: str | None
+) -> tuple[ImageDataset, str]:
+    """The labelled images to evaluate on, and in words which they are.
+
+    The source's own test part; where it has none and the run was trained on this very data, the test part of the split
+    that `fit` made with the run's seed; otherwise all images.
 
     Raises:
         ConfigError: the data has no such part.
     """
-    splits = load_dataset(data, image_column=image_column, label_column=label_column, seed=seed)
-    if split == "all":
-        return splits.whole()
-    if split is None:
-        return splits.test if splits.test is not None else splits.whole()
-    if split not in splits.parts:
-        raise ConfigError(
-            f"--split is {split!r}; {data!r} has {', '.join(splits.parts)}, and 'all' takes them together."
-        )
-    return splits.parts[split]
+    columns: Any = {"image_column": image_column, "label_column": label_column}
+    splits = load_dataset(data, make_split=False, **columns)
+    own_parts = splits.train is not None or splits.val is not None
+    was_split = str((config.get("data") or {}).get("split", "")).startswith("coopt: ")
+    if not (own_parts and splits.test is not None) and was_split and trained_on(config, splits.whole()):
+        splits = load_dataset(data, seed=config["seed"], **columns)
+        own_parts = True
+    if split not in (None, "all") and not (own_parts and split in splits.parts):
+        known = ", ".join(splits.parts) if own_parts else "no parts"
+        raise ConfigError(f"--split is {split!r}; {data!r} has {known}, and 'all' takes all images.")
+    if split == "all" or not own_parts or (split is None and splits.test is None):
+        return splits.whole(), f"all images of {data}"
+    return splits.parts[split or "test"], f"the {split or 'test'} part of {data} (split by {splits.made_by})"
+
+
+def trained_on(config: dict[str, Any], dataset: ImageDataset) -> set[str]:
+    """The names of the run's training images, if `dataset` holds the same pictures under these names; else none."""
+    facts = config.get("data") or {}
+    names, digests = facts.get("trained_on") or [], facts.get("digests") or []
+    position = {name: index for index, name in enumerate(dataset.names or [])}
+    checked = [(position[name], digest) for name, digest in zip(names, digests, strict=False) if name in position]
+    for index, digest in checked:
+        try:
+            if image_digest(dataset.load(index)) != digest:
+                return set()
+        except UnreadableImageError:
+            continue
+    return set(names) if checked else set()
 
 
 def show(metrics: Metrics, class_names: list[str], n_skipped: int) -> None:
@@ -107,8 +134,8 @@ def show(metrics: Metrics, class_names: list[str], n_skipped: int) -> None:
     for c, name in enumerate(class_names):
         row = metrics.confusion[c]
         wrong = [(count, other) for other, count in enumerate(row) if other != c and count]
-        mistaken = f"{class_names[max(wrong)[1]]} ({max(wrong)[0]})" if wrong else ""
-        table.add_row(name, str(sum(row)), percent(metrics.per_class[name]), mistaken)
+        mistaken = f"{escape(class_names[max(wrong)[1]])} ({max(wrong)[0]})" if wrong else ""
+        table.add_row(escape(name), str(sum(row)), percent(metrics.per_class[name]), mistaken)
     out.print(table)
     if len(class_names) <= 20:
         out.print(confusion_table(metrics, class_names))
@@ -124,5 +151,5 @@ def confusion_table(metrics: Metrics, class_names: list[str]) -> Table:
         table.add_column(str(c + 1), justify="right")
     for c, name in enumerate(class_names):
         cells = [f"[bold]{n}[/]" if k == c else (str(n) if n else ".") for k, n in enumerate(metrics.confusion[c])]
-        table.add_row(f"{c + 1} {name}", *cells)
+        table.add_row(f"{c + 1} {escape(name)}", *cells)
     return table

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -33,6 +34,9 @@ from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, learn
 from coopt.methods import Method, ZeroShot, find_method, parse_settings
 from coopt.models import VLM, load_model
+from coopt.prompting import read_templates
+
+CHECKPOINT = "checkpoint.safetensors"
 
 
 def fit(
@@ -84,6 +88,9 @@ def fit(
     Example: coopt fit photos/ --shots 16 --set n_ctx=4
     """
     n_shots = read_shots(shots)
+    read_templates(template)
+    if seed >= 2**63:
+        raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
     settings, recipe = read_settings(
         method, set_ or [], epochs=epochs, lr=lr, batch_size=batch_size, views=views, precision=precision
     )
@@ -97,7 +104,7 @@ def fit(
     vlm = load_model(model, device=device, dtype=dtype, revision=revision)
     partial = folder.with_name(folder.name + ".partial")
     with ConsoleReporter(quiet=as_json) as reporter:
-        for note in splits.notes:
+        for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
             reporter.note(note)
         if not as_json:
             describe(splits, vlm, method)
@@ -112,7 +119,7 @@ def fit(
             recipe=recipe,
             n_workers=workers,
             strict=strict,
-            checkpoint_path=partial / "checkpoint.safetensors",
+            checkpoint_path=partial / CHECKPOINT,
             resume=resume,
             reporter=reporter,
         )
@@ -244,11 +251,21 @@ def summarise(learned: Learned, tested: tuple[Metrics, Metrics] | None, template
             markup=False,
         )
     out.print(f"Run folder: {show_path(folder)}", markup=False)
-    out.print(f"Next: coopt evaluate {show_path(folder)} {data}", markup=False)
+    command = shlex.join(["coopt", "evaluate", show_path(folder), data])
+    out.print(f"Next: {command}", markup=False)
+
+
+def checkpoint_notes(checkpoint: Path, resume: bool) -> list[str]:
+    """What a user may not expect of --resume, or of its absence."""
+    if resume and not checkpoint.is_file():
+        return [f"there is nothing to resume at {show_path(checkpoint)}; the run starts from the beginning"]
+    if checkpoint.is_file() and not resume:
+        return [f"{show_path(checkpoint)} is of an interrupted run; it is replaced (--resume would go on with it)"]
+    return []
 
 
 def remove_partial(partial: Path) -> None:
     """The run is complete: its checkpoint goes."""
-    (partial / "checkpoint.safetensors").unlink(missing_ok=True)
+    (partial / CHECKPOINT).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         partial.rmdir()

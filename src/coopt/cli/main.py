@@ -85,12 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(error, BrokenPipeError):  # `coopt ... | head`
             sys.stderr.close()
             sys.exit(0)
-        _fail(
-            f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
-            "OSError",
-            8,
-            "--json" in arguments,
-        )
+        where = f": {error.filename}" if error.filename else ""
+        remedy = "Make room or choose another place; an interrupted fit goes on with --resume."
+        _fail(f"{error.strerror or error}{where}. {remedy}", "OSError", 8, "--json" in arguments)
     except Interrupted as stop:
         _fail(
             f"Interrupted: {stop}. Type the same command with --resume to go on.",

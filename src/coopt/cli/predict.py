@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from coopt.artifacts import Run, load_run
@@ -15,6 +16,7 @@ from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.options import BatchSize, Device, Dtype, Json, OtherModel, RunFolder, Strict, Workers
 from coopt.data import ImageDataset, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
+from coopt.evaluate import check_logits
 from coopt.features import encode_dataset
 from coopt.files import write_text
 from coopt.methods import Classifier, Method
@@ -56,7 +58,9 @@ def predict(
         for name, reason in encoded.skipped:
             reporter.note(f"skipped {name}: {reason}")
     with torch.no_grad():
-        probabilities = learner(encoded.features).softmax(-1).cpu()  # (N, C)
+        logits = learner(encoded.features).cpu()  # (N, C)
+    check_logits(logits)
+    probabilities = logits.softmax(-1)  # (N, C)
     best, classes = probabilities.topk(min(top_k, len(names)))  # (N, k)
     rows = [
         {
@@ -105,6 +109,8 @@ def choose_classes(loaded: Run, vlm: VLM, file: Path | None) -> tuple[list[str],
     if file is None:
         return loaded.class_names, loaded.classifier or loaded.build(vlm)
     names = read_names(file)
+    if len(names) < 2:
+        raise DataError(f"The class names file '{file}' has {len(names)} names; a classifier needs at least 2.")
     return names, loaded.build(vlm, names)
 
 
@@ -139,5 +145,6 @@ def as_table(rows: list[dict[str, Any]], top_k: int) -> Table:
     table.add_column("image", overflow="fold")
     table.add_column("class" if top_k == 1 else f"{top_k} likeliest classes", overflow="fold")
     for row in rows:
-        table.add_row(row["image"], ", ".join(f"{p['label']} {100 * p['score']:.1f}%" for p in row["predictions"]))
+        classes = ", ".join(f"{p['label']} {100 * p['score']:.1f}%" for p in row["predictions"])
+        table.add_row(escape(row["image"]), escape(classes))
     return table

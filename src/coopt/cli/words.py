@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from coopt.artifacts import load_run
@@ -48,6 +49,6 @@ def words(
     table.add_column("norm", justify="right")
     table.add_column("nearest words (distance)")
     for i, row in enumerate(nearest):
-        cells = ", ".join(f"{w.word} ({w.distance:.3f})" for w in row)
+        cells = ", ".join(f"{escape(w.word)} ({w.distance:.3f})" for w in row)
         table.add_row(str(i + 1), f"{ctx[i].norm():.3f}", cells)
     out.print(table)

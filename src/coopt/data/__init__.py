@@ -4,7 +4,7 @@ from coopt.data.augment import Augmentation, augment, augmentation_rng, normalis
 from coopt.data.batches import PixelBatch, PixelBatches, Skipped, find_unreadable, iterate_pixels
 from coopt.data.classes import clean_words, name_classes, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.decode import MAX_PIXELS, UnreadableImageError
+from coopt.data.decode import MAX_PIXELS, UnreadableImageError, image_digest
 from coopt.data.few_shot import DataWarning, FewShot, few_shot_subset, few_shot_train_val
 from coopt.data.load import load_dataset
 from coopt.data.reading import split_dataset
@@ -39,6 +39,7 @@ __all__ = [
     "few_shot_subset",
     "few_shot_train_val",
     "find_unreadable",
+    "image_digest",
     "iterate_pixels",
     "load_dataset",
     "name_classes",

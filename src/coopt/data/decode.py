@@ -14,6 +14,7 @@
 | more than `MAX_PIXELS` pixels | `UnreadableImageError`, before any pixel is decoded |
 """
 
+import hashlib
 import io
 import os
 import warnings
@@ -135,3 +136,9 @@ def _scale_to_8_bit(pixels: np.ndarray, mode: str) -> np.ndarray:
     elif not (mode == "F" and 0 <= low and high <= 255):
         values = (values - low) * (255 / max(high - low, np.finfo(np.float64).tiny))
     return np.floor(values + 0.5).astype(np.uint8)
+
+
+def image_digest(image: Image.Image) -> str:
+    """16 hexadecimal digits of a decoded image's size and pixels: equal for equal pictures, whatever their file."""
+    facts = f"{image.mode} {image.width} {image.height} ".encode()
+    return hashlib.blake2b(facts + image.tobytes(), digest_size=8).hexdigest()

@@ -47,9 +47,7 @@ def evaluate_logits(logits: Float[Tensor, "N C"], labels: Int[Tensor, " N"], cla
     """
     if len(labels) == 0:
         raise DataError("There is no labelled image to evaluate on.")
-    if not bool(torch.isfinite(logits).all()):
-        row = int((~torch.isfinite(logits)).any(-1).nonzero()[0])
-        raise DataError(f"The logits of image number {row} are not finite: {logits[row].tolist()[:5]}...")
+    check_logits(logits)
     predicted, true = logits.argmax(-1).cpu().numpy(), labels.cpu().numpy()
     hits = int((predicted == true).sum())
     low, high = wilson_interval(hits, len(true))
@@ -68,6 +66,20 @@ def evaluate_logits(logits: Float[Tensor, "N C"], labels: Int[Tensor, " N"], cla
         },
         confusion=confusion.tolist(),
     )
+
+
+def check_logits(logits: Float[Tensor, "N C"]) -> None:
+    """Refuse logits that are not finite: they come from damaged weights, features or a prompt that diverged.
+
+    Raises:
+        DataError: with the first image that has such a logit.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        row = int((~torch.isfinite(logits)).any(-1).nonzero()[0])
+        raise DataError(
+            f"The logits of image number {row} are not finite: {logits[row].tolist()[:5]}... "
+            "The model's weights or the learned tensors are damaged; load or train them again."
+        )
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:

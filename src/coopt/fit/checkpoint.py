@@ -1,5 +1,6 @@
 """A running fit on disk: parameters, optimizer, place. One safetensors file, complete or absent."""
 
+import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -89,7 +90,10 @@ class Checkpoint:
             return None
         try:
             with safe_open(self.path, framework="pt") as file:
-                place = json.loads((file.metadata() or {})["coopt"])
+                metadata = file.metadata() or {}
+                if "coopt" not in metadata:
+                    raise ValueError("it is no checkpoint of coopt")
+                place = json.loads(metadata["coopt"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, ValueError) as error:
             raise RunError(f"The checkpoint {self.path} cannot be read ({error}); remove it to start again.") from error
@@ -115,14 +119,28 @@ class Checkpoint:
                 f"The checkpoint {self.path} has format {place.get('format')!r}, this version reads {FORMAT}; "
                 "remove it to start again."
             )
-        other = place["identity"]
+        other, own = flatten(place["identity"]), flatten(self.identity)
         changed = [
-            f"{key}: {other.get(key)!r} then, {self.identity.get(key)!r} now"
-            for key in sorted({*other, *self.identity})
-            if other.get(key) != self.identity.get(key)
+            f"{key}: {other.get(key)!r} then, {own.get(key)!r} now"
+            for key in sorted({*other, *own})
+            if other.get(key) != own.get(key)
         ]
         if changed:
             raise RunError(
                 f"The checkpoint {self.path} belongs to a run with other settings ({'; '.join(changed)}). "
                 "Resume with the same settings, or choose another --out."
             )
+
+
+def flatten(identity: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings by dotted keys, and long lists in short, so that a message names only what differs."""
+    flat: dict[str, Any] = {}
+    for key, value in identity.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": item for inner, item in value.items()}
+        elif isinstance(value, list) and len(value) > 5:
+            digest = hashlib.blake2b(json.dumps(value).encode(), digest_size=4).hexdigest()
+            flat[key] = f"{len(value)} entries, digest {digest}"
+        else:
+            flat[key] = value
+    return flat

@@ -141,9 +141,7 @@ def check_finite(loss: torch.Tensor, epoch: int, step: int, rate: float, recipe:
         )
 
 
-def check_parameters(
-    parameters: list[torch.nn.Parameter], epoch: int, step: int, rate: float, recipe: Recipe
-) -> None:
+def check_parameters(parameters: list[torch.nn.Parameter], epoch: int, step: int, rate: float, recipe: Recipe) -> None:
     """Stop before parameters that are not finite reach a checkpoint or a run folder."""
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise TrainingError(

@@ -1,6 +1,7 @@
 """The training recipe: the paper's values by default, every one of them a setting."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -53,13 +54,8 @@ class Recipe:
     """auto (bf16 autocast on CUDA that has it, else fp32), fp32, bf16 or fp16; the prompt itself stays in fp32."""
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{field.name} is {getattr(self, field.name)!r}; allowed is {TYPES[field.type]}"
-            for field in fields(self)
-            if field.type in TYPES and not _is_of(getattr(self, field.name), field.type)
-        ]
-        if problems:
-            raise ConfigError("The recipe cannot be used: " + "; ".join(problems) + ".")
+        check_types(vars(self))
+        problems = []
         for name in ("batch_size", "epochs"):
             value = getattr(self, name)
             if value is not None and (not _is_int(value) or value < 1):
@@ -111,7 +107,24 @@ class Recipe:
         # A whole number is a number too: "lr": 1 from JSON or a command line.
         decimals = {field.name for field in fields(cls) if field.type is float}
         read: dict[str, Any] = {k: float(v) if k in decimals and _is_int(v) else v for k, v in values.items()}
+        check_types(read)
         return cls(**read)
+
+
+def check_types(values: Mapping[str, Any]) -> None:
+    """Refuse settings that are no number or no truth value where they must be one.
+
+    Raises:
+        ConfigError: naming all of them.
+    """
+    kinds = {field.name: field.type for field in fields(Recipe) if field.type in TYPES}
+    problems = [
+        f"{name} is {value!r}; allowed is {TYPES[kinds[name]]}"
+        for name, value in values.items()
+        if name in kinds and not _is_of(value, kinds[name])
+    ]
+    if problems:
+        raise ConfigError("The recipe cannot be used: " + "; ".join(problems) + ".")
 
 
 def paper_epochs(n_shots: int | None) -> int:

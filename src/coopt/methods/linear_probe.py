@@ -77,6 +77,7 @@ class LinearProbe(Method):
                 f"{', '.join(repr(self.class_names[c]) for c in missing)}."
             )
         self.C = self.C if self.C is not None else search_strength(validation_score(x, y, val))
+        self.settings = {**self.settings, "C": self.C}  # a run folder shall say what was found
         model = fit_logistic(x, y, self.C)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(self.class_names) == 2:
