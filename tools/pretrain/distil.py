@@ -113,7 +113,7 @@ def new_student(pair: Pair, seed: int, device: torch.device) -> CLIPModel:
 
 
 # Stage two goes on at the full resolution alone, from the weights that it ended with.
-POLISH = DistilRecipe(steps=1300, first_steps=0, peak=8e-4, warmup=50, cooldown=700, seed=3)
+POLISH = DistilRecipe(steps=900, first_steps=0, peak=8e-4, warmup=50, cooldown=600, seed=3)
 
 
 def train(
