@@ -97,3 +97,10 @@ def test_gradients_reach_every_context_vector() -> None:
         PromptEncoder(vlm, PromptLayout.build(vlm, NAMES, 4, position))(ctx).square().sum().backward()
         assert ctx.grad is not None
         assert bool((ctx.grad.abs().amax(-1) > 1e-4).all())
+
+
+def test_a_token_without_text_is_shown_by_its_number() -> None:
+    vlm = load_model("builtin")
+    (odd,) = [i for i in range(vlm.tokenizer.vocab_size) if "\ufffd" in vlm.tokenizer.decode([i])][:1]
+    found = nearest_words(vlm, vlm.text.vocabulary[odd][None], k=1)
+    assert found[0][0].word == f"<token {odd}>"
