@@ -9,6 +9,7 @@ from coopt.errors import ConfigError
 from coopt.methods.coop import embed_words
 from coopt.models import VLM, load_model
 from coopt.prompting import PromptEncoder, PromptLayout, encode_dense, nearest_words
+from coopt.prompting.words import spell
 from tests.goldens.golden import golden_vlm
 
 PLAIN = ["tea", "barn owl", "very old steam locomotive", "steak-knife"]
@@ -101,6 +102,7 @@ def test_gradients_reach_every_context_vector() -> None:
 
 def test_a_token_without_text_is_shown_by_its_number() -> None:
     vlm = load_model("builtin")
-    (odd,) = [i for i in range(vlm.tokenizer.vocab_size) if "\ufffd" in vlm.tokenizer.decode([i])][:1]
-    found = nearest_words(vlm, vlm.text.vocabulary[odd][None], k=1)
-    assert found[0][0].word == f"<token {odd}>"
+    texts = {i: vlm.tokenizer.decode([i]).strip() for i in range(vlm.tokenizer.vocab_size)}
+    odd = [i for i, text in texts.items() if not text or "\ufffd" in text]
+    assert odd and all(spell(vlm, i) == f"<token {i}>" for i in odd)
+    assert all(spell(vlm, i) == text for i, text in texts.items() if i not in odd)
