@@ -1,4 +1,4 @@
-"""The order of the rooms (docs/design.md): a file imports only from rooms below its own, and nothing in a circle."""
+"""The order of the rooms (CONTRIBUTING.md): a file imports only from rooms below its own, and nothing in a circle."""
 
 import ast
 from pathlib import Path
