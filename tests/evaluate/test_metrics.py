@@ -55,15 +55,28 @@ def test_calibration_error_by_hand() -> None:
     assert expected_calibration_error(both, labels) == pytest.approx(0.475, abs=1e-6)
 
 
-def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
-    """15 bins (low, high]: 9/15 and 0.58 share bin 9, 0.61 is in bin 10, so only the two first are averaged.
+def two_class_logits(*confidences: float) -> torch.Tensor:
+    """Logits whose first class has the given probability."""
+    p = torch.tensor(confidences, dtype=torch.float64)
+    return torch.stack([p.log(), (1 - p).log()], dim=1)
 
-    Bin 9: confidences 0.6 (right) and 0.58 (wrong): |0.59 - 0.5| * 2/3; bin 10: 0.61 (wrong): 0.61 / 3.
+
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
+    """Equal logits are 0.5 exactly, an edge of 4 bins. 0.5 (right) and 0.6 (wrong) are then in two bins of one image
+    each: (|0.5 - 1| + |0.6 - 0|) / 2. In one bin it would be |0.55 - 0.5|.
     """
-    confidences = torch.tensor([9 / 15, 0.58, 0.61], dtype=torch.float64)
-    logits = torch.stack([confidences.log(), (1 - confidences).log()], dim=1)
-    error = expected_calibration_error(logits, torch.tensor([0, 1, 1]))
-    assert error == pytest.approx(0.09 * 2 / 3 + 0.61 / 3, abs=1e-9)
+    logits = torch.cat([torch.zeros(1, 2, dtype=torch.float64), two_class_logits(0.6)])
+    assert expected_calibration_error(logits, torch.tensor([0, 1]), n_bins=4) == pytest.approx(0.55, abs=1e-9)
+
+
+def test_there_are_fifteen_bins() -> None:
+    """0.61 (right) is in bin 10 of 15, 0.67 (wrong) in bin 11: (0.39 + 0.67) / 2. Bins a fifteenth wide part them, and
+    keep 0.61 and 0.65 (right and wrong, both in bin 10) together: |0.63 - 0.5|.
+    """
+    apart, together = two_class_logits(0.61, 0.67), two_class_logits(0.61, 0.65)
+    labels = torch.tensor([0, 1])
+    assert expected_calibration_error(apart, labels) == pytest.approx(0.53, abs=1e-9)
+    assert expected_calibration_error(together, labels) == pytest.approx(0.13, abs=1e-9)
 
 
 def test_logits_that_are_not_finite_are_refused() -> None:
