@@ -6,7 +6,8 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "coopt"
 ORDER = [
     {"cli", "app"},
-    {"estimator", "protocols", "report"},
+    {"report"},
+    {"estimator", "bench"},
     {"fit", "artifacts", "export", "evaluate"},
     {"methods"},
     {"prompting", "features"},

@@ -13,14 +13,13 @@ from sklearn.utils import Tags
 from coopt.artifacts import Run, load_run, save_run
 from coopt.data import ImageDataset, image_digest, load_dataset
 from coopt.errors import ConfigError
-from coopt.evaluate import check_logits
-from coopt.features import encode_dataset
-from coopt.fit import Learned, Recipe, Reporter, learn
-from coopt.methods import Method, find_method, method_settings
+from coopt.evaluate import check_logits, dataset_logits
+from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for
+from coopt.methods import Method
 from coopt.models import VLM, load_model
 
-PROMPT_SETTINGS = {"n_ctx": 16, "position": "end", "class_specific": False, "ctx_init": None}
-"""Method settings that are parameters of `PromptClassifier`, with their defaults."""
+PROMPT_SETTINGS = ("n_ctx", "position", "class_specific", "ctx_init")
+"""Method settings that are parameters of `PromptClassifier`; None leaves them to the method."""
 
 
 class PromptClassifier(ClassifierMixin, BaseEstimator):
@@ -36,9 +35,10 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     Args:
         model: name, path or loaded `VLM`.
         method: a name in `coopt.methods.METHODS`.
-        n_ctx, position, class_specific, ctx_init: settings of the prompt methods (see `coopt.methods.CoOp`); a method
-            that does not have one ignores its default and refuses another value.
+        n_ctx, position, class_specific, ctx_init: settings of the prompt methods (see `coopt.methods.CoOp`); None
+            leaves them to the method or its preset, and a method that does not have one refuses a value.
         settings: further settings of the method, by name.
+        preset: the method's settings and recipe for a protocol, by name; see `coopt methods`.
         shots: images per class to learn from; None uses all.
         seed: of shots, initial context, order and augmentation.
         epochs, lr, batch_size, views, precision: the most used parts of the recipe; None keeps the paper's.
@@ -61,11 +61,12 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         model: str | VLM = "builtin",
         method: str = "coop",
         *,
-        n_ctx: int = 16,
-        position: str = "end",
-        class_specific: bool = False,
+        n_ctx: int | None = None,
+        position: str | None = None,
+        class_specific: bool | None = None,
         ctx_init: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        preset: str | None = None,
         shots: int | None = 16,
         seed: int = 1,
         epochs: int | None = None,
@@ -87,6 +88,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.class_specific = class_specific
         self.ctx_init = ctx_init
         self.settings = settings
+        self.preset = preset
         self.shots = shots
         self.seed = seed
         self.epochs = epochs
@@ -116,6 +118,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             val=val,
             method=self.method,
             settings=settings,
+            preset=self.preset,
             shots=self.shots,
             seed=self.seed,
             recipe=recipe,
@@ -139,11 +142,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         if not hasattr(self, "method_"):
             raise NotFittedError("This PromptClassifier is not fitted yet; call fit(X, y) or PromptClassifier.load.")
         dataset = _images(X)
-        encoded = encode_dataset(self.vlm_, dataset, n_workers=self.n_workers, strict=True)
-        with torch.no_grad():
-            logits = self.method_(encoded.features).float().cpu()
-        check_logits(logits)
-        return logits.numpy()
+        found = dataset_logits(self.vlm_, self.method_, dataset, seed=self.seed, n_workers=self.n_workers, strict=True)
+        check_logits(found.logits)
+        return found.logits.cpu().numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """Probabilities (N, C), columns in the order of `classes_`."""
@@ -198,12 +199,10 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         return classifier
 
     def _method_settings(self) -> dict[str, Any]:
-        allowed = method_settings(find_method(self.method))
         settings = dict(self.settings or {})
-        for name, default in PROMPT_SETTINGS.items():
-            value = getattr(self, name)
-            if name in allowed or value != default:
-                settings.setdefault(name, value)
+        for name in PROMPT_SETTINGS:
+            if getattr(self, name) is not None:
+                settings.setdefault(name, getattr(self, name))
         return settings
 
     def _recipe(self) -> Recipe:
@@ -211,7 +210,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         for name in ("epochs", "lr", "batch_size", "views", "precision"):
             if getattr(self, name) is not None:
                 values[name] = getattr(self, name)
-        return Recipe.from_dict(values)
+        return recipe_for(self.method, values, self.preset)
 
     def _training_data(self, X: Any, y: Any) -> tuple[ImageDataset, ImageDataset | None]:  # noqa: N803
         if isinstance(X, ImageDataset) and y is None:

@@ -91,6 +91,7 @@ class Run:
                     "(coop without class_specific) for that."
                 )
         method = build_method(key, vlm, self.class_names if class_names is None else class_names, settings)
+        method.reshape({name: tuple(value.shape) for name, value in self.tensors.items()})
         expected = {name: tuple(value.shape) for name, value in method.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in self.tensors.items()}
         if expected != found:

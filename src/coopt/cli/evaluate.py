@@ -24,8 +24,7 @@ from coopt.cli.options import (
 )
 from coopt.data import ImageDataset, UnreadableImageError, image_digest, load_dataset
 from coopt.errors import ConfigError
-from coopt.evaluate import Metrics, evaluate_logits
-from coopt.features import encode_dataset
+from coopt.evaluate import Metrics, dataset_logits, evaluate_logits
 
 
 def evaluate(
@@ -61,21 +60,26 @@ def evaluate(
         if known:
             reporter.note(f"{len(known)} of these {len(dataset)} images were trained on; this is no test of them.")
         progress = reporter.encoding(f"{len(dataset)} images")
-        encoded = encode_dataset(
-            vlm, dataset, batch_size=batch_size, n_workers=workers, strict=strict, progress=progress
+        found = dataset_logits(
+            vlm,
+            loaded.classifier or loaded.build(vlm),
+            dataset,
+            seed=loaded.config.get("seed", 1),
+            batch_size=batch_size,
+            n_workers=workers,
+            strict=strict,
+            progress=progress,
         )
-        for name, reason in encoded.skipped:
+        for name, reason in found.skipped:
             reporter.note(f"skipped {name}: {reason}")
-    labels = torch.as_tensor(dataset.labels)[encoded.indices].to(vlm.device)
-    with torch.no_grad():
-        logits = (loaded.classifier or loaded.build(vlm))(encoded.features)
-    metrics = evaluate_logits(logits.to(vlm.device), labels, loaded.class_names)
+    labels = torch.as_tensor(dataset.labels)[found.indices].to(vlm.device)
+    metrics = evaluate_logits(found.logits, labels, loaded.class_names)
     if as_json:
         facts = {"run": str(run), "data": data, "part": part, "n_trained_on": len(known)}
-        print_json({**facts, **metrics.as_dict(), "skipped": encoded.skipped})
+        print_json({**facts, **metrics.as_dict(), "skipped": found.skipped})
         return
     out.print(f"Evaluated on {part}.", markup=False)
-    show(metrics, loaded.class_names, len(encoded.skipped))
+    show(metrics, loaded.class_names, len(found.skipped))
 
 
 def choose_part(

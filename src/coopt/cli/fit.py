@@ -29,9 +29,9 @@ from coopt.cli.options import (
 from coopt.data import ImageDataset, Splits, load_dataset
 from coopt.errors import ConfigError, DataError
 from coopt.estimator import run_details
-from coopt.evaluate import Metrics, evaluate_logits
+from coopt.evaluate import Metrics, dataset_logits, evaluate_logits
 from coopt.features import encode_dataset
-from coopt.fit import Learned, Recipe, learn
+from coopt.fit import Learned, Recipe, learn, recipe_for
 from coopt.methods import Method, ZeroShot, find_method, parse_settings
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
@@ -53,9 +53,16 @@ def fit(
         list[str] | None,
         typer.Option("--set", help="key=value: a setting of the method (n_ctx=4) or the recipe (momentum=0.8)."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="By default the paper's 50, 100 or 200, by shots.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate; by default the paper's 0.002.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step; by default the paper's 32.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="The method's settings for a protocol; `coopt methods` lists them.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="By default the method's; CoOp's are 50, 100 or 200, by shots.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate; by default the method's, CoOp's is 0.002.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images per step; by default the method's, CoOp's is 32.")
+    ] = None,
     views: Annotated[
         str | None,
         typer.Option(help="Augmented views per image, encoded once; 'fresh' draws new ones each epoch; 0 for none."),
@@ -92,7 +99,7 @@ def fit(
     if seed >= 2**63:
         raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
     settings, recipe = read_settings(
-        method, set_ or [], epochs=epochs, lr=lr, batch_size=batch_size, views=views, precision=precision
+        method, preset, set_ or [], epochs=epochs, lr=lr, batch_size=batch_size, views=views, precision=precision
     )
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
@@ -114,6 +121,7 @@ def fit(
             val=splits.val,
             method=method,
             settings=settings,
+            preset=preset,
             shots=n_shots,
             seed=seed,
             recipe=recipe,
@@ -125,9 +133,9 @@ def fit(
         )
         tested = None
         if splits.test is not None:
-            tested = compare(learned.method, splits.test, template, workers, strict, reporter)
+            tested = compare(learned.method, splits.test, template, seed, workers, strict, reporter)
     details = run_details(learned, n_shots, seed, list(splits.train.class_labels or splits.train.class_names))
-    details["revision_asked"] = revision
+    details |= {"revision_asked": revision, "preset": preset}
     details["data"] |= {"split": splits.made_by, "n_test": tested[1].n_images if tested else 0}
     records: list[dict[str, Any]] = [record.as_dict() for record in learned.records]
     if tested:
@@ -165,11 +173,13 @@ def read_shots(text: str) -> int | None:
     return int(text)
 
 
-def read_settings(method: str, pairs: Sequence[str], **options: Any) -> tuple[dict[str, Any], Recipe]:
-    """The method's settings and the recipe, from --set pairs and the recipe's own options.
+def read_settings(
+    method: str, preset: str | None, pairs: Sequence[str], **options: Any
+) -> tuple[dict[str, Any], Recipe]:
+    """The method's settings and the recipe, from its preset, --set pairs and the recipe's own options.
 
     Raises:
-        ConfigError: a setting that neither has, or a value that is not allowed.
+        ConfigError: a preset or a setting that neither has, or a value that is not allowed.
     """
     kinds = {field.name: field.type for field in fields(Recipe)}
     values = {name: value for name, value in options.items() if value is not None}
@@ -181,7 +191,7 @@ def read_settings(method: str, pairs: Sequence[str], **options: Any) -> tuple[di
         else:
             for_method.append(pair)
     settings = parse_settings(method, for_method)
-    return settings, Recipe.from_dict({name: recipe_value(name, value) for name, value in values.items()})
+    return settings, recipe_for(method, {name: recipe_value(name, value) for name, value in values.items()}, preset)
 
 
 def recipe_value(name: str, value: Any) -> Any:
@@ -207,6 +217,7 @@ def compare(
     method: Method,
     test: ImageDataset,
     template: str,
+    seed: int,
     n_workers: int,
     strict: bool,
     reporter: ConsoleReporter,
@@ -219,10 +230,14 @@ def compare(
     assert test.labels is not None  # a test part of a labelled source
     labels = torch.as_tensor(test.labels)[encoded.indices].to(method.device)
     zero_shot = ZeroShot(method.vlm, method.class_names, templates=template)
-    with torch.no_grad():
-        return tuple(  # type: ignore[return-value]
-            evaluate_logits(learner(encoded.features), labels, method.class_names) for learner in (zero_shot, method)
-        )
+    by_hand = dataset_logits(method.vlm, zero_shot, test, encoded=encoded)
+    learned = dataset_logits(
+        method.vlm, method, test, encoded=encoded, seed=seed, n_workers=n_workers, strict=strict, progress=progress
+    )
+    return (
+        evaluate_logits(by_hand.logits, labels, method.class_names),
+        evaluate_logits(learned.logits, labels, method.class_names),
+    )
 
 
 def describe(splits: Splits, vlm: VLM, method: str) -> None:

@@ -23,6 +23,7 @@ def methods(as_json: Json = False) -> None:
             "settings": {key: p.default for key, p in method_settings(method).items()},
             "needs": "pixels" if method.needs_pixels else "features",
             "new_classes": method.new_classes,
+            "presets": {key: preset.source for key, preset in method.presets.items()},
             "paper": method.paper,
         }
         for name, method in METHODS.items()

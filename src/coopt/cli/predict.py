@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -16,8 +15,7 @@ from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.options import BatchSize, Device, Dtype, Json, OtherModel, RunFolder, Strict, Workers
 from coopt.data import ImageDataset, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
-from coopt.evaluate import check_logits
-from coopt.features import encode_dataset
+from coopt.evaluate import check_logits, dataset_logits
 from coopt.files import write_text
 from coopt.methods import Classifier, Method
 from coopt.models import VLM
@@ -52,15 +50,20 @@ def predict(
     names, learner = choose_classes(loaded, vlm, class_names)
     with ConsoleReporter(quiet=as_json) as reporter:
         progress = reporter.encoding(f"{len(dataset)} images")
-        encoded = encode_dataset(
-            vlm, dataset, batch_size=batch_size, n_workers=workers, strict=strict, progress=progress
+        found = dataset_logits(
+            vlm,
+            learner,
+            dataset,
+            seed=loaded.config.get("seed", 1),
+            batch_size=batch_size,
+            n_workers=workers,
+            strict=strict,
+            progress=progress,
         )
-        for name, reason in encoded.skipped:
+        for name, reason in found.skipped:
             reporter.note(f"skipped {name}: {reason}")
-    with torch.no_grad():
-        logits = learner(encoded.features).cpu()  # (N, C)
-    check_logits(logits)
-    probabilities = logits.softmax(-1)  # (N, C)
+    check_logits(found.logits)
+    probabilities = found.logits.cpu().softmax(-1)  # (N, C)
     best, classes = probabilities.topk(min(top_k, len(names)))  # (N, k)
     rows = [
         {
@@ -69,14 +72,14 @@ def predict(
                 {"label": names[int(c)], "score": round(float(p), 6)} for p, c in zip(best[i], classes[i], strict=True)
             ],
         }
-        for i, index in enumerate(encoded.indices)
+        for i, index in enumerate(found.indices)
     ]
     if output is not None:
         write_text(output, as_csv(rows) if output.suffix == ".csv" else json.dumps(rows, indent=2) + "\n")
     if as_json:
-        print_json({"predictions": rows, "skipped": encoded.skipped})
+        print_json({"predictions": rows, "skipped": found.skipped})
     elif output is not None:
-        out.print(f"Wrote {len(rows)} predictions to {show_path(output)}; {len(encoded.skipped)} skipped.")
+        out.print(f"Wrote {len(rows)} predictions to {show_path(output)}; {len(found.skipped)} skipped.")
     else:
         out.print(as_table(rows, top_k))
 

@@ -167,10 +167,13 @@ def epoch_order(n: int, seed: int, epoch: int) -> Indices:
     return permutation.numpy()
 
 
-def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> list[Indices]:
-    """`epoch_order` cut into batches; an incomplete last one is left out, unless it is the only one."""
+def epoch_batches(n: int, batch_size: int, seed: int, epoch: int, *, drop_last: bool = True) -> list[Indices]:
+    """`epoch_order` cut into batches; an incomplete last one is left out, unless it is the only one.
+
+    Without `drop_last` it stays.
+    """
     order = epoch_order(n, seed, epoch)
-    stop = n - n % batch_size if n >= batch_size else n
+    stop = n - n % batch_size if drop_last and n >= batch_size else n
     return [order[start : start + batch_size] for start in range(0, stop, batch_size)]
 
 

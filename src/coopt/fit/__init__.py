@@ -1,10 +1,10 @@
 """Fitting: the recipe, the loop, what a batch is, checkpoints."""
 
 from coopt.fit.checkpoint import Checkpoint
-from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, TrainingImages
+from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, PixelViews, TrainingImages
 from coopt.fit.learn import Learned, learn
 from coopt.fit.loop import EpochRecord, Interrupted, fit
-from coopt.fit.recipe import Recipe, learning_rate, make_optimizer, paper_epochs
+from coopt.fit.recipe import Recipe, learning_rate, make_optimizer, paper_epochs, recipe_for
 from coopt.fit.reporter import Reporter
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "FeatureViews",
     "Interrupted",
     "Learned",
+    "PixelViews",
     "Recipe",
     "Reporter",
     "TrainingImages",
@@ -23,4 +24,5 @@ __all__ = [
     "learning_rate",
     "make_optimizer",
     "paper_epochs",
+    "recipe_for",
 ]

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from coopt.errors import RunError
 from coopt.files import write_tensors
+from coopt.methods import Method
 
 FORMAT = 1
 
@@ -53,13 +54,14 @@ class Checkpoint:
 
     def save(
         self,
-        method: nn.Module,
+        method: Method,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
         state: TrainingState,
     ) -> None:
-        """Write parameters, optimizer state and place."""
+        """Write parameters, what else the method needs to go on, optimizer state and place."""
         tensors = {f"method.{name}": value for name, value in method.state_dict().items()}
+        tensors |= {f"training.{name}": value for name, value in method.training_state().items()}
         scalars: dict[str, Any] = {}
         for index, numbers in optimizer.state_dict()["state"].items():
             for name, value in numbers.items():
@@ -79,7 +81,7 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     def load(
-        self, method: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+        self, method: Method, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
     ) -> TrainingState | None:
         """Restore a fit in place; None where there is nothing to go on from.
 
@@ -99,6 +101,7 @@ class Checkpoint:
             raise RunError(f"The checkpoint {self.path} cannot be read ({error}); remove it to start again.") from error
         self._check(place)
         method.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("method.")}, strict=True)
+        method.load_training_state({k[9:]: v for k, v in tensors.items() if k.startswith("training.")})
         restored: dict[int, dict[str, Any]] = {}
         for key, value in [*tensors.items(), *place["scalars"].items()]:
             if key.startswith("optimizer."):

@@ -1,14 +1,16 @@
 """Where the loop's batches come from: cached feature views, freshly augmented and encoded images, or pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from PIL import Image
 from torch import Tensor
 
-from coopt.data import ImageDataset, augmentation_rng, iterate_pixels
+from coopt.data import Augmentation, ImageDataset, augmentation_rng, iterate_pixels
+from coopt.data.batches import Transform
 from coopt.features import encode_batch, training_augmentation
 from coopt.models import VLM
 
@@ -72,7 +74,7 @@ class AugmentedBatches:
         decoded = iterate_pixels(
             self.dataset,
             np.concatenate(indices),
-            training_augmentation(self.vlm, self.seed, epoch),
+            self.augmentation(epoch),
             batch_size=len(indices[0]),
             n_workers=self.n_workers,
             strict=True,
@@ -80,9 +82,44 @@ class AugmentedBatches:
         for pixels, rows in decoded:
             yield self.transform(pixels.to(self.vlm.device)), self.labels[torch.as_tensor(rows)]
 
+    def augmentation(self, epoch: int) -> Transform:
+        """What is done to an image in this epoch."""
+        return training_augmentation(self.vlm, self.seed, epoch)
+
     def transform(self, pixels: Float[Tensor, "B 3 H W"]) -> Tensor:
         """What the method takes."""
         return pixels
+
+
+class PixelViews(AugmentedBatches):
+    """Pixels (B, 3, H, W) of V augmented views per image, or of the plain images (0), for `recipe.views`.
+
+    They are drawn as `FeatureViews` draws features.
+    """
+
+    def __init__(self, vlm: VLM, dataset: ImageDataset, n_views: int, seed: int, n_workers: int = 0) -> None:
+        super().__init__(vlm, dataset, seed, n_workers)
+        self.n_views = n_views
+
+    def augmentation(self, epoch: int) -> Transform:
+        """The model's own preprocessing, or the view that this epoch draws for each image."""
+        if not self.n_views:
+            return self.vlm.preprocess
+        n = len(self.dataset)
+        drawn = augmentation_rng(self.seed, epoch, n).integers(0, self.n_views, size=n)
+        return _DrawnViews([training_augmentation(self.vlm, self.seed, view) for view in range(self.n_views)], drawn)
+
+
+class _DrawnViews:
+    """An image's view by its index (a class, so that decoding processes can be given it)."""
+
+    takes_index = True
+
+    def __init__(self, views: Sequence[Augmentation], drawn: np.ndarray) -> None:
+        self.views, self.drawn = views, drawn
+
+    def __call__(self, image: Image.Image, index: int) -> Tensor:
+        return self.views[int(self.drawn[index])](image, index)
 
 
 class EncodedBatches(AugmentedBatches):

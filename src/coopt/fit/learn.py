@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from coopt.data import DataWarning, FewShot, ImageDataset, Skipped, few_shot_sub
 from coopt.errors import ConfigError, DataError
 from coopt.features import encode_dataset, encode_views
 from coopt.fit.checkpoint import Checkpoint
-from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, TrainingImages
+from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, PixelViews, TrainingImages
 from coopt.fit.loop import EpochRecord, fit
-from coopt.fit.recipe import Recipe
+from coopt.fit.recipe import Recipe, recipe_for
 from coopt.fit.reporter import Reporter
-from coopt.methods import FeatureSet, Method, build_method, check_settings, find_method
+from coopt.methods import FeatureSet, Method, build_method, check_settings, find_method, find_preset
 from coopt.models import VLM
 
 
@@ -44,6 +44,7 @@ def learn(
     val: ImageDataset | None = None,
     method: str = "coop",
     settings: Mapping[str, Any] | None = None,
+    preset: str | None = None,
     shots: int | None = 16,
     seed: int = 1,
     recipe: Recipe | None = None,
@@ -63,10 +64,11 @@ def learn(
         train: labelled images to draw the shots from.
         val: labelled images to draw the validation shots from.
         method: a name in `coopt.methods.METHODS`.
-        settings: the method's settings; its defaults for those not given.
+        settings: the method's settings; its preset's or defaults for those not given.
+        preset: name of one of the method's presets; None for its defaults.
         shots: images per class; None learns from all images.
         seed: of the shots, the initial context, the order and the augmentation.
-        recipe: the paper's by default.
+        recipe: the method's own by default, changed by its preset (`recipe_for`).
         n_workers: decoding processes.
         strict: make an unreadable image an error.
         checkpoint_path: file to save the running fit to.
@@ -82,8 +84,9 @@ def learn(
         raise DataError(f"Learning needs labelled images; {train.source or 'the data'} has no labels.")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
-    check_settings(method, settings or {})  # before the slow part
-    recipe = (recipe or Recipe()).resolve(shots)
+    settings = {**find_preset(method, preset).settings, **(settings or {})}
+    check_settings(method, settings)  # before the slow part
+    recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
     if find_method(method).learns:
         shown, chosen = draw_shots(train, val, shots, seed, strict, n_workers)
     else:
@@ -93,7 +96,7 @@ def learn(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, train.class_names, settings)
-        _prepare(learner, shown.dataset, chosen, n_workers, reporter)
+        _prepare(learner, shown.dataset, chosen, seed, n_workers, reporter)
         records: list[EpochRecord] = []
         if any(parameter.requires_grad for parameter in learner.parameters()):
             images = training_images(vlm, learner, shown.dataset, recipe, seed, n_workers, reporter)
@@ -162,17 +165,20 @@ def training_images(
     reporter: Reporter,
 ) -> TrainingImages:
     """The recipe's `views` of the images, as pixels for a method that changes the image tower, else as features."""
-    if method.needs_pixels:
-        return AugmentedBatches(vlm, dataset, seed, n_workers)
     if isinstance(recipe.views, str):  # "fresh"
-        return EncodedBatches(vlm, dataset, seed, n_workers)
+        fresh = AugmentedBatches if method.needs_pixels else EncodedBatches
+        return fresh(vlm, dataset, seed, n_workers)
+    if method.needs_pixels:
+        return PixelViews(vlm, dataset, recipe.views, seed, n_workers)
     progress = reporter.encoding(f"{len(dataset)} training images, {max(1, recipe.views)} view(s) each")
     views = encode_views(vlm, dataset, recipe.views, seed, n_workers=n_workers, progress=progress)
     return FeatureViews(views, torch.as_tensor(dataset.labels), seed)
 
 
-def _prepare(method: Method, train: ImageDataset, val: ImageDataset | None, n_workers: int, reporter: Reporter) -> None:
-    """Give the method plain features of the shots, if it looks at them before the first step."""
+def _prepare(
+    method: Method, train: ImageDataset, val: ImageDataset | None, seed: int, n_workers: int, reporter: Reporter
+) -> None:
+    """Give the method features of the shots, if it looks at them before the first step."""
     if type(method).prepare is Method.prepare:
         return
 
@@ -181,4 +187,9 @@ def _prepare(method: Method, train: ImageDataset, val: ImageDataset | None, n_wo
         encoded = encode_dataset(method.vlm, part, n_workers=n_workers, strict=True, progress=progress)
         return FeatureSet(encoded.features, torch.as_tensor(part.labels))
 
-    method.prepare(encode("training", train), encode("validation", val) if val else None)
+    shown = encode("training", train)
+    if method.prepare_views:
+        progress = reporter.encoding(f"{len(train)} training images, {method.prepare_views} views each")
+        views = encode_views(method.vlm, train, method.prepare_views, seed, n_workers=n_workers, progress=progress)
+        shown = replace(shown, views=views)
+    method.prepare(shown, encode("validation", val) if val else None)

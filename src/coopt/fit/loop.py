@@ -30,6 +30,7 @@ class EpochRecord:
     accuracy: float
     """Share of training images classified correctly as the steps met them, in percent."""
     lr: float
+    """Of the epoch's last step."""
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,18 +85,19 @@ def fit(
     with stop_on_signal() as stop:
         for epoch in range(start_epoch, recipe.epochs):
             started = time.perf_counter()
+            batches = epoch_batches(len(images), recipe.batch_size, seed, epoch, drop_last=recipe.drop_last)
             rate = learning_rate(recipe, epoch)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            batches = epoch_batches(len(images), recipe.batch_size, seed, epoch)
             remaining = images.batches(epoch, batches[start_step:])
             for step, (x, y) in enumerate(remaining, start_step):
+                rate = learning_rate(recipe, epoch, step / len(batches))
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
                 torch.manual_seed(step_seed(seed, epoch, step))
                 with autocast():
                     losses = method.loss(x, y)
                 check_finite(losses["loss"], epoch, step, rate, recipe)
                 optimizer.zero_grad(set_to_none=True)
-                scaler.scale(losses["loss"]).backward()
+                method.backward(losses, scaler.scale)
                 scaler.step(optimizer)
                 scaler.update()
                 check_parameters(parameters, epoch, step, rate, recipe)
@@ -108,6 +110,7 @@ def fit(
                     checkpoint.save(method, optimizer, scaler, place)
                 if stop.is_set():
                     raise Interrupted(f"stopped in epoch {epoch + 1} of {recipe.epochs}, after step {step + 1}")
+            method.end_epoch(epoch, recipe.epochs)
             records.append(
                 EpochRecord(
                     epoch=epoch + 1,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from coopt.errors import ConfigError, did_you_mean
+from coopt.methods import find_method, find_preset
 
 MAX_LR = 1e6
 """Beyond it even one step leaves the range of float32."""
@@ -15,7 +16,7 @@ TYPES: dict[Any, str] = {float: "a number", bool: "true or false"}
 """Settings whose type alone may be wrong, and what to say."""
 OPTIMIZERS = ("sgd", "adamw", "adam")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-SCHEDULES = ("cosine", "constant")
+SCHEDULES = ("cosine", "cosine-step", "constant")
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ class Recipe:
     """Nesterov momentum for sgd."""
     weight_decay: float = 5e-4
     """L2 penalty, applied to the prompts too."""
+    eps: float = 1e-8
+    """Added to the denominator of adamw and adam."""
     schedule: str = "cosine"
-    """cosine (changed once per epoch) or constant."""
+    """cosine (changed once per epoch), cosine-step (changed at every step) or constant."""
     warmup_epochs: int = 1
     """First epochs at a constant small rate; 0 for none."""
     warmup_lr: float = 1e-5
@@ -50,6 +53,8 @@ class Recipe:
     """Training images as the model sees them: "fresh" draws a new augmentation in every epoch (the paper's way,
     encodes every batch); a number V draws V augmented views per image once and reuses their features; 0 uses the
     un-augmented images."""
+    drop_last: bool = True
+    """Leave out an epoch's last batch where it is not full, unless it is the only one."""
     precision: str = "auto"
     """auto (bf16 autocast on CUDA that has it, else fp32), fp32, bf16 or fp16; the prompt itself stays in fp32."""
 
@@ -62,7 +67,7 @@ class Recipe:
                 problems.append(f"{name} is {value!r}; allowed is a whole number from 1")
         if not _is_int(self.warmup_epochs) or self.warmup_epochs < 0:
             problems.append(f"warmup_epochs is {self.warmup_epochs!r}; allowed is a whole number from 0")
-        for name in ("lr", "warmup_lr"):
+        for name in ("lr", "warmup_lr", "eps"):
             value = getattr(self, name)
             if not 0 < value <= MAX_LR:
                 problems.append(f"{name} is {value!r}; allowed is a number above 0, up to {MAX_LR:g}")
@@ -134,8 +139,18 @@ def paper_epochs(n_shots: int | None) -> int:
     return 100 if n_shots <= 4 else 200
 
 
-def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """The rate during `epoch` (from 0); changed once per epoch.
+def recipe_for(method: str, values: Mapping[str, Any] | None = None, preset: str | None = None) -> Recipe:
+    """A method's recipe: the paper's of CoOp, changed by the method's own, its preset's and then `values`.
+
+    Raises:
+        ConfigError: the method or its preset does not exist, or a value cannot be used.
+    """
+    own, chosen = find_method(method).recipe, find_preset(method, preset).recipe
+    return Recipe.from_dict({**own, **chosen, **(values or {})})
+
+
+def learning_rate(recipe: Recipe, epoch: int, done: float = 0.0) -> float:
+    """The rate during `epoch` (from 0), of which the share `done` lies behind; only cosine-step looks at the latter.
 
     Cosine over all E epochs, counted from the end of the W warm-up epochs, so that the last epoch still has a rate
     above 0: ``lr / 2 * (1 + cos(pi * (epoch - W) / E))``.
@@ -145,7 +160,8 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
         return recipe.warmup_lr
     if recipe.schedule == "constant":
         return recipe.lr
-    return 0.5 * recipe.lr * (1 + math.cos(math.pi * (epoch - recipe.warmup_epochs) / recipe.epochs))
+    place = epoch + (done if recipe.schedule == "cosine-step" else 0.0)
+    return 0.5 * recipe.lr * (1 + math.cos(math.pi * (place - recipe.warmup_epochs) / recipe.epochs))
 
 
 def make_optimizer(parameters: list[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
@@ -159,7 +175,7 @@ def make_optimizer(parameters: list[torch.nn.Parameter], recipe: Recipe) -> torc
             nesterov=recipe.nesterov,
         )
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, eps=recipe.eps)
 
 
 def _is_of(value: object, kind: Any) -> bool:

@@ -2,8 +2,8 @@
 
 from coopt.methods.coop import CoOp
 from coopt.methods.linear_probe import LinearProbe
-from coopt.methods.method import Classifier, FeatureSet, Method
-from coopt.methods.settings import build_method, check_settings, method_settings, parse_settings
+from coopt.methods.method import Classifier, FeatureSet, Method, Preset
+from coopt.methods.settings import build_method, check_settings, find_preset, method_settings, parse_settings
 from coopt.methods.table import METHODS, find_method
 from coopt.methods.zero_shot import ZeroShot
 
@@ -14,10 +14,12 @@ __all__ = [
     "FeatureSet",
     "LinearProbe",
     "Method",
+    "Preset",
     "ZeroShot",
     "build_method",
     "check_settings",
     "find_method",
+    "find_preset",
     "method_settings",
     "parse_settings",
 ]

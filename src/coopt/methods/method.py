@@ -1,7 +1,8 @@
 """What every method is: learnable parameters over a frozen model, features in, logits out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +21,20 @@ class FeatureSet:
     features: Float[Tensor, "N E"]
     """As `vlm.encode_image` returns them, not normalised, of un-augmented images."""
     labels: Int[Tensor, " N"]
+    views: Float[Tensor, "V N E"] | None = None
+    """As many augmented views as the method's `prepare_views` asks for."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings and recipe that a paper or its code uses for one protocol, by name."""
+
+    source: str
+    """Where they are written: a configuration file of the authors' code, or a section of the paper."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of the method."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Of the training, on top of the method's own recipe."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ class Method(nn.Module):
 
     Shape:
         - images: features (B, E) as `vlm.encode_image` returns them, not normalised; pixels (B, 3, H, W) where
-          `needs_pixels`
+          `needs_pixels`; features of several views (B, V, E) where `n_test_views`, in `forward` alone
         - logits: (B, C)
     """
 
@@ -63,6 +78,15 @@ class Method(nn.Module):
     """Whether the image tower itself is changed, so that image features cannot be computed once."""
     new_classes: bool = True
     """Whether what was learned applies to class names never seen in training; an instance may say no."""
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    """Where the paper's training differs from CoOp's: fields of `coopt.fit.Recipe`."""
+    presets: ClassVar[Mapping[str, Preset]] = {}
+    """The authors' other settings, by protocol ("base-to-new", "cross-dataset", "few-shot")."""
+    prepare_views: int = 0
+    """How many augmented views of the training images `prepare` is given; an instance may ask for more or fewer."""
+    n_test_views: int = 0
+    """How many views of a test image `forward` is given, (B, V, E): the plain image first, augmented ones behind it.
+    0 for the plain image's feature alone, (B, E). An instance may ask for more or fewer."""
 
     def __init__(self, vlm: VLM, class_names: Sequence[str]) -> None:
         super().__init__()
@@ -72,6 +96,7 @@ class Method(nn.Module):
         self.class_names = list(class_names)
         self.key = ""  # the name in METHODS; set by build_method
         self.settings: dict[str, Any] = {}  # the constructor's resolved settings; set by build_method
+        self._fixed: Tensor | None = None  # the class features while parameters are promised to stay; see `fixed`
 
     def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
         """Take what the method needs from the training set before the first step (a cache, a fitted matrix)."""
@@ -80,23 +105,61 @@ class Method(nn.Module):
         """Normalised class features; None where they depend on the image or the method has no text side."""
         return None
 
-    def forward(self, images: Float[Tensor, "B ..."]) -> Float[Tensor, "B C"]:
-        """Logits."""
+    def text_features(self) -> Float[Tensor, "C E"]:
+        """`class_features`, computed once while they are `fixed`."""
+        if self._fixed is not None:
+            return self._fixed
         text_features = self.class_features()
         if text_features is None:
             raise NotImplementedError(f"{type(self).__name__} must define forward or class_features.")
-        return cosine_logits(self.vlm, images, text_features)
+        return text_features
+
+    @contextmanager
+    def fixed(self) -> Iterator[None]:
+        """Promise that no parameter changes within: many batches of images then share one pass of the text tower."""
+        with torch.no_grad():
+            self._fixed = self.class_features()
+        try:
+            yield
+        finally:
+            self._fixed = None
+
+    def forward(self, images: Float[Tensor, "B ..."]) -> Float[Tensor, "B C"]:
+        """Logits."""
+        return cosine_logits(self.vlm, images, self.text_features())
 
     def loss(self, images: Float[Tensor, "B ..."], labels: Int[Tensor, " B"]) -> dict[str, Tensor]:
         """`{"loss": scalar, "logits": (B, C), named terms...}`; cross entropy unless the paper adds to it."""
         logits = self(images)
         return {"loss": F.cross_entropy(logits, labels), "logits": logits.detach()}
 
+    def backward(self, losses: dict[str, Tensor], scale: Callable[[Tensor], Tensor]) -> None:
+        """Fill the parameters' gradients from what `loss` returned; a method that mixes gradients does it here.
+
+        Args:
+            losses: what `loss` returned.
+            scale: multiplies a loss before its backward pass, against underflow in half precision.
+        """
+        scale(losses["loss"]).backward()
+
+    def end_epoch(self, epoch: int, n_epochs: int) -> None:
+        """Called after each epoch (from 0) of `n_epochs`: averages of parameters are taken here."""
+
+    def training_state(self) -> dict[str, Tensor]:
+        """Tensors besides the parameters that a resumed training needs (running averages); saved in checkpoints."""
+        return {}
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `training_state` gave."""
+
+    def reshape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Make parameters the size of saved ones, where it depends on the training set; called before loading."""
+
     @torch.no_grad()
     def classifier(self) -> Classifier | None:
         """The method as a plain matrix, or None where the logits are not linear in the image feature."""
         text_features = self.class_features()
-        if text_features is None:
+        if text_features is None or self.needs_pixels or self.n_test_views:
             return None
         bias = text_features.new_full((len(text_features),), self.vlm.logit_bias)
         return Classifier(self.vlm.logit_scale * text_features.detach(), bias, normalize=True)

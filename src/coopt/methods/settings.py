@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coopt.errors import ConfigError, did_you_mean
-from coopt.methods.method import Method
+from coopt.methods.method import Method, Preset
 from coopt.methods.table import find_method
 from coopt.models import VLM
 
@@ -33,6 +33,23 @@ def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
             f"The method {key!r} has no setting {' or '.join(map(repr, unknown))}; its settings are: {listed}.{hints}"
         )
     return {name: settings.get(name, parameter.default) for name, parameter in allowed.items()}
+
+
+def find_preset(key: str, name: str | None) -> Preset:
+    """A method's preset by name; an empty one for None.
+
+    Raises:
+        ConfigError: the method has no such preset.
+    """
+    if name is None:
+        return Preset(source="the method's defaults")
+    presets = find_method(key).presets
+    if name not in presets:
+        listed = ", ".join(presets) if presets else "none"
+        raise ConfigError(
+            f"The method {key!r} has no preset {name!r}; its presets are: {listed}.{did_you_mean(name, presets)}"
+        )
+    return presets[name]
 
 
 def build_method(key: str, vlm: VLM, class_names: Sequence[str], settings: Mapping[str, Any] | None = None) -> Method:
