@@ -27,7 +27,7 @@ class ImageDataset:
     labels: Int64[np.ndarray, " _"] | None
     """Class index of each image, or None where the images are unlabelled."""
     class_names: list[str]
-    """The words that a prompt uses for each class."""
+    """The words that a prompt uses for each class; the same for two classes only where `class_labels` differ."""
     class_labels: list[str] | None = None
     """Each class as the source writes it (folder name, label text); `class_names` when not given."""
     split: str | None = None
@@ -47,7 +47,8 @@ class ImageDataset:
             raise DataError(f"There are {n_images} images but {len(self.names)} names.")
         if self.class_labels is not None and len(self.class_labels) != n_classes:
             raise DataError(f"There are {n_classes} class names but {len(self.class_labels)} class labels.")
-        if len(set(self.class_names)) != n_classes:
+        # ImageNet's list has the same words for a few classes; the source's own labels tell those apart.
+        if len(set(self.class_names)) != n_classes and len(set(self.class_labels or [])) != n_classes:
             repeated = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
             raise DataError(f"Class names must differ from each other; repeated: {', '.join(map(repr, repeated))}.")
         if self.labels is not None:

@@ -1,0 +1,92 @@
+"""Data sets of one's own in the benchmark: a folder or a table, and a line of YAML.
+
+    birds: {path: data/birds, template: "a photo of a {}, a type of bird."}
+    paintings: {path: paintings.csv, variant_of: birds}
+
+Paths are relative to the YAML file. A source that is not split is cut 50/20/30 per class with seed 1; one that is a
+variant of another data set is for testing alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coopt.data.dataset import Splits
+from coopt.data.load import load_dataset
+from coopt.data.wording import some
+from coopt.errors import DataError, did_you_mean, require_extra
+
+KEYS = ("path", "template", "variant_of", "class_names", "image_column", "label_column")
+TEMPLATE = "a photo of a {}."
+
+
+@dataclass(frozen=True)
+class OwnBenchmark:
+    """One entry of a data file."""
+
+    name: str
+    path: str
+    """A folder, table or archive, or `hf:owner/name`."""
+    template: str = TEMPLATE
+    variant_of: str | None = None
+    class_names: Path | None = None
+    """A JSON file of words for the labels."""
+    image_column: str | None = None
+    label_column: str | None = None
+
+
+def read_data_file(path: Path | str) -> dict[str, OwnBenchmark]:
+    """The data sets that a YAML file defines, by name.
+
+    Raises:
+        DataError: the file is missing or damaged, or an entry has a key or value that is not allowed.
+    """
+    path = Path(path)
+    yaml = require_extra("yaml", "demo", "Reading a file of data sets")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"The file of data sets '{path}' does not exist.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"The file of data sets '{path}' is not readable YAML: {error}.") from error
+    if not isinstance(content, dict) or not content:
+        raise DataError(f"The file of data sets '{path}' must map names to entries such as 'birds: {{path: birds}}'.")
+    own = {str(name): _entry(str(name), entry, path) for name, entry in content.items()}
+    return own
+
+
+def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
+    where = f"The data set {name!r} of '{file}'"
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+        raise DataError(f"{where} needs a path: '{name}: {{path: FOLDER_OR_TABLE}}'.")
+    unknown = [str(key) for key in entry if key not in KEYS]
+    if unknown:
+        raise DataError(
+            f"{where} has the key(s) {some(unknown)}; allowed are {some(KEYS)}.{did_you_mean(unknown[0], KEYS)}"
+        )
+    wrong = [key for key, value in entry.items() if not isinstance(value, str)]
+    if wrong:
+        raise DataError(f"{where} gives {wrong[0]} as {entry[wrong[0]]!r}; a text is needed.")
+    template = entry.get("template", TEMPLATE)
+    if template.count("{}") != 1:
+        raise DataError(f"{where} has the template {template!r}; '{{}}' must stand in it once, for the class name.")
+    values = {key: value for key, value in entry.items() if key != "class_names"}
+    address = entry["path"]
+    values["path"] = address if address.startswith("hf:") else str(file.parent / Path(address).expanduser())
+    words = entry.get("class_names")
+    return OwnBenchmark(name, class_names=None if words is None else file.parent / words, **values)
+
+
+def load_own(own: OwnBenchmark) -> Splits:
+    """Read the images and labels of an entry.
+
+    Raises:
+        DataError: the source cannot be read, or a variant has no images to test on.
+    """
+    return load_dataset(
+        own.path,
+        class_names=own.class_names,
+        image_column=own.image_column,
+        label_column=own.label_column,
+        make_split=own.variant_of is None,
+    )

@@ -1,0 +1,52 @@
+"""`BENCHMARKS`: every data set that coopt knows by name; the suites; which data set shifts into which."""
+
+from coopt.data.benchmarks.facts import BenchmarkFacts
+from coopt.data.benchmarks.offline import OFFLINE
+from coopt.data.benchmarks.paper import PAPER, SHIFTED
+from coopt.errors import DataError, did_you_mean
+
+BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for facts in (*PAPER, *SHIFTED, *OFFLINE)}
+"""By name."""
+
+SUITES: dict[str, list[str]] = {
+    "paper": [facts.name for facts in PAPER],
+    "shift": [facts.name for facts in SHIFTED],
+    "offline": [facts.name for facts in OFFLINE],
+}
+"""The 11 data sets of the paper, ImageNet's variants, and what runs without a hub."""
+
+
+def variants(benchmarks: dict[str, BenchmarkFacts]) -> dict[str, list[str]]:
+    """By source: the data sets of its classes in another domain, which are for testing alone."""
+    shifts: dict[str, list[str]] = {}
+    for facts in benchmarks.values():
+        if facts.variant_of is not None:
+            shifts.setdefault(facts.variant_of, []).append(facts.name)
+    return shifts
+
+
+SHIFTS: dict[str, list[str]] = variants(BENCHMARKS)
+"""Source -> its shifted variants."""
+
+
+def find_benchmark(name: str, benchmarks: dict[str, BenchmarkFacts] | None = None) -> BenchmarkFacts:
+    """The facts of a data set by its name, in any case, with '_' or '-', as the authors spell it, or by its title.
+
+    Raises:
+        DataError: no data set is called so.
+    """
+    table = BENCHMARKS if benchmarks is None else benchmarks
+    spellings: dict[str, BenchmarkFacts] = {}
+    for facts in table.values():
+        for spelling in (facts.name, *facts.aliases, facts.title, facts.folder):
+            spellings.setdefault(_plain(spelling), facts)
+    if _plain(name) in spellings:
+        return spellings[_plain(name)]
+    raise DataError(
+        f"There is no data set '{name}'.{did_you_mean(name, table)} `coopt datasets list` shows all; one of your own "
+        f"joins with a line of YAML (docs/datasets.md)."
+    )
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
