@@ -32,7 +32,7 @@ from coopt.estimator import run_details
 from coopt.evaluate import Metrics, dataset_logits, evaluate_logits
 from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, learn, recipe_for
-from coopt.methods import Method, ZeroShot, find_method, parse_settings
+from coopt.methods import Method, ZeroShot, find_method, method_settings, parse_settings
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
 
@@ -68,6 +68,9 @@ def fit(
         typer.Option(help="Augmented views per image, encoded once; 'fresh' draws new ones each epoch; 0 for none."),
     ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+    truncate_names: Annotated[
+        bool, typer.Option("--truncate-names", help="Cut the last tokens of names too long for the model's context.")
+    ] = False,
     class_names: Annotated[
         Path | None, typer.Option(help="JSON map from label to the words that the prompt uses.")
     ] = None,
@@ -101,6 +104,8 @@ def fit(
     settings, recipe = read_settings(
         method, preset, set_ or [], epochs=epochs, lr=lr, batch_size=batch_size, views=views, precision=precision
     )
+    if truncate_names:
+        settings |= truncation(method)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     splits = load_dataset(
@@ -194,6 +199,17 @@ def read_settings(
     return settings, recipe_for(method, {name: recipe_value(name, value) for name, value in values.items()}, preset)
 
 
+def truncation(method: str) -> dict[str, bool]:
+    """The setting that --truncate-names stands for.
+
+    Raises:
+        ConfigError: the method has none.
+    """
+    if "truncate_names" not in method_settings(find_method(method)):
+        raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
+    return {"truncate_names": True}
+
+
 def recipe_value(name: str, value: Any) -> Any:
     """Text of a --set pair as a number, a truth value or a word; `Recipe` checks the rest."""
     if not isinstance(value, str):
@@ -229,7 +245,8 @@ def compare(
         reporter.note(f"skipped {name}: {reason}")
     assert test.labels is not None  # a test part of a labelled source
     labels = torch.as_tensor(test.labels)[encoded.indices].to(method.device)
-    zero_shot = ZeroShot(method.vlm, method.class_names, templates=template)
+    cut = bool(method.settings.get("truncate_names", False))
+    zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
     by_hand = dataset_logits(method.vlm, zero_shot, test, encoded=encoded)
     learned = dataset_logits(
         method.vlm, method, test, encoded=encoded, seed=seed, n_workers=n_workers, strict=strict, progress=progress

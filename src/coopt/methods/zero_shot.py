@@ -33,6 +33,7 @@ class ZeroShot(Method):
         class_names: C names; underscores become spaces.
         templates: one template with ``{}`` for the class name, a list of them, a name in
             `coopt.prompting.TEMPLATES` ("imagenet-7", "oxford-pets", ...), or a file (JSON list or one per line).
+        truncate_names: cut prompts that are too long for the model's context, instead of raising.
 
     Shape:
         - images: (B, E), not normalised
@@ -40,6 +41,7 @@ class ZeroShot(Method):
 
     Raises:
         ConfigError: a template without ``{}``, an unknown name, an unreadable file.
+        DataError: a prompt does not fit the context and may not be cut.
     """
 
     paper = "https://arxiv.org/abs/2103.00020"
@@ -52,10 +54,11 @@ class ZeroShot(Method):
         class_names: Sequence[str],
         *,
         templates: str | Path | Sequence[str] = "a photo of a {}.",
+        truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
         self.templates = read_templates(templates)
-        self._class_features = template_features(vlm, class_names, self.templates)  # (C, E)
+        self._class_features = template_features(vlm, class_names, self.templates, truncate=truncate_names)  # (C, E)
 
     def class_features(self) -> Float[Tensor, "C E"]:
         """Normalised class features of the filled templates."""

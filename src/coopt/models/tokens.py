@@ -66,7 +66,7 @@ def layout(
             if not truncate:
                 raise DataError(
                     f"the text {text!r} has {len(ids)} tokens with its start and end; the model takes "
-                    f"{context_length}. Shorten it, or allow truncate=True."
+                    f"{context_length}. Shorten it, or have it cut (--truncate-names, or truncate=True)."
                 )
             ids = [*ids[: context_length - 1], tokenizer.eos_id]
         row[: len(ids)] = torch.tensor(ids)

@@ -106,7 +106,7 @@ class PromptLayout:
             raise DataError(
                 f"{len(too_long)} class name(s) do not fit the model's context of {vlm.context_length} tokens with "
                 f"n_ctx={n_ctx}: {listed}{more}. Shorten them (--class-names FILE gives other words), "
-                "have their last tokens cut (--set truncate_names=true), or lower n_ctx."
+                "have their last tokens cut (--truncate-names, or the setting truncate_names), or lower n_ctx."
             )
         return cls(sequences, ctx_rows, name_lengths, list(class_names), n_ctx)
 

@@ -86,20 +86,25 @@ def _read_file(path: Path) -> list[str]:
 
 
 @torch.no_grad()
-def template_features(vlm: VLM, class_names: Sequence[str], templates: Sequence[str]) -> Float[Tensor, "C E"]:
+def template_features(
+    vlm: VLM, class_names: Sequence[str], templates: Sequence[str], *, truncate: bool = False
+) -> Float[Tensor, "C E"]:
     """Normalised class features of hand-written prompts, in float32.
 
     Several templates are an ensemble: each template's features are normalised, averaged, and normalised again
-    (Radford et al., 2021, section 3.1.4; CoOp's ZeroshotCLIP2).
+    (Radford et al., 2021, section 3.1.4; CoOp's ZeroshotCLIP2). `truncate` cuts prompts that are too long.
+
+    Raises:
+        DataError: a prompt does not fit the context, and `truncate` is false.
     """
     total = torch.zeros(len(class_names), vlm.embed_dim, device=vlm.device)
     for template in templates:
         prompts = [template.replace("{}", clean_name(name)) for name in class_names]
-        total += F.normalize(encode_texts(vlm, prompts).float(), dim=-1)
+        total += F.normalize(encode_texts(vlm, prompts, truncate=truncate).float(), dim=-1)
     return F.normalize(total / len(templates), dim=-1)
 
 
-def encode_texts(vlm: VLM, texts: Sequence[str], chunk: int = 256) -> Float[Tensor, "N E"]:
+def encode_texts(vlm: VLM, texts: Sequence[str], chunk: int = 256, *, truncate: bool = False) -> Float[Tensor, "N E"]:
     """Text features, not normalised, `chunk` texts at a time so that thousands of classes fit in memory."""
-    parts = [vlm.encode_text(vlm.tokenize(list(texts[i : i + chunk]))) for i in range(0, len(texts), chunk)]
-    return torch.cat(parts)
+    parts = [list(texts[i : i + chunk]) for i in range(0, len(texts), chunk)]
+    return torch.cat([vlm.encode_text(vlm.tokenize(part, truncate=truncate)) for part in parts])
