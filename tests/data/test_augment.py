@@ -121,3 +121,12 @@ def test_normalise() -> None:
     out = normalise(image, (0.5, 0.25, 0.2), (0.5, 0.25, 2.0))
     assert out.shape == (3, 3, 2)
     assert torch.allclose(out[:, 0, 0], torch.tensor([1.0, -1.0, 0.0]), atol=1e-6)
+
+
+def test_the_smallest_crop_can_be_set() -> None:
+    rng = augmentation_rng(1, 0, 0)
+    areas = [w * h / (1009 * 1013) for _, _, w, h in (sample_crop(1009, 1013, rng, 0.5) for _ in range(500))]
+    assert 0.49 < min(areas) < 0.52
+    half = Augmentation(13, MEAN, STD, seed=5, min_crop=0.5)
+    assert half.with_epoch(3) == Augmentation(13, MEAN, STD, seed=5, epoch=3, min_crop=0.5)
+    assert not torch.equal(half(ramp(), 17), Augmentation(13, MEAN, STD, seed=5)(ramp(), 17))

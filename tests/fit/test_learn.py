@@ -10,7 +10,7 @@ from coopt.data import DataWarning, ImageDataset, load_dataset, sample_few_shot,
 from coopt.errors import ConfigError, DataError, RunError
 from coopt.features import encode_dataset, encode_views, training_augmentation
 from coopt.fit import EncodedBatches, FeatureViews, Recipe, Reporter, fit, learn
-from coopt.methods import CoOp
+from coopt.methods import METHODS, CoOp, FeatureSet
 from coopt.models import VLM, load_model
 from tests.pictures import CLASSES, shapes_folder
 
@@ -147,3 +147,35 @@ def test_what_cannot_be_learned_from(vlm: VLM, shapes: ImageDataset) -> None:
     broken._encode_image = lambda pixels: torch.full((len(pixels), broken.embed_dim), float("nan"))
     with pytest.raises(DataError, match="'builtin' gave image features that are not finite in torch.float32"):
         learn(broken, shapes, shots=1)
+
+
+@pytest.mark.parametrize("views", [0, 2, 3, 4, "fresh"])
+def test_a_method_that_looks_before_the_first_step_trains_on_the_same_features(
+    vlm: VLM, shapes: ImageDataset, monkeypatch: pytest.MonkeyPatch, views: int | str
+) -> None:
+    """What `prepare` was given is not encoded again, what it was not given is; `finish` comes last with the same."""
+    seen: list[tuple[str, int | None, FeatureSet]] = []
+
+    class Looks(CoOp):
+        prepare_views = 3
+
+        def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+            seen.append(("prepare", None if val is None else len(val.labels), train))
+
+        def finish(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+            assert not torch.equal(self.ctx, start)
+            seen.append(("finish", None if val is None else len(val.labels), train))
+
+    monkeypatch.setitem(METHODS, "looks", Looks)
+    recipe = Recipe(epochs=3, batch_size=6, views=views, min_crop=0.7)
+    torch.manual_seed(2)
+    start = CoOp(vlm, list(CLASSES), n_ctx=2).ctx.detach()
+    looked = learn(vlm, shapes, val=shapes, method="looks", shots=3, seed=2, settings={"n_ctx": 2}, recipe=recipe)
+    assert [(what, n) for what, n, _ in seen] == [("prepare", 9), ("finish", 9)]
+    assert seen[0][2] is seen[1][2]
+    crops = seen[0][2].views
+    assert crops is not None
+    assert torch.equal(crops, encode_views(vlm, looked.train, 3, 2, min_crop=0.7))
+    assert not torch.allclose(crops, encode_views(vlm, looked.train, 3, 2), atol=1e-2)
+    plain = learn(vlm, shapes, val=shapes, shots=3, seed=2, settings={"n_ctx": 2}, recipe=recipe)
+    assert torch.allclose(looked.method.ctx, plain.method.ctx, atol=1e-6)

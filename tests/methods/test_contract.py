@@ -107,6 +107,7 @@ def test_the_loss_is_cross_entropy_where_it_has_no_other_terms(method: Method) -
 def test_the_learned_tensors_round_trip(method: Method) -> None:
     images, _ = toy()
     copy = build_method(method.key, method.vlm, NAMES)
+    copy.reshape({name: tuple(value.shape) for name, value in method.state_dict().items()})
     copy.load_state_dict(method.state_dict(), strict=True)
     with torch.no_grad():
         assert torch.equal(copy(images), method(images))

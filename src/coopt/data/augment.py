@@ -8,7 +8,7 @@ nor the order of the images changes a pixel.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -41,6 +41,8 @@ class Augmentation:
     resample: Resample = Image.Resampling.BICUBIC
     seed: int = 1
     epoch: int = 0
+    min_crop: float = SCALE[0]
+    """Smallest share of the image's area that a crop covers."""
 
     takes_index: ClassVar[bool] = True
     """Tells `iterate_pixels` to call with the image's index in the data set."""
@@ -54,11 +56,12 @@ class Augmentation:
             std=self.std,
             resample=self.resample,
             rng=augmentation_rng(self.seed, self.epoch, index),
+            min_crop=self.min_crop,
         )
 
     def with_epoch(self, epoch: int) -> "Augmentation":
         """The same settings for another epoch."""
-        return Augmentation(self.size, self.mean, self.std, self.resample, self.seed, epoch)
+        return replace(self, epoch=epoch)
 
 
 def augmentation_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -83,13 +86,14 @@ def augment(
     std: Sequence[float],
     resample: Resample,
     rng: np.random.Generator,
+    min_crop: float = SCALE[0],
 ) -> Float[Tensor, "3 S S"]:
     """A random crop of `image`, resized to (`size`, `size`), flipped half of the time, normalised.
 
     Raises:
         ConfigError: `resample` is not one of Pillow's filters.
     """
-    left, top, width, height = sample_crop(image.width, image.height, rng)
+    left, top, width, height = sample_crop(image.width, image.height, rng, min_crop)
     crop = image.crop((left, top, left + width, top + height))
     crop = crop.resize((size, size), resampling(resample))
     if rng.random() < 0.5:
@@ -97,11 +101,13 @@ def augment(
     return normalise(crop, mean, std)
 
 
-def sample_crop(width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+def sample_crop(
+    width: int, height: int, rng: np.random.Generator, min_crop: float = SCALE[0]
+) -> tuple[int, int, int, int]:
     """Left, top, width and height of a random crop: ten tries, then the largest centre crop of an allowed ratio."""
     low, high = math.log(RATIO[0]), math.log(RATIO[1])
     for _ in range(TRIES):
-        area = width * height * rng.uniform(*SCALE)
+        area = width * height * rng.uniform(min_crop, SCALE[1])
         ratio = math.exp(rng.uniform(low, high))
         crop_width = round(math.sqrt(area * ratio))
         crop_height = round(math.sqrt(area / ratio))

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from coopt.data import Augmentation, ImageDataset, augmentation_rng, iterate_pixels
+from coopt.data.augment import SCALE
 from coopt.data.batches import Transform
 from coopt.features import encode_batch, training_augmentation
 from coopt.models import VLM
@@ -57,12 +58,15 @@ class FeatureViews:
 class AugmentedBatches:
     """Freshly augmented pixels (B, 3, H, W) in every epoch, for methods that change the image tower."""
 
-    def __init__(self, vlm: VLM, dataset: ImageDataset, seed: int, n_workers: int = 0) -> None:
+    def __init__(
+        self, vlm: VLM, dataset: ImageDataset, seed: int, n_workers: int = 0, *, min_crop: float = SCALE[0]
+    ) -> None:
         self.vlm = vlm
         self.dataset = dataset
         self.labels = torch.as_tensor(dataset.labels, device=vlm.device)
         self.seed = seed
         self.n_workers = n_workers
+        self.min_crop = min_crop
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -84,7 +88,7 @@ class AugmentedBatches:
 
     def augmentation(self, epoch: int) -> Transform:
         """What is done to an image in this epoch."""
-        return training_augmentation(self.vlm, self.seed, epoch)
+        return training_augmentation(self.vlm, self.seed, epoch, self.min_crop)
 
     def transform(self, pixels: Float[Tensor, "B 3 H W"]) -> Tensor:
         """What the method takes."""
@@ -97,8 +101,17 @@ class PixelViews(AugmentedBatches):
     They are drawn as `FeatureViews` draws features.
     """
 
-    def __init__(self, vlm: VLM, dataset: ImageDataset, n_views: int, seed: int, n_workers: int = 0) -> None:
-        super().__init__(vlm, dataset, seed, n_workers)
+    def __init__(
+        self,
+        vlm: VLM,
+        dataset: ImageDataset,
+        n_views: int,
+        seed: int,
+        n_workers: int = 0,
+        *,
+        min_crop: float = SCALE[0],
+    ) -> None:
+        super().__init__(vlm, dataset, seed, n_workers, min_crop=min_crop)
         self.n_views = n_views
 
     def augmentation(self, epoch: int) -> Transform:
@@ -107,7 +120,8 @@ class PixelViews(AugmentedBatches):
             return self.vlm.preprocess
         n = len(self.dataset)
         drawn = augmentation_rng(self.seed, epoch, n).integers(0, self.n_views, size=n)
-        return _DrawnViews([training_augmentation(self.vlm, self.seed, view) for view in range(self.n_views)], drawn)
+        views = [training_augmentation(self.vlm, self.seed, view, self.min_crop) for view in range(self.n_views)]
+        return _DrawnViews(views, drawn)
 
 
 class _DrawnViews:

@@ -96,10 +96,10 @@ def learn(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, train.class_names, settings)
-        _prepare(learner, shown.dataset, chosen, seed, n_workers, reporter)
+        known, known_val = prepare(learner, shown.dataset, chosen, recipe, seed, n_workers, reporter)
         records: list[EpochRecord] = []
         if any(parameter.requires_grad for parameter in learner.parameters()):
-            images = training_images(vlm, learner, shown.dataset, recipe, seed, n_workers, reporter)
+            images = training_images(vlm, learner, shown.dataset, recipe, seed, n_workers, reporter, known)
             checkpoint = None
             if checkpoint_path is not None:
                 identity = {
@@ -116,6 +116,8 @@ def learn(
             assert recipe.epochs is not None  # resolved above
             reporter.training(recipe.epochs)
             records = fit(learner, images, recipe, seed=seed, checkpoint=checkpoint, on_epoch=reporter.epoch)
+        if known is not None:
+            learner.finish(known, known_val)
     return Learned(learner, records, recipe, shown.dataset, chosen, shown.skipped)
 
 
@@ -163,24 +165,45 @@ def training_images(
     seed: int,
     n_workers: int,
     reporter: Reporter,
+    known: FeatureSet | None = None,
 ) -> TrainingImages:
-    """The recipe's `views` of the images, as pixels for a method that changes the image tower, else as features."""
+    """The recipe's `views` of the images, as pixels for a method that changes the image tower, else as features.
+
+    Features that `prepare` was given are not computed again.
+    """
     if isinstance(recipe.views, str):  # "fresh"
         fresh = AugmentedBatches if method.needs_pixels else EncodedBatches
-        return fresh(vlm, dataset, seed, n_workers)
+        return fresh(vlm, dataset, seed, n_workers, min_crop=recipe.min_crop)
     if method.needs_pixels:
-        return PixelViews(vlm, dataset, recipe.views, seed, n_workers)
+        return PixelViews(vlm, dataset, recipe.views, seed, n_workers, min_crop=recipe.min_crop)
+    labels = torch.as_tensor(dataset.labels)
+    if known is not None and not recipe.views:
+        return FeatureViews(known.features[None], labels, seed)
+    if known is not None and known.views is not None and len(known.views) >= recipe.views:
+        return FeatureViews(known.views[: recipe.views], labels, seed)
     progress = reporter.encoding(f"{len(dataset)} training images, {max(1, recipe.views)} view(s) each")
-    views = encode_views(vlm, dataset, recipe.views, seed, n_workers=n_workers, progress=progress)
-    return FeatureViews(views, torch.as_tensor(dataset.labels), seed)
+    views = encode_views(
+        vlm, dataset, recipe.views, seed, min_crop=recipe.min_crop, n_workers=n_workers, progress=progress
+    )
+    return FeatureViews(views, labels, seed)
 
 
-def _prepare(
-    method: Method, train: ImageDataset, val: ImageDataset | None, seed: int, n_workers: int, reporter: Reporter
-) -> None:
-    """Give the method features of the shots, if it looks at them before the first step."""
-    if type(method).prepare is Method.prepare:
-        return
+def prepare(
+    method: Method,
+    train: ImageDataset,
+    val: ImageDataset | None,
+    recipe: Recipe,
+    seed: int,
+    n_workers: int,
+    reporter: Reporter,
+) -> tuple[FeatureSet | None, FeatureSet | None]:
+    """Give the method features of the shots, if it looks at them before the first step or behind the last.
+
+    Returns:
+        What it was given of the training and of the validation shots; None for nothing.
+    """
+    if type(method).prepare is Method.prepare and type(method).finish is Method.finish:
+        return None, None
 
     def encode(name: str, part: ImageDataset) -> FeatureSet:
         progress = reporter.encoding(f"{len(part)} {name} images")
@@ -190,6 +213,16 @@ def _prepare(
     shown = encode("training", train)
     if method.prepare_views:
         progress = reporter.encoding(f"{len(train)} training images, {method.prepare_views} views each")
-        views = encode_views(method.vlm, train, method.prepare_views, seed, n_workers=n_workers, progress=progress)
+        views = encode_views(
+            method.vlm,
+            train,
+            method.prepare_views,
+            seed,
+            min_crop=recipe.min_crop,
+            n_workers=n_workers,
+            progress=progress,
+        )
         shown = replace(shown, views=views)
-    method.prepare(shown, encode("validation", val) if val else None)
+    chosen = encode("validation", val) if val else None
+    method.prepare(shown, chosen)
+    return shown, chosen

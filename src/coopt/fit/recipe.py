@@ -53,6 +53,8 @@ class Recipe:
     """Training images as the model sees them: "fresh" draws a new augmentation in every epoch (the paper's way,
     encodes every batch); a number V draws V augmented views per image once and reuses their features; 0 uses the
     un-augmented images."""
+    min_crop: float = 0.08
+    """Smallest share of an image that an augmentation crops; the largest is the whole image."""
     drop_last: bool = True
     """Leave out an epoch's last batch where it is not full, unless it is the only one."""
     precision: str = "auto"
@@ -73,6 +75,8 @@ class Recipe:
                 problems.append(f"{name} is {value!r}; allowed is a number above 0, up to {MAX_LR:g}")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             problems.append(f"weight_decay is {self.weight_decay!r}; allowed is a number from 0")
+        if not 0 < self.min_crop <= 1:
+            problems.append(f"min_crop is {self.min_crop!r}; allowed is a number above 0, up to 1")
         if not 0 <= self.momentum < 1:
             problems.append(f"momentum is {self.momentum!r}; allowed is a number from 0, below 1")
         if self.nesterov and (self.momentum == 0 or self.optimizer != "sgd"):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from coopt.errors import ConfigError
 from coopt.methods.method import Method
 from coopt.models import VLM
-from coopt.prompting import PromptEncoder, PromptLayout
+from coopt.prompting import PromptEncoder, PromptLayout, embed_words
 
 
 class CoOp(Method):
@@ -55,6 +55,7 @@ class CoOp(Method):
     """
 
     paper = "https://arxiv.org/abs/2109.01134"
+    kind = "text prompt"
     summary = "the prompt's context, shared by all classes or one per class"
 
     def __init__(
@@ -93,16 +94,3 @@ class CoOp(Method):
     def class_features(self) -> Float[Tensor, "C E"]:
         """Normalised class features of the prompts as they are now."""
         return F.normalize(self.encoder(self.ctx).float(), dim=-1)
-
-
-def embed_words(vlm: VLM, words: str) -> Float[Tensor, "M D"]:
-    """The token embeddings of `words` (underscores are spaces), in float32.
-
-    Raises:
-        ConfigError: there is no word in it.
-    """
-    ids = vlm.tokenizer.encode(words.replace("_", " ").strip())
-    if not ids:
-        raise ConfigError(f"ctx_init is {words!r}; give at least one word, or None for a random start.")
-    with torch.no_grad():
-        return vlm.text.token_embedding(torch.tensor(ids, device=vlm.device)).float()

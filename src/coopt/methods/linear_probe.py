@@ -55,7 +55,9 @@ class LinearProbe(Method):
     """
 
     paper = "https://arxiv.org/abs/2103.00020"
+    kind = "classifier on features"
     summary = "a linear classifier on image features; no words"
+    uses_validation = True
     new_classes = False
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, C: float | None = None) -> None:  # noqa: N803

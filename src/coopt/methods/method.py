@@ -72,10 +72,14 @@ class Method(nn.Module):
     """Address of the paper."""
     summary: ClassVar[str] = ""
     """What is learned, in a few words, for `coopt methods`."""
+    kind: ClassVar[str] = ""
+    """Which family it belongs to, in a few words: "text prompt", "cache of features", ..."""
     learns: ClassVar[bool] = True
     """Whether it looks at training images at all."""
     needs_pixels: ClassVar[bool] = False
     """Whether the image tower itself is changed, so that image features cannot be computed once."""
+    uses_validation: ClassVar[bool] = False
+    """Whether it chooses something on validation shots (by cross-validation on the shots where there are none)."""
     new_classes: bool = True
     """Whether what was learned applies to class names never seen in training; an instance may say no."""
     recipe: ClassVar[Mapping[str, Any]] = {}
@@ -100,6 +104,9 @@ class Method(nn.Module):
 
     def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
         """Take what the method needs from the training set before the first step (a cache, a fitted matrix)."""
+
+    def finish(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+        """Choose what is chosen behind the last step (searched numbers), with the same sets as `prepare`."""
 
     def class_features(self) -> Float[Tensor, "C E"] | None:
         """Normalised class features; None where they depend on the image or the method has no text side."""
@@ -174,8 +181,13 @@ class Method(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def cosine_logits(vlm: VLM, images: Float[Tensor, "B E"], text_features: Float[Tensor, "C E"]) -> Float[Tensor, "B C"]:
-    """``logit_scale * cos(image, text) + logit_bias`` in float32, for normalised text features."""
+def cosine_logits(
+    vlm: VLM, images: Float[Tensor, "*B N E"], text_features: Float[Tensor, "*B C E"]
+) -> Float[Tensor, "*B N C"]:
+    """``logit_scale * cos(image, text) + logit_bias`` in float32, for normalised text features.
+
+    With a leading axis each group of N images has class features of its own.
+    """
     image_features = F.normalize(images.to(text_features.device).float(), dim=-1)
     # Scale first, then multiply: the order of the authors' code, so that rounding agrees with it.
-    return (vlm.logit_scale * image_features) @ text_features.T + vlm.logit_bias
+    return (vlm.logit_scale * image_features) @ text_features.mT + vlm.logit_bias

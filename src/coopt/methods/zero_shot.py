@@ -45,6 +45,7 @@ class ZeroShot(Method):
     """
 
     paper = "https://arxiv.org/abs/2103.00020"
+    kind = "hand-written prompt"
     summary = "nothing; hand-written prompts, one template or an ensemble"
     learns = False
 
