@@ -108,14 +108,14 @@ def encode_dataset(
     finally:  # what was encoded before an interruption is kept
         rows.write()
     skipped = list(batches.skipped)
-    indices = torch.from_numpy(np.flatnonzero(rows.known))
-    if len(indices) == 0:
+    kept = torch.from_numpy(np.flatnonzero(rows.known))
+    if len(kept) == 0:
         raise DataError(
             f"None of the {len(dataset)} images can be read"
             + (f"; the first: {skipped[0].name}: {skipped[0].reason}." if skipped else ".")
         )
     progress(len(dataset), len(dataset))
-    return ImageFeatures(rows.features[indices].to(vlm.device), indices, skipped)
+    return ImageFeatures(rows.features[kept].to(vlm.device), kept, skipped)
 
 
 def _encode_in_chunks(vlm: VLM, pixels: Float[Tensor, "B 3 H W"], chunk: int) -> Float[Tensor, "B E"]:

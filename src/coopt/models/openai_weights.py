@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from coopt.errors import ModelError
+from coopt.files import user_cache_folder
 from coopt.models.hub import OFFLINE_CHOICES, is_offline
 
 ADDRESS = "https://openaipublic.azureedge.net/clip/models"
@@ -61,8 +62,8 @@ PUBLISHED = {
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: the environment variable COOPT_CACHE, else ~/.cache/coopt."""
-    return Path(os.environ.get("COOPT_CACHE") or Path.home() / ".cache" / "coopt").expanduser()
+    """Where downloads are kept: the environment variable COOPT_CACHE, else the platform's folder for caches."""
+    return user_cache_folder()
 
 
 def cached_path(name: str) -> Path:
