@@ -38,7 +38,7 @@ def test_digits(tmp_path: Path) -> None:
         assert np.corrcoef(small.ravel(), -digits.images[number].ravel())[0, 1] > 0.97
 
 
-def test_textiles(tmp_path: Path) -> None:
+def test_textiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = tmp_path / "package.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("conformal_clip_data-0.1.4.dist-info/licenses/LICENSE", "MIT")
@@ -46,13 +46,12 @@ def test_textiles(tmp_path: Path) -> None:
             for index in range(n):
                 member = f"conformal_clip_data/data/textile_images/simulated/{name}/textile_{index:04d}.jpg"
                 archive.writestr(member, png(picture(index)))
-    textiles = tool("textiles")
-    with textiles.find_package(wheel) as (source, licence):
-        assert textiles.write_textiles(source, licence, tmp_path / "out") == {"train": 15, "test": 5}
+    monkeypatch.setattr(sys, "argv", ["textiles", str(tmp_path / "out"), "--wheel", str(wheel)])
+    tool("textiles").main()
     splits = load_dataset(tmp_path / "out", class_names=tmp_path / "out/class_names.json")
     assert splits.train.class_labels == ["global", "local", "nominal"]
     assert splits.class_names[2] == "textile without a defect"
-    assert splits.train.class_counts().tolist() == [4, 4, 7]
+    assert splits.train.class_counts().tolist() == [4, 4, 7] and len(splits.test) == 5
     assert (tmp_path / "out/LICENSE").read_text() == "MIT"
 
 

@@ -117,14 +117,14 @@ def test_an_icon_without_a_drawing_is_left_out_and_small_classes_are_refused():
 def test_a_folder_that_holds_something_else_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DataError, match="exists and is not a demo set"):
-        demo._make(tmp_path, {"data": "icons", "seed": 1}, [])
+        demo.make_set(tmp_path, {"data": "icons", "seed": 1}, [])
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 @needs_extra
 def test_a_failure_while_drawing_leaves_nothing(tmp_path):
     with pytest.raises(FileNotFoundError):
-        demo._make(tmp_path / "set", {"data": "x", "seed": 1}, [("test/a/b.png", tmp_path / "no.svg", demo._Look())])
+        demo.make_set(tmp_path / "set", {"data": "x", "seed": 1}, [("test/a/b.png", tmp_path / "no.svg", demo.Look())])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from coopt.data import ImageDataset, load_dataset
-from coopt.data.demo import _Look, draw, make_demo_emoji, make_demo_icons
+from coopt.data.demo import Look, draw, make_demo_emoji, make_demo_icons
 
 from . import demo_tables
 from .captions import clean_name
@@ -77,7 +77,7 @@ def _openmoji(npm: Path) -> list[tuple[Path, str, str, str]]:
 
 
 def _picture(svg: Path) -> Image.Image:
-    return draw(svg, _Look(scale=1.0))
+    return draw(svg, Look(scale=1.0))
 
 
 def _names(name: str, emoji: list, seed: int = demo_tables.SEED) -> EvaluationSet:

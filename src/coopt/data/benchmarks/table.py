@@ -1,19 +1,22 @@
 """`BENCHMARKS`: every data set that coopt knows by name; the suites; which data set shifts into which."""
 
 from coopt.data.benchmarks.facts import BenchmarkFacts
-from coopt.data.benchmarks.offline import OFFLINE
+from coopt.data.benchmarks.offline import OFFLINE, OFFLINE_SHIFTED
 from coopt.data.benchmarks.paper import PAPER, SHIFTED
 from coopt.errors import DataError, did_you_mean
 
-BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for facts in (*PAPER, *SHIFTED, *OFFLINE)}
+BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for facts in (*PAPER, *SHIFTED, *OFFLINE, *OFFLINE_SHIFTED)}
 """By name."""
 
 SUITES: dict[str, list[str]] = {
     "paper": [facts.name for facts in PAPER],
     "shift": [facts.name for facts in SHIFTED],
     "offline": [facts.name for facts in OFFLINE],
+    "offline-shift": [facts.name for facts in OFFLINE_SHIFTED],
 }
-"""The 11 data sets of the paper, ImageNet's variants, and what runs without a hub."""
+"""The 11 data sets of the paper, ImageNet's variants, and the same for what runs without a hub.
+
+The suites "shift" and "offline-shift" have test images alone: `SHIFTS` says what is learned on."""
 
 
 def variants(benchmarks: dict[str, BenchmarkFacts]) -> dict[str, list[str]]:
