@@ -31,7 +31,7 @@ from coopt.errors import ConfigError, DataError
 from coopt.estimator import run_details
 from coopt.evaluate import Metrics, dataset_logits, evaluate_logits
 from coopt.features import encode_dataset
-from coopt.fit import Learned, Recipe, learn, recipe_for
+from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
 from coopt.methods import Method, ZeroShot, find_method, method_settings, parse_settings
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
@@ -196,7 +196,7 @@ def read_settings(
         else:
             for_method.append(pair)
     settings = parse_settings(method, for_method)
-    return settings, recipe_for(method, {name: recipe_value(name, value) for name, value in values.items()}, preset)
+    return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
 
 
 def truncation(method: str) -> dict[str, bool]:
@@ -208,19 +208,6 @@ def truncation(method: str) -> dict[str, bool]:
     if "truncate_names" not in method_settings(find_method(method)):
         raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
     return {"truncate_names": True}
-
-
-def recipe_value(name: str, value: Any) -> Any:
-    """Text of a --set pair as a number, a truth value or a word; `Recipe` checks the rest."""
-    if not isinstance(value, str):
-        return value
-    words = {"true": True, "false": False, "none": None}
-    if value.lower() in words:
-        return words[value.lower()]
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(value)
-    return value
 
 
 def default_name(data: str, method: str, n_shots: int | None, seed: int) -> str:

@@ -4,7 +4,7 @@ from coopt.fit.checkpoint import Checkpoint
 from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, PixelViews, TrainingImages
 from coopt.fit.learn import Learned, learn
 from coopt.fit.loop import EpochRecord, Interrupted, fit
-from coopt.fit.recipe import Recipe, learning_rate, make_optimizer, paper_epochs, recipe_for
+from coopt.fit.recipe import Recipe, learning_rate, make_optimizer, paper_epochs, recipe_for, recipe_value
 from coopt.fit.reporter import Reporter
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "make_optimizer",
     "paper_epochs",
     "recipe_for",
+    "recipe_value",
 ]

@@ -1,5 +1,6 @@
 """The training recipe: the paper's values by default, every one of them a setting."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -151,6 +152,19 @@ def recipe_for(method: str, values: Mapping[str, Any] | None = None, preset: str
     """
     own, chosen = find_method(method).recipe, find_preset(method, preset).recipe
     return Recipe.from_dict({**own, **chosen, **(values or {})})
+
+
+def recipe_value(value: Any) -> Any:
+    """Text of a --set pair as a number, a truth value or a word; `Recipe` checks the rest."""
+    if not isinstance(value, str):
+        return value
+    words = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return words[value.lower()]
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value
 
 
 def learning_rate(recipe: Recipe, epoch: int, done: float = 0.0) -> float:
