@@ -5,10 +5,12 @@ from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.method import Classifier, FeatureSet, Method, Preset
 from coopt.methods.settings import build_method, check_settings, find_preset, method_settings, parse_settings
 from coopt.methods.table import METHODS, find_method
+from coopt.methods.vpt import VPT
 from coopt.methods.zero_shot import ZeroShot
 
 __all__ = [
     "METHODS",
+    "VPT",
     "Classifier",
     "CoOp",
     "FeatureSet",

@@ -4,12 +4,14 @@ from coopt.errors import ConfigError, did_you_mean
 from coopt.methods.coop import CoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.method import Method
+from coopt.methods.vpt import VPT
 from coopt.methods.zero_shot import ZeroShot
 
 METHODS: dict[str, type[Method]] = {
     "zero-shot": ZeroShot,
     "coop": CoOp,
     "linear-probe": LinearProbe,
+    "vpt": VPT,
 }
 
 

@@ -3,7 +3,9 @@
 from coopt.prompting.dense import encode_dense, run_blocks
 from coopt.prompting.encoder import PromptEncoder
 from coopt.prompting.layout import POSITIONS, PromptLayout
+from coopt.prompting.phrase import check_size, noise, phrase_start
 from coopt.prompting.templates import TEMPLATES, read_templates, template_features
+from coopt.prompting.visual import PromptedImageTower
 from coopt.prompting.words import NearestWord, nearest_words
 
 __all__ = [
@@ -12,8 +14,12 @@ __all__ = [
     "NearestWord",
     "PromptEncoder",
     "PromptLayout",
+    "PromptedImageTower",
+    "check_size",
     "encode_dense",
     "nearest_words",
+    "noise",
+    "phrase_start",
     "read_templates",
     "run_blocks",
     "template_features",

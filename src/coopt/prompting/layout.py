@@ -51,6 +51,7 @@ class PromptLayout:
         n_ctx: int,
         position: str = "end",
         *,
+        words: Sequence[int] = (),
         truncate_names: bool = False,
     ) -> "PromptLayout":
         """Tokenise the names and lay out the sequences.
@@ -60,6 +61,8 @@ class PromptLayout:
             class_names: C names; underscores become spaces.
             n_ctx: M.
             position: one of `POSITIONS`.
+            words: token ids that stay as they are between the context in front of the name and the name: the rest of a
+                phrase of which only the first tokens are learned.
             truncate_names: drop the last tokens of a name whose prompt is too long, instead of raising. One token
                 must be left.
 
@@ -86,7 +89,7 @@ class PromptLayout:
             if not text or name_length == 0:
                 raise DataError(f"A class name must have at least one word; got {name!r}.")
             name_ids, stop = body[:name_length], body[name_length:]
-            total = len(start) + n_ctx + len(body) + 1
+            total = len(start) + n_ctx + len(words) + len(body) + 1
             excess = total - vlm.context_length
             if excess > 0 and not (truncate_names and excess < name_length):
                 too_long.append((name, name_length, total))
@@ -95,8 +98,8 @@ class PromptLayout:
                 name_ids = name_ids[:-excess]
                 name_length = len(name_ids)
             holes = [PLACEHOLDER]
-            ids = start + holes * before + name_ids + holes * behind + stop
-            first, second = len(start), len(start) + before + name_length
+            ids = start + holes * before + list(words) + name_ids + holes * behind + stop
+            first, second = len(start), len(start) + before + len(words) + name_length
             sequences.append([*ids, tokenizer.eos_id])
             ctx_rows.append([*range(first, first + before), *range(second, second + behind)])
             name_lengths.append(name_length)
