@@ -1,5 +1,6 @@
 """Prompts as token sequences: what sits where, and how sequences become class features."""
 
+from coopt.prompting.context import embed_words, start_context
 from coopt.prompting.dense import encode_dense, run_blocks
 from coopt.prompting.encoder import PromptEncoder
 from coopt.prompting.layout import POSITIONS, PromptLayout
@@ -16,11 +17,13 @@ __all__ = [
     "PromptLayout",
     "PromptedImageTower",
     "check_size",
+    "embed_words",
     "encode_dense",
     "nearest_words",
     "noise",
     "phrase_start",
     "read_templates",
     "run_blocks",
+    "start_context",
     "template_features",
 ]

@@ -89,6 +89,16 @@ class PromptEncoder:
             return torch.stack([self.dense(one, deep) for one in ctx])
         return self._prompts(False, len(ctx)).encode(ctx, deep)
 
+    def contexts_at_once(self) -> int:
+        """How many contexts `encode_batch` should be given together where a larger batch can be split: all classes of
+        each then fit a quarter of the free memory, their gradients included."""
+        if self.is_packed:
+            shared = 1 + self.layout.n_ctx
+            n_tokens = shared + sum(len(ids) - shared for ids in self.layout.sequences)
+        else:
+            n_tokens = len(self.layout.sequences) * self.tower.context_length
+        return max(1, self._tokens_at_once() // (n_tokens + 1))
+
     def dense(self, ctx: Float[Tensor, "*C M D"], deep: Float[Tensor, "J M D"] | None = None) -> Float[Tensor, "C E"]:
         """Class features by the plain path, whatever the tower: the reference."""
         n_classes, n_ctx = self._rows.shape
@@ -118,13 +128,17 @@ class PromptEncoder:
         return self._packed[known]
 
     def _chunk_that_fits(self, class_specific: bool, batch: int) -> int:
-        if not self._tokens_that_fit:  # asked once: a chunk that changes from step to step would be packed anew
-            dtype = self.tower.positions.dtype
-            self._tokens_that_fit = tokens_that_fit(self._device, self.tower.width, len(self.tower.blocks), dtype)
         n_classes, shared = len(self.layout.sequences), 1 if class_specific else 1 + self.layout.n_ctx
         per_class = sum(len(ids) - shared for ids in self.layout.sequences) / n_classes
-        fits = int((self._tokens_that_fit / batch - shared) / per_class)
+        fits = int((self._tokens_at_once() / batch - shared) / per_class)
         return max(1, min(n_classes, fits))
+
+    def _tokens_at_once(self) -> int:
+        """Asked once: a chunk that changes from step to step would be packed anew."""
+        if not self._tokens_that_fit:
+            dtype = self.tower.positions.dtype
+            self._tokens_that_fit = tokens_that_fit(self._device, self.tower.width, len(self.tower.blocks), dtype)
+        return self._tokens_that_fit
 
     def _keys(self, class_specific: bool) -> list[list[Key]]:
         """Each class's sequence as keys: token ids, and holes with the place of their context vector."""
