@@ -1,8 +1,10 @@
 """What the commands share: consoles, progress, JSON output, reading options."""
 
+import contextlib
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from coopt.features import CacheWarning
 from coopt.fit import EpochRecord, Reporter
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
@@ -50,14 +53,26 @@ class ConsoleReporter(Reporter):
             disable=quiet or not err.is_terminal,
         )
         self._task: Any = None
+        self._stack = contextlib.ExitStack()
         self._n_epochs = 0
 
     def __enter__(self) -> "ConsoleReporter":
-        self.progress.start()
+        self._stack.enter_context(self.progress)
+        self._stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("always", CacheWarning)
+        shown = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, CacheWarning):
+                self.note(str(message))
+            else:
+                shown(message, category, *where)
+
+        warnings.showwarning = show  # type: ignore[assignment]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self.progress.stop()
+        self._stack.close()
 
     def note(self, message: str) -> None:
         """Kept for the JSON output and shown at once."""
@@ -75,14 +90,17 @@ class ConsoleReporter(Reporter):
         return ConsoleReporter(quiet=True)
 
     def encoding(self, what: str) -> Callable[[int, int], None]:
-        """A bar with images per second."""
+        """A bar with images per second; images that come from the cache are not counted in it."""
         task = self.progress.add_task(f"encoding {what}", total=None, numbers="")
         started = time.perf_counter()
+        cached: int | None = None
 
         def advance(done: int, total: int) -> None:
+            nonlocal cached
+            cached = done if cached is None else cached
             if task not in self.progress.task_ids:
                 return
-            speed = done / max(1e-9, time.perf_counter() - started)
+            speed = (done - cached) / max(1e-9, time.perf_counter() - started)
             self.progress.update(task, completed=done, total=total, numbers=f"{speed:.0f} images/s")
             if done >= total:
                 self.progress.remove_task(task)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 from rich.console import Console
 
+from coopt.cli.cache import cache
 from coopt.cli.demo import demo
 from coopt.cli.evaluate import evaluate
 from coopt.cli.fit import fit
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 for command in (fit, predict, evaluate, words, methods, models, demo):
     app.command()(command)
+app.add_typer(cache)
 
 
 def _version(asked: bool | None) -> None:

@@ -66,11 +66,10 @@ def find_space(vlm: VLM, transform: Transform, chunk: int) -> Space | None:
 def _transform_facts(transform: Transform) -> dict[str, Any] | None:
     # A subclass may do anything, so only these very types are known.
     if type(transform) is Preprocess:
-        return {"kind": "preprocess", **transform.facts()}
+        return {"kind": "preprocess", "settings": transform.facts()}
     if type(transform) is Augmentation:
-        facts = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(transform).items()}
-        facts["resample"] = resampling(transform.resample).name
-        return {"kind": "augmentation", **facts, "scale": SCALE, "ratio": RATIO, "tries": TRIES}
+        settings = asdict(transform) | {"resample": resampling(transform.resample).name}
+        return {"kind": "augmentation", "settings": settings, "constants": [SCALE, RATIO, TRIES]}
     return None
 
 

@@ -100,6 +100,7 @@ def encode_dataset(
     missing = np.flatnonzero(~rows.known)
     n_cached = len(dataset) - len(missing)
     progress(n_cached, len(dataset))
+    n_workers = n_workers if len(missing) else 0
     batches = iterate_pixels(dataset, missing, transform, batch_size=batch_size, n_workers=n_workers, strict=strict)
     try:
         for pixels, indices in batches:

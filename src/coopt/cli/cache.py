@@ -1,0 +1,93 @@
+"""`coopt cache info` and `coopt cache clear`: what the feature cache holds, and removing it."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from coopt.cli.console import out, print_json
+from coopt.cli.options import Json
+from coopt.errors import ConfigError
+from coopt.features.cache import FeatureCache, cap_bytes
+from coopt.files import user_cache_folder
+
+cache = typer.Typer(
+    name="cache",
+    help="The image features that were kept, so that no image is encoded twice.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+@cache.command()
+def info(as_json: Json = False) -> None:
+    """Where the cache lies, how large it is and may become, and what it holds of each model.
+
+    Example: coopt cache info
+    """
+    kept = _cache()
+    backbones = kept.backbones()
+    size = sum(backbone.size for backbone in backbones)
+    if as_json:
+        print_json(
+            {
+                "folder": str(kept.folder),
+                "in_use": FeatureCache.from_environment() is not None,
+                "bytes": size,
+                "max_bytes": kept.max_bytes,
+                "images": sum(backbone.images for backbone in backbones),
+                "backbones": [vars(backbone) for backbone in backbones],
+            }
+        )
+        return
+    state = "" if FeatureCache.from_environment() else " (off: COOPT_CACHE or COOPT_CACHE_GB says so)"
+    out.print(f"Folder: {kept.folder}{state}", markup=False)
+    out.print(f"Size: {size_text(size)} of at most {size_text(kept.max_bytes)}")
+    if not backbones:
+        out.print("No features are kept.")
+        return
+    table = Table()
+    table.add_column("model", overflow="fold")
+    table.add_column("fingerprint", overflow="fold")
+    for heading in ("features", "size"):
+        table.add_column(heading, justify="right")
+    for backbone in backbones:
+        row = (escape(backbone.model), escape(backbone.fingerprint), f"{backbone.images:,}", size_text(backbone.size))
+        table.add_row(*row)
+    out.print(table)
+
+
+@cache.command()
+def clear(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove all kept features; they are made again when they are needed. Downloaded models stay.
+
+    Example: coopt cache clear --yes
+    """
+    kept = _cache()
+    size = sum(backbone.size for backbone in kept.backbones())
+    if not yes:
+        if as_json:
+            raise ConfigError("coopt cache clear --json asks nothing; add --yes to remove the features.")
+        if not typer.confirm(f"Remove {size_text(size)} of features in {kept.folder}?"):
+            out.print("Nothing was removed.")
+            return
+    freed = kept.clear()
+    if as_json:
+        print_json({"folder": str(kept.folder), "freed_bytes": freed})
+    else:
+        out.print(f"Freed {size_text(freed)} in {kept.folder}.", markup=False)
+
+
+def size_text(size: int) -> str:
+    """`1.3 MB`: bytes in units of 1,000, 10^6 or 10^9."""
+    unit, name = next(((unit, name) for unit, name in ((10**9, "GB"), (10**6, "MB")) if size >= unit), (10**3, "kB"))
+    return f"{size / unit:,.1f} {name}"
+
+
+def _cache() -> FeatureCache:
+    # Also where the cache is switched off: what was kept before is still there to see and to remove.
+    return FeatureCache(user_cache_folder() / "features", cap_bytes())
