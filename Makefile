@@ -33,7 +33,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else f"coopt needs Python 3.10 to 3.13; this is {sys.version.split()[0]}. Name another: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
-	$(PIP) --editable '.[demo,test,lint]'
+	$(PIP) --editable '.[demo,report,test,lint]'
 	touch $@
 
 .venv-open-clip/.ready: pyproject.toml constraints.txt

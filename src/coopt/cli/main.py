@@ -13,6 +13,7 @@ from coopt.cli.evaluate import evaluate
 from coopt.cli.fit import fit
 from coopt.cli.lists import methods, models
 from coopt.cli.predict import predict
+from coopt.cli.report import report
 from coopt.cli.words import words
 from coopt.errors import (
     ConfigError,
@@ -50,7 +51,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (fit, predict, evaluate, words, methods, models, demo):
+for command in (fit, predict, evaluate, words, methods, models, demo, report):
     app.command()(command)
 app.add_typer(cache)
 

@@ -1,0 +1,19 @@
+"""The report of a benchmark: tables and figures from its records, and from nothing else."""
+
+from coopt.report.read import Bench, Evaluation, Failure, collect, read_bench
+from coopt.report.statistics import Summary, harmonic_mean, summarise
+from coopt.report.write import Report, build_report, write_report
+
+__all__ = [
+    "Bench",
+    "Evaluation",
+    "Failure",
+    "Report",
+    "Summary",
+    "build_report",
+    "collect",
+    "harmonic_mean",
+    "read_bench",
+    "summarise",
+    "write_report",
+]

@@ -1,0 +1,230 @@
+"""Our numbers beside published ones: only where backbone, data, setting and recipe are the same."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from coopt.fit.recipe import paper_epochs
+from coopt.prompting.templates import TEMPLATES
+from coopt.report.accuracy import long_groups, wide_columns
+from coopt.report.grid import Grid, H, Row
+from coopt.report.order import find_backbone, plain_name
+from coopt.report.read import Evaluation
+from coopt.report.tables import MEASURES, MISSING, Column, Entry, Table, fixed
+
+NOTE = (
+    "Published numbers are set beside ours only where backbone, data set, shots, the method's settings and, for "
+    "methods that learn, the recipe are those of the source; otherwise the line says what differs or that nothing is "
+    "published. Difference: ours − published; the published numbers are means over seeds with a spread of their own."
+)
+AVERAGES = {
+    "fewshot": 11,
+    "base-to-new": 11,
+    "cross-dataset": 10,
+    "shift": 4,
+    "zero-shot": 11,
+}
+"""How many data sets the papers' averages are over: the first eleven, without the source, or the variants."""
+TEMPLATE_NAMES = {plain_name(name): templates for name, templates in TEMPLATES.items()}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers that share a source and a setting."""
+
+    name: str
+    protocols: tuple[str, ...]
+    method: str
+    backbone: str
+    settings: Mapping[str, Any] | None
+    """What the method's settings must be; None asks for the method's defaults."""
+    recipe: Mapping[str, Any]
+    """What the recipe must be; epochs "by shots" are the paper's."""
+    remark: Mapping[str, Any]
+    """Parts of the recipe that are named where ours differ, and do not forbid the comparison."""
+    selection: str | None
+    source: str
+    certainty: str
+    values: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """Data set -> measure -> shots -> percent."""
+
+    def value(self, dataset: str, measure: str, shots: int | None) -> float | None:
+        """The number of a cell, or None."""
+        by_name = {plain_name(name): measures for name, measures in self.values.items()}
+        return by_name.get(plain_name(dataset), {}).get(measure, {}).get(str(shots or 0))
+
+
+@lru_cache(maxsize=1)
+def load_published() -> tuple[dict[str, dict[str, Any]], tuple[Published, ...]]:
+    """The facts about data sets, and the groups of numbers, from `published.json`."""
+    content = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))
+    groups = [{**group, "protocols": tuple(group["protocols"])} for group in content["groups"]]
+    return content["datasets"], tuple(Published(**group) for group in groups)
+
+
+def published_table(grid: Grid) -> Table:
+    """Ours, published and the difference, a line per cell of the accuracy table."""
+    if grid.protocol == "base-to-new":
+        columns = [column for _, group in long_groups(grid) for column in group]
+    else:
+        columns = wide_columns(grid)
+    sources: list[str] = []
+    lines: list[tuple[Entry, ...]] = []
+    flat: list[tuple[Any, ...]] = []
+    breaks = []
+    for row in grid.rows:
+        breaks.append(len(lines))
+        found: list[tuple[Column | None, Published | None, str]]
+        found = [(column, *_find(grid, row, column)) for column in columns]
+        if all(group is None for _, group, _ in found):
+            reasons = list(dict.fromkeys(reason for _, _, reason in found))
+            found = [(None, None, "; ".join(reasons))]  # one line says it for the whole row
+        for column, group, reason in found:
+            line, facts = _line(grid, row, column, group, reason, sources)
+            lines.append(line)
+            flat += [facts] if facts else []
+    notes = (NOTE, *(f"[{number}] {source}" for number, source in enumerate(sources, start=1)))
+    headings = ("Method", "Shots", "Data set", "Measure", "Ours", "Published", "Difference", "Published as")
+    names = ("protocol", "model", "source", "variant", "shots", "dataset", "measure")
+    flat_columns = (*names, "ours", "published", "difference", "published_as", "published_in", "remark")
+    key = " ".join(word for word in (grid.protocol, "published", grid.model, grid.source) if word)
+    title = f"Beside published numbers, {grid.protocol}: {grid.title}"
+    return Table(key, title, notes, headings, tuple(lines), tuple(breaks[1:]), flat_columns, tuple(flat))
+
+
+def _line(
+    grid: Grid, row: Row, column: Column | None, group: Published | None, reason: str, sources: list[str]
+) -> tuple[tuple[Entry, ...], tuple[Any, ...] | None]:
+    """A line of the table, and of the CSV where a number is compared."""
+    method, shots = Entry(row.variant, number=False), Entry(str(row.shots or 0))
+    if column is None:
+        texts = ("all", MISSING, MISSING, MISSING, MISSING, f"nothing comparable: {reason}")
+        return (method, shots, *_entries(texts)), None
+    ours = grid.summary(row, column.datasets, column.measure).mean
+    dataset, measure = ("Average" if column.dataset == "average" else column.dataset), MEASURES[column.measure]
+    shown = MISSING if ours is None else fixed(ours)
+    if group is None:
+        return (
+            method,
+            shots,
+            *_entries((dataset, measure, shown, MISSING, MISSING, f"nothing comparable: {reason}")),
+        ), None
+    value = group.value(column.dataset, column.measure, row.shots)
+    assert value is not None  # `_find` gives no group without one
+    difference = None if ours is None else ours - value
+    if group.source not in sources:
+        sources.append(group.source)
+    name = f"{group.name} [{sources.index(group.source) + 1}]" + (f"; {reason}" if reason else "")
+    shown_difference = MISSING if difference is None else fixed(difference, sign=True)
+    line = (method, shots, *_entries((dataset, measure, shown, fixed(value), shown_difference, name)))
+    names = (grid.protocol, grid.model, grid.source, row.variant, row.shots or 0, column.dataset, column.measure)
+    return line, (*names, ours, value, difference, group.name, group.source, reason)
+
+
+def _entries(texts: Sequence[str]) -> tuple[Entry, ...]:
+    return tuple(Entry(text, number=2 <= place <= 4) for place, text in enumerate(texts))
+
+
+def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
+    """The group to compare with and a remark, or None and why there is none."""
+    backbone = find_backbone(grid.model)
+    if backbone is None:
+        return None, f"no published backbone is {grid.model}"
+    groups = [
+        group
+        for group in load_published()[1]
+        if (group.backbone, group.method) == (backbone, row.method)
+        and grid.protocol in group.protocols
+        and group.value(column.dataset, column.measure, row.shots) is not None
+    ]
+    if not groups:
+        return None, "not published for this method, data set and number of shots"
+    if grid.source is not None and plain_name(grid.source) != "imagenet":
+        return None, f"published runs learn on ImageNet, not {grid.source}"
+    evaluations = _evaluations(grid, row, column)
+    if not evaluations:
+        return None, "no run of ours"
+    reason = _other_data(grid, column, evaluations)
+    if reason:
+        return None, reason
+    reasons = []
+    for group in groups:
+        differs = [text for e in evaluations if (text := _other_setting(group, e))]
+        if not differs:
+            remarks = [text for e in evaluations for text in _differing(group.remark, e.recipe or {}, e)]
+            return group, ", ".join(dict.fromkeys(remarks))
+        reasons.append(differs[0])
+    return None, min(reasons, key=len)
+
+
+def _evaluations(grid: Grid, row: Row, column: Column) -> list[Evaluation]:
+    measures = ("base", "new") if column.measure == H else (column.measure,)
+    cells = [grid.cells.get((row, dataset, measure), {}) for dataset in column.datasets for measure in measures]
+    return [e for cell in cells for e in cell.values()]
+
+
+def _other_data(grid: Grid, column: Column, evaluations: Sequence[Evaluation]) -> str:
+    """Why our test data is not that of the papers; empty where it is."""
+    facts = {plain_name(name): fact for name, fact in load_published()[0].items()}
+    if column.dataset == "average":
+        n = AVERAGES[grid.protocol]
+        places = list(facts)
+        expected = {4: set(places[11:]), 10: set(places[1:11]), 11: set(places[:11])}[n]
+        if {plain_name(name) for name in column.datasets} != expected:
+            return f"the papers' average is over {n} other data sets"
+    for e in evaluations:
+        fact = facts.get(plain_name(e.dataset), {"n_classes": None, "n_test": None})
+        half = {
+            "all": fact["n_classes"],
+            "base": -(-(fact["n_classes"] or 0) // 2),
+            "new": (fact["n_classes"] or 0) // 2,
+        }
+        if e.n_classes is not None and e.n_classes != half[e.subset]:
+            return f"{e.dataset} here has {e.n_classes} classes, not {half[e.subset]}"
+        if e.subset == "all" and None not in (e.n_test, fact["n_test"]) and e.n_test != fact["n_test"]:
+            return f"{e.dataset} here has {e.n_test} test images, not {fact['n_test']}"
+    return ""
+
+
+def _other_setting(group: Published, e: Evaluation) -> str:
+    """The first thing in which a run is not what was published; empty where there is none."""
+    if group.settings is None and (e.variant != e.method or e.preset is not None):
+        return f"published with the settings of {group.name}, not {e.variant}"
+    if group.selection is not None and e.selection != group.selection:
+        return f"published with selection by {group.selection}, not {e.selection}"
+    differs = _differing(group.settings or {}, e.settings, e) + _differing(group.recipe, e.recipe or {}, e)
+    return ", ".join(differs)
+
+
+def _differing(wanted: Mapping[str, Any], values: Mapping[str, Any], e: Evaluation) -> list[str]:
+    differing = []
+    for name, value in wanted.items():
+        ours = values.get(name)
+        if name == "templates":
+            value, ours = _templates(value, e), _listed(ours)
+        elif name == "epochs" and value == "by shots":
+            value = 50 if plain_name(e.source) == "imagenet" else paper_epochs(e.shots)
+        if ours != value:
+            differing.append(f"{name} is {_said(ours)} here, {_said(value)} there")
+    return differing
+
+
+def _templates(value: str, e: Evaluation) -> list[str]:
+    """The templates that a group names: of the data set itself, or of a list."""
+    return TEMPLATE_NAMES.get(plain_name(e.dataset if value == "data set" else value), [])
+
+
+def _listed(templates: Any) -> Any:
+    """Templates as a record has them: a name, one template or a list."""
+    if isinstance(templates, str):
+        return list(TEMPLATES.get(templates, [templates]))
+    return templates
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return value[0] if len(value) == 1 else f"{len(value)} templates"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,62 @@
+"""The arithmetic of the tables: mean, sample standard deviation, 95% t-interval, paired differences, harmonic mean."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from scipy.special import stdtrit
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a cell of a table says about the values of its seeds (or pairs)."""
+
+    n: int
+    n_expected: int
+    mean: float | None
+    """None where a value is missing: a mean over fewer is never given in its place."""
+    std: float | None
+    """Sample standard deviation (divisor n - 1); None below two values."""
+    low: float | None
+    high: float | None
+    """Ends of the 95% t-interval of the mean; None below two values."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether a value that the grid asks for is not there."""
+        return self.mean is None
+
+
+def summarise(values: Sequence[float], n_expected: int, centre: float | None = None) -> Summary:
+    r"""Mean, spread and interval of `values`, of which there should be `n_expected`.
+
+    The interval is :math:`\bar x \pm t_{0.975, n-1} \, s / \sqrt n` (Student's t): it assumes that the values are
+    independent and about normal, and says how well the mean is known, not where one more value would fall.
+
+    Args:
+        values: one per seed, or one per pair.
+        n_expected: how many the grid has.
+        centre: printed in place of the mean and in the middle of the interval (H of averaged accuracies).
+    """
+    n = len(values)
+    if n < n_expected or n == 0:
+        return Summary(n, n_expected, None, None, None, None)
+    # Sums in one order, so that the order of the records cannot change the last digit.
+    ordered = sorted(values)
+    mean = fmean(ordered) if centre is None else centre
+    if n == 1:
+        return Summary(n, n_expected, mean, None, None, None)
+    std = stdev(ordered)
+    half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
+    return Summary(n, n_expected, mean, std, mean - half, mean + half)
+
+
+def harmonic_mean(base: float, new: float) -> float:
+    """:math:`H = 2 b n / (b + n)` (Zhou et al., CoCoOp, CVPR 2022, section 4.1); 0 where both are 0."""
+    return 2 * base * new / (base + new) if base + new else 0.0
+
+
+def paired_differences(values: Mapping[int, float], baseline: Mapping[int, float]) -> list[float]:
+    """`values - baseline`, seed by seed, where both are there."""
+    return [values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())]

@@ -1,0 +1,195 @@
+"""Tables as values: what stands in each cell, before it becomes Markdown, CSV, LaTeX or HTML."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from coopt.report.grid import Grid, H, Row
+from coopt.report.statistics import Summary
+
+MISSING = "–"
+AVERAGE = "Average"
+SPREAD_NOTE = (
+    "± is the sample standard deviation over seeds (divisor n − 1), n the number of seeds, and [low, high] the 95% "
+    "t-interval of the mean over seeds. – is missing: a mean is never taken over fewer seeds or data sets than the "
+    "grid has."
+)
+MEASURES = {"all": "Accuracy", "base": "Base", "new": "New", H: "H"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell."""
+
+    text: str
+    detail: str = ""
+    """Number of seeds and interval, in small type."""
+    best: bool = False
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with what a reader must know to read it."""
+
+    key: str
+    """Its file name; see `file_name`."""
+    title: str
+    notes: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    breaks: tuple[int, ...] = ()
+    """Rows above which a rule is drawn."""
+    flat_columns: tuple[str, ...] = ()
+    """The same facts with one value per line, for programs (CSV) ..."""
+    flat_rows: tuple[tuple[str | int | float | None, ...], ...] = ()
+    """... where there are such; otherwise the CSV holds the texts."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: the average over `datasets` of a measure."""
+
+    heading: str
+    datasets: tuple[str, ...]
+    measure: str
+    dataset: str
+    """Its name in the flat table: a data set, or "average"."""
+
+
+Summarise = Callable[[Row, Column], Summary]
+FLAT = ("protocol", "model", "source", "variant", "method", "shots", "selection", "dataset", "measure")
+FLAT_NUMBERS = ("mean", "std", "n", "n_expected", "low", "high")
+
+
+def show(summary: Summary, sign: bool = False, unit: str = "") -> Entry:
+    """`72.31 ± 0.42` over `n=3 [71.27, 73.35]`, or a dash with what is there."""
+    if summary.mean is None:
+        return Entry(MISSING, f"n={summary.n} of {summary.n_expected}" if summary.n else "")
+    text = fixed(summary.mean, sign)
+    n = f"n={summary.n}{unit}"
+    if summary.std is None or summary.low is None or summary.high is None:
+        return Entry(text, n)
+    interval = f"[{fixed(summary.low, sign)}, {fixed(summary.high, sign)}]"
+    return Entry(f"{text} ± {fixed(summary.std)}", f"{n} {interval}")
+
+
+def fixed(value: float, sign: bool = False) -> str:
+    """Two decimals, a real minus sign, no negative zero."""
+    text = f"{value:+.2f}" if sign else f"{value:.2f}"
+    if float(text) == 0:
+        text = "0.00"
+    return text.replace("-", "−")
+
+
+def wide_table(
+    grid: Grid,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    selection: Callable[[Row], str],
+    summarise: Summarise,
+    *,
+    key: str,
+    title: str,
+    notes: Sequence[str],
+    sign: bool = False,
+    mark_best: bool = False,
+) -> Table:
+    """A line per row of the grid, a column per data set, and their average."""
+    summaries = [[summarise(row, column) for column in columns] for row in rows]
+    blocks = _blocks(rows)
+    best = _best(summaries, blocks) if mark_best else set()
+    lines = []
+    for i, row in enumerate(rows):
+        cells = []
+        for j, summary in enumerate(summaries[i]):
+            entry = show(summary, sign)
+            cells.append(Entry(entry.text, entry.detail, (i, j) in best))
+        lines.append((*_row_entries(row, selection), *cells))
+    return Table(
+        key,
+        title,
+        tuple(notes),
+        ("Method", "Shots", "Selection", *(column.heading for column in columns)),
+        tuple(lines),
+        tuple(i for i in blocks if i),
+        (*FLAT, *FLAT_NUMBERS),
+        tuple(
+            _flat(grid, row, selection, column, summaries[i][j])
+            for i, row in enumerate(rows)
+            for j, column in enumerate(columns)
+        ),
+    )
+
+
+def long_table(
+    grid: Grid,
+    rows: Sequence[Row],
+    groups: Sequence[tuple[str, Sequence[Column]]],
+    selection: Callable[[Row], str],
+    summarise: Summarise,
+    *,
+    key: str,
+    title: str,
+    notes: Sequence[str],
+    sign: bool = False,
+    mark_best: bool = False,
+) -> Table:
+    """A block per data set with a line per row of the grid; base, new and H stand side by side."""
+    lines: list[tuple[Entry, ...]] = []
+    flat: list[tuple[str | int | float | None, ...]] = []
+    breaks = []
+    for name, columns in groups:
+        summaries = [[summarise(row, column) for column in columns] for row in rows]
+        best = _best(summaries, _blocks(rows)) if mark_best else set()
+        breaks.append(len(lines))
+        for i, row in enumerate(rows):
+            shown = [show(summary, sign) for summary in summaries[i]]
+            cells = [Entry(e.text, e.detail, (i, j) in best) for j, e in enumerate(shown)]
+            lines.append((Entry(name, number=False), *_row_entries(row, selection), *cells))
+            flat += [_flat(grid, row, selection, c, s) for c, s in zip(columns, summaries[i], strict=True)]
+    headings = tuple(column.heading for column in groups[0][1])
+    return Table(
+        key,
+        title,
+        tuple(notes),
+        ("Data set", "Method", "Shots", "Selection", *headings),
+        tuple(lines),
+        tuple(breaks[1:]),
+        (*FLAT, *FLAT_NUMBERS),
+        tuple(flat),
+    )
+
+
+def _row_entries(row: Row, selection: Callable[[Row], str]) -> tuple[Entry, ...]:
+    shots = "0" if row.shots is None else str(row.shots)
+    return Entry(row.variant, number=False), Entry(shots), Entry(selection(row), number=False)
+
+
+def _flat(
+    grid: Grid, row: Row, selection: Callable[[Row], str], column: Column, summary: Summary
+) -> tuple[str | int | float | None, ...]:
+    names = (grid.protocol, grid.model, grid.source, row.variant, row.method, row.shots or 0, selection(row))
+    numbers = (summary.mean, summary.std, summary.n, summary.n_expected, summary.low, summary.high)
+    return (*names, column.dataset, column.measure, *numbers)
+
+
+def _blocks(rows: Sequence[Row]) -> list[int]:
+    """Where a block of comparable lines begins: one per number of shots, or a single one where there is one number."""
+    if len({row.shots for row in rows if row.shots is not None}) < 2:
+        return [0] if rows else []
+    return [i for i in range(len(rows)) if i == 0 or rows[i].shots != rows[i - 1].shots]
+
+
+def _best(summaries: Sequence[Sequence[Summary]], blocks: Sequence[int]) -> set[tuple[int, int]]:
+    """Where the highest mean of each column stands in each block of at least two lines; nowhere if one is missing."""
+    best: set[tuple[int, int]] = set()
+    for start, stop in zip(blocks, (*blocks[1:], len(summaries)), strict=True):
+        for j in range(len(summaries[start]) if stop - start > 1 else 0):
+            means = [summaries[i][j].mean for i in range(start, stop)]
+            if any(mean is None for mean in means):
+                continue
+            # Equal as printed is equal.
+            texts = [fixed(mean) for mean in means if mean is not None]
+            top = max(float(text.replace("−", "-")) for text in texts)
+            best |= {(start + i, j) for i, text in enumerate(texts) if float(text.replace("−", "-")) == top}
+    return best

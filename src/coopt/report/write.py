@@ -1,0 +1,174 @@
+"""From a bench folder to the report's files."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coopt.errors import ConfigError, RunError, did_you_mean
+from coopt.files import write_json, write_text
+from coopt.report.accuracy import TITLES, accuracy_table, calibration_table, default_baseline, difference_table
+from coopt.report.details import costs_tables, evaluations_table, failures_table, settings_table
+from coopt.report.figures import curve_figure, gain_figure
+from coopt.report.grid import Grid, make_grids
+from coopt.report.html import Figure, Section, to_html
+from coopt.report.markup import file_name, to_csv, to_latex, to_markdown
+from coopt.report.published import published_table
+from coopt.report.read import PROTOCOLS, Bench
+from coopt.report.tables import MISSING, Table
+
+LIST = "files.json"
+"""What a report wrote, so that the next one into the same folder removes what it no longer writes."""
+TITLE = "coopt benchmark report"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is written, as values."""
+
+    facts: tuple[str, ...]
+    results: tuple[Section, ...]
+    """Depend on the measured numbers alone: the same for the same records."""
+    details: tuple[Section, ...]
+    """Settings, time and memory, failures."""
+    lists: tuple[Table, ...]
+    """For programs: every evaluation, the cost of every run."""
+
+    @property
+    def n_missing(self) -> int:
+        """Cells of the accuracy tables that have no number."""
+        tables = [t for section in self.results for t in section.tables if " accuracy " in f" {t.key} "]
+        return sum(entry.text == MISSING and entry.number for t in tables for row in t.rows for entry in row)
+
+
+def build_report(bench: Bench, baseline: str | None = None, against: bool = False, figures: bool = True) -> Report:
+    """The sections of the report.
+
+    Args:
+        bench: the records.
+        baseline: variant that paired differences are taken to; None takes hand-written prompts, else the first.
+        against: whether published numbers stand beside ours.
+        figures: whether pictures are drawn (needs the extra `report`).
+
+    Raises:
+        ConfigError: no record has the variant `baseline`.
+        MissingExtraError: pictures are asked for without matplotlib.
+    """
+    _check_baseline(bench, baseline)
+    results = []
+    for protocol in PROTOCOLS:
+        grids = make_grids(bench, protocol)
+        if not grids:
+            continue
+        tables = [table for grid in grids for table in _tables(bench, grid, baseline, against)]
+        drawn = [figure for grid in grids for figure in _figures(grid)] if figures and protocol == "fewshot" else []
+        results.append(Section(TITLES[protocol], tuple(drawn), tuple(tables)))
+    costs, costs_of_runs = costs_tables(bench)
+    details = [Section("Settings", (), (settings_table(bench),)), Section("Time and memory", (), (costs,))]
+    if bench.failures:
+        details.insert(0, Section("Failed runs", (), (failures_table(bench),)))
+    lists = (evaluations_table(bench), costs_of_runs)
+    return Report(_facts(bench), tuple(results), tuple(details), lists)
+
+
+def write_report(report: Report, out: Path | str) -> list[str]:
+    """Write `report.html`, `report.md`, `tables/` and `figures/` into the folder `out`.
+
+    Files of an earlier report in the same folder that this one does not have are removed.
+
+    Returns:
+        The paths written, relative to `out`; the page comes first.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    out = Path(out)
+    files = {"report.html": to_html(TITLE, report.facts, (*report.results, *report.details))}
+    tables = [table for section in report.results for table in section.tables]
+    files["report.md"] = "\n".join(to_markdown(table) for table in tables)
+    for section in (*report.results, *report.details):
+        for table in section.tables:
+            name = f"tables/{file_name(table.key)}"
+            files |= {f"{name}.md": to_markdown(table), f"{name}.tex": to_latex(table), f"{name}.csv": to_csv(table)}
+        for figure in section.figures:
+            files[f"figures/{file_name(figure.key)}.svg"] = figure.svg
+    for table in report.lists:
+        files[f"tables/{table.key}.csv"] = to_csv(table)
+    before = _written_before(out)
+    for name, text in files.items():
+        write_text(out / name, text)
+    write_json(out / LIST, sorted(files))
+    for name in before - files.keys():
+        (out / name).unlink(missing_ok=True)
+    return list(files)
+
+
+def _tables(bench: Bench, grid: Grid, baseline: str | None, against: bool) -> list[Table]:
+    tables = [accuracy_table(grid)]
+    differences = difference_table(grid, baseline or default_baseline(grid))
+    tables += [differences] if differences else []
+    tables += [published_table(grid)] if against else []
+    return [*tables, calibration_table(grid)]
+
+
+def _figures(grid: Grid) -> Iterable[Figure]:
+    curve, gain = curve_figure(grid), gain_figure(grid)
+    if curve is not None:
+        caption = (
+            "Accuracy against shots per class (logarithmic). Bars: standard deviation over seeds. Stars and level "
+            "lines at 0 shots: methods that do not learn. Points with missing runs are left out."
+        )
+        yield Figure(f"curves {grid.model}", f"Accuracy against shots: {grid.model}", caption, curve)
+    if gain is not None:
+        caption = (
+            "Gain over hand-written prompts with the most shots, sorted. Whiskers: 95% t-interval of the paired "
+            "differences. Hatched: a loss."
+        )
+        yield Figure(f"gains {grid.model}", f"Gain over hand-written prompts: {grid.model}", caption, gain)
+
+
+def _facts(bench: Bench) -> tuple[str, ...]:
+    runs = len({e.run for e in bench.evaluations})
+    seeds = sorted({e.seed for e in bench.evaluations})
+    sets = len({e.dataset for e in bench.evaluations})
+    listed = ", ".join(map(str, seeds)) or "none"
+    facts = [
+        f"{runs} runs, {len(bench.evaluations)} evaluations, {sets} data sets, seeds {listed}; "
+        f"{len(bench.failures)} failed runs. Accuracies are percent."
+    ]
+    facts.append(
+        "The grid is what the records and failed runs name: a cell that one line of a table has and another lacks is "
+        f"missing and prints as {MISSING}. The column Selection says by what a line chose its hyperparameters."
+    )
+    return tuple(facts)
+
+
+def _check_baseline(bench: Bench, baseline: str | None) -> None:
+    variants = sorted({e.variant for e in bench.evaluations})
+    if baseline is not None and baseline not in variants:
+        raise ConfigError(
+            f"--baseline is {baseline!r}; the records have the variants {', '.join(map(repr, variants))}."
+            f"{did_you_mean(baseline, variants)}"
+        )
+
+
+def _written_before(out: Path) -> set[str]:
+    try:
+        value: Any = json.loads((out / LIST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return set()
+    except ValueError as error:
+        raise RunError(f"{out / LIST} is no list of a report's files ({error}); choose another --out.") from error
+    names = value if isinstance(value, list) else []
+    # Only what a report writes, whatever the list says: nothing above the folder, no other kind of file.
+    allowed = {"tables": (".md", ".tex", ".csv"), "figures": (".svg",)}
+    return {
+        name
+        for name in names
+        if isinstance(name, str)
+        and len(parts := name.split("/")) == 2
+        and parts[0] in allowed
+        and parts[1].endswith(allowed[parts[0]])
+        and "\\" not in name
+    }
