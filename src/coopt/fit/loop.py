@@ -92,7 +92,7 @@ def fit(
                 rate = learning_rate(recipe, epoch, step / len(batches))
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                torch.manual_seed(step_seed(seed, epoch, step))
+                seed_generators(step_seed(seed, epoch, step), method.device)
                 with autocast():
                     losses = method.loss(x, y)
                 check_finite(losses["loss"], epoch, step, rate, recipe)
@@ -133,6 +133,13 @@ def step_seed(seed: int, epoch: int, step: int) -> int:
     """A seed for whatever a method draws in this step, hashed from its place so that a resume draws the same."""
     digest = hashlib.blake2b(f"{seed}/{epoch}/{step}".encode(), digest_size=7).digest()
     return int.from_bytes(digest, "big")
+
+
+def seed_generators(seed: int, device: torch.device) -> None:
+    """As `torch.manual_seed`, for the devices in use alone: that one also queues a call for each absent accelerator."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
 
 
 def check_finite(loss: torch.Tensor, epoch: int, step: int, rate: float, recipe: Recipe) -> None:
