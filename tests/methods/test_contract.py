@@ -2,15 +2,17 @@
 
 import copy
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 import coopt.methods
 from coopt.errors import ConfigError
-from coopt.fit import FeatureViews, Recipe, fit
+from coopt.fit import Recipe, fit
 from coopt.methods import METHODS, FeatureSet, Method, build_method, find_method, method_settings, parse_settings
 from tests.goldens.golden import golden_vlm
 
@@ -18,12 +20,32 @@ NAMES = ["red fox", "barn owl", "tea", "very old steam locomotive", "crane (bird
 N_IMAGES = 23
 
 
-def toy(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images around one random centre per class."""
-    generator = torch.Generator().manual_seed(seed)
-    centres = torch.randn(len(NAMES), golden_vlm("vit_b").embed_dim, generator=torch.Generator().manual_seed(99))
-    labels = torch.arange(N_IMAGES) % len(NAMES)
-    return centres[labels] + 0.5 * torch.randn(N_IMAGES, centres.shape[1], generator=generator), labels
+def toy(method: Method | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images around one random centre per class, as the method takes them: features (N, E), or pixels (N, 3, H, W)."""
+    vlm, n_classes = golden_vlm("vit_b"), len(NAMES)
+    drawn, generator = torch.Generator().manual_seed(99), torch.Generator().manual_seed(0)
+    if method is not None and method.needs_pixels:
+        patches = torch.randn(n_classes, 3, 4, 4, generator=drawn)
+        centres = F.interpolate(patches, size=(vlm.image_size, vlm.image_size))  # (C, 3, H, W)
+    else:
+        centres = torch.randn(n_classes, vlm.embed_dim, generator=drawn)
+    labels = torch.arange(N_IMAGES) % n_classes
+    return centres[labels] + 0.5 * torch.randn(N_IMAGES, *centres.shape[1:], generator=generator), labels
+
+
+class Given:
+    """The images of a toy task as the loop asks for them."""
+
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Images and labels by index."""
+        for batch in indices:
+            yield self.images[torch.as_tensor(batch)], self.labels[torch.as_tensor(batch)]
 
 
 @pytest.fixture(params=METHODS)
@@ -34,14 +56,14 @@ def method(request: pytest.FixtureRequest) -> Method:
 
 
 def test_logits_are_finite_and_of_shape_b_c(method: Method) -> None:
-    logits = method(toy()[0])
+    logits = method(toy(method)[0])
     assert logits.shape == (N_IMAGES, len(NAMES))
     assert logits.dtype == torch.float32
     assert torch.isfinite(logits).all()
 
 
 def test_images_do_not_influence_each_other(method: Method) -> None:
-    images, _ = toy()
+    images, _ = toy(method)
     with torch.no_grad():
         whole = method(images)
         alone = torch.cat([method(image[None]) for image in images])
@@ -49,21 +71,22 @@ def test_images_do_not_influence_each_other(method: Method) -> None:
 
 
 def test_forward_does_not_depend_on_training_mode(method: Method) -> None:
-    images, _ = toy()
+    images, _ = toy(method)
     with torch.no_grad():
         assert torch.equal(method.train()(images), method.eval()(images))
 
 
 def test_logits_follow_the_order_of_classes() -> None:
     """With the same learned tensors, permuted names give permuted logits."""
-    images, labels = toy()
     order = [3, 0, 4, 1, 2]
-    place = torch.tensor([order.index(int(label)) for label in labels])
     for key in METHODS:
         method = build_method(key, golden_vlm("vit_b"), NAMES)
         permuted = build_method(key, golden_vlm("vit_b"), [NAMES[c] for c in order])
+        images, labels = toy()
+        place = torch.tensor([order.index(int(label)) for label in labels])
         method.prepare(FeatureSet(images, labels))
         permuted.prepare(FeatureSet(images, place))
+        images, _ = toy(method)
         if method.new_classes:
             permuted.load_state_dict(method.state_dict())
         with torch.no_grad():
@@ -76,8 +99,8 @@ def test_one_step_moves_every_parameter_and_nothing_else(method: Method) -> None
     backbone = {name: p.clone() for name, p in method.vlm.module.state_dict().items()}
     before = {name: p.clone() for name, p in method.state_dict().items()}
     assert set(before) == {name for name, _ in method.named_parameters()}
-    images, labels = toy()
-    fit(method, FeatureViews(images[None], labels, 1), Recipe(epochs=1, warmup_epochs=0), seed=1)
+    images, labels = toy(method)
+    fit(method, Given(images, labels), Recipe(epochs=1, warmup_epochs=0), seed=1)
     moved = {name for name, p in method.state_dict().items() if not torch.equal(p, before[name])}
     assert moved == trained
     assert not any(p.requires_grad for p in method.vlm.module.parameters())
@@ -85,18 +108,18 @@ def test_one_step_moves_every_parameter_and_nothing_else(method: Method) -> None
 
 
 def test_training_lowers_the_loss_on_a_toy_task(method: Method) -> None:
-    images, labels = toy()
+    images, labels = toy(method)
     if not any(p.requires_grad for p in method.parameters()):
         if method.n_parameters():  # fitted by prepare
             assert float((method(images).argmax(-1) == labels).float().mean()) > 0.9
         return
     before = method.loss(images, labels)["loss"].item()
-    fit(method, FeatureViews(images[None], labels, 1), Recipe(epochs=30, lr=0.02), seed=1)
+    fit(method, Given(images, labels), Recipe(epochs=30, lr=0.02), seed=1)
     assert method.loss(images, labels)["loss"].item() < 0.7 * before
 
 
 def test_the_loss_is_cross_entropy_where_it_has_no_other_terms(method: Method) -> None:
-    images, labels = toy()
+    images, labels = toy(method)
     losses = method.loss(images, labels)
     assert {"loss", "logits"} <= set(losses)
     assert losses["logits"].shape == (N_IMAGES, len(NAMES))
@@ -105,7 +128,7 @@ def test_the_loss_is_cross_entropy_where_it_has_no_other_terms(method: Method) -
 
 
 def test_the_learned_tensors_round_trip(method: Method) -> None:
-    images, _ = toy()
+    images, _ = toy(method)
     copy = build_method(method.key, method.vlm, NAMES)
     copy.reshape({name: tuple(value.shape) for name, value in method.state_dict().items()})
     copy.load_state_dict(method.state_dict(), strict=True)
@@ -114,7 +137,7 @@ def test_the_learned_tensors_round_trip(method: Method) -> None:
 
 
 def test_the_classifier_is_the_method_as_a_matrix(method: Method) -> None:
-    images, _ = toy()
+    images, _ = toy(method)
     classifier = method.classifier()
     if classifier is None:
         pytest.skip(f"{method.key}: logits depend on more than a matrix")
@@ -163,7 +186,7 @@ def test_every_method_is_documented_exported_and_tested(key: str) -> None:
 
 
 def test_every_method_file_is_in_the_table() -> None:
-    helpers = {"__init__", "method", "settings", "table"}
+    helpers = {"__init__", "cache", "method", "settings", "table"}
     files = {p.stem for p in Path(inspect.getfile(coopt.methods)).parent.glob("*.py")} - helpers
     assert files == {Path(inspect.getfile(method)).stem for method in METHODS.values()}
 
