@@ -5,6 +5,8 @@ from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.method import Classifier, FeatureSet, Method, Preset
 from coopt.methods.settings import build_method, check_settings, find_preset, method_settings, parse_settings
 from coopt.methods.table import METHODS, find_method
+from coopt.methods.tip_adapter import TipAdapter
+from coopt.methods.tip_adapter_f import TipAdapterF
 from coopt.methods.vpt import VPT
 from coopt.methods.zero_shot import ZeroShot
 
@@ -17,6 +19,8 @@ __all__ = [
     "LinearProbe",
     "Method",
     "Preset",
+    "TipAdapter",
+    "TipAdapterF",
     "ZeroShot",
     "build_method",
     "check_settings",

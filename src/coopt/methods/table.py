@@ -4,6 +4,8 @@ from coopt.errors import ConfigError, did_you_mean
 from coopt.methods.coop import CoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.method import Method
+from coopt.methods.tip_adapter import TipAdapter
+from coopt.methods.tip_adapter_f import TipAdapterF
 from coopt.methods.vpt import VPT
 from coopt.methods.zero_shot import ZeroShot
 
@@ -11,6 +13,8 @@ METHODS: dict[str, type[Method]] = {
     "zero-shot": ZeroShot,
     "coop": CoOp,
     "linear-probe": LinearProbe,
+    "tip-adapter": TipAdapter,
+    "tip-adapter-f": TipAdapterF,
     "vpt": VPT,
 }
 

@@ -1,0 +1,158 @@
+"""TipAdapterF: Tip-Adapter with fine-tuned keys."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from coopt.errors import ConfigError
+from coopt.methods.cache import START_ALPHA, START_BETA, Cache, Grid, search
+from coopt.methods.method import FeatureSet, Method, Preset, cosine_logits
+from coopt.models import VLM
+from coopt.prompting import read_templates, template_features
+
+SOURCE = "gaopengcuhk/Tip-Adapter@d0e2d6f, configs/"
+
+
+class TipAdapterF(Method):
+    r"""Tip-Adapter whose keys are trained, starting from the shots' features; both encoders stay frozen.
+
+    .. math::
+        \mathrm{logits}(x) = s \, f W^\top + \alpha \exp\left(-\beta (1 - f G^\top)\right) V
+
+    with f the normalised image feature, W the class features of the hand-written prompts, s the model's logit scale,
+    G the keys and V the one-hot labels of the training images. G starts as in `TipAdapter` (the mean of the features
+    of `n_views` augmented views, normalised) and is trained by cross entropy, with :math:`\alpha` and :math:`\beta`
+    at `start_alpha` and `start_beta`; V stays. Behind the last step :math:`\alpha` and :math:`\beta` are searched on a
+    grid, by accuracy on the validation shots.
+
+    Trained keys know every shot, so without a validation set nothing is left to compare them on. The search then comes
+    before the training, by cross-validation of the untrained cache, and the keys are trained with the numbers found.
+    With one shot per class nothing can be compared at all, and the starting values stay.
+
+    Reference:
+        Zhang, Zhang, Fang, Gao, Li, Dai, Qiao and Li, "Tip-Adapter: Training-free Adaption of CLIP for Few-shot
+        Classification", ECCV 2022, equations 3 to 6 and section 3.3.
+
+    Differences from the official code:
+        - The last epoch's keys are kept; the code keeps those of the epoch that is best on the test set, and reports
+          the better of two test accuracies.
+        - The logit scale is the model's own; the code fixes 100, which is what OpenAI's models have.
+        - Without a validation set the shots are cross-validated, as said above.
+        - The validation set is the protocol's few-shot one, of min(shots, 4) images per class.
+        - Each step draws one of the cache's `n_views` views of an image, encoded once; ``--views fresh`` draws a new
+          crop in every epoch, as there.
+
+    Args:
+        vlm: the frozen model.
+        class_names: C names; underscores become spaces.
+        templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own.
+        alpha: fixes how much the cache counts, in training too; None searches.
+        beta: fixes how sharp the cache is, in training too; None searches.
+        start_alpha, start_beta: their values in training, where they are searched behind it.
+        max_alpha, max_beta: where the search ends; it starts at 0.1.
+        alpha_steps, beta_steps: how many values are tried of each.
+        n_views: augmented views per training image that a key is the mean of at first; 0 takes the plain image.
+        truncate_names: cut prompts that are too long for the model's context, instead of raising.
+
+    Shape:
+        - cache.keys: (N, E), cache.labels: (N,), cache.alpha and cache.beta: scalars
+        - images: (B, E), not normalised
+        - logits: (B, C)
+
+    Raises:
+        ConfigError: a number that is not above 0, a step count below 1, a negative `n_views`, or a template that
+            cannot be used.
+        DataError: a prompt does not fit the context and may not be cut.
+    """
+
+    paper = "https://arxiv.org/abs/2207.09519"
+    kind = "cache of features"
+    summary = "the cache of the shots' features that votes beside hand-written prompts"
+    uses_validation = True
+    new_classes = False
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "epochs": 20,
+        "batch_size": 256,
+        "drop_last": False,
+        "optimizer": "adamw",
+        "lr": 0.001,
+        "weight_decay": 0.01,
+        "eps": 1e-4,
+        "schedule": "cosine-step",
+        "warmup_epochs": 0,
+        "views": 10,
+        "min_crop": 0.5,
+    }
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "dtd": Preset(
+            SOURCE + "dtd.yaml", {"templates": "dtd", "start_alpha": 2.0, "max_alpha": 13.0, "max_beta": 13.0}
+        ),
+        "eurosat": Preset(
+            SOURCE + "eurosat.yaml",
+            {"templates": "eurosat", "start_alpha": 2.0, "max_alpha": 10.0, "max_beta": 12.0},
+            {"epochs": 100},
+        ),
+        "fgvc-aircraft": Preset(
+            SOURCE + "fgvc.yaml",
+            {"templates": "fgvc-aircraft", "start_alpha": 5.0, "max_alpha": 30.0, "max_beta": 30.0},
+        ),
+        "imagenet": Preset(SOURCE + "imagenet.yaml", {"templates": "imagenet-7"}),
+        "oxford-pets": Preset(SOURCE + "oxford_pets.yaml", {"templates": "oxford-pets"}),
+    }
+
+    def __init__(
+        self,
+        vlm: VLM,
+        class_names: Sequence[str],
+        *,
+        templates: str | Path | Sequence[str] = "a photo of a {}.",
+        alpha: float | None = None,
+        beta: float | None = None,
+        start_alpha: float = START_ALPHA,
+        start_beta: float = START_BETA,
+        max_alpha: float = 3.0,
+        max_beta: float = 7.0,
+        alpha_steps: int = 20,
+        beta_steps: int = 200,
+        n_views: int = 10,
+        truncate_names: bool = False,
+    ) -> None:
+        super().__init__(vlm, class_names)
+        self.grid = Grid(alpha, beta, max_alpha, max_beta, alpha_steps, beta_steps)
+        for name, value in (("start_alpha", start_alpha), ("start_beta", start_beta)):
+            if not 0 < value < math.inf:
+                raise ConfigError(f"{name} is {value}; allowed is a number above 0.")
+        if n_views < 0:
+            raise ConfigError(f"n_views is {n_views}; allowed is a whole number from 0 (the plain image).")
+        self.prepare_views = n_views
+        self.prompts = template_features(vlm, class_names, read_templates(templates), truncate=truncate_names)  # (C, E)
+        self.start = (start_alpha if alpha is None else alpha, start_beta if beta is None else beta)
+        self.cache = Cache(vlm, len(class_names), *self.start, trained=True)
+
+    def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+        """Fill the cache; without validation shots also search alpha and beta."""
+        self.cache.fill(train)
+        found = search(self.grid, self.cache, self.zero_shot, train, None) if val is None else None
+        self.settings = {**self.settings, **self.cache.weigh(*(found or self.start))}
+
+    def finish(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+        """Search alpha and beta for the trained keys on the validation shots."""
+        if val is not None:
+            found = search(self.grid, self.cache, self.zero_shot, train, val)
+            self.settings = {**self.settings, **self.cache.weigh(*(found or self.start))}
+
+    def zero_shot(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
+        """Logits of the prompts alone."""
+        return cosine_logits(self.vlm, images, self.prompts)
+
+    def forward(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
+        """Logits of raw image features."""
+        return self.zero_shot(images) + self.cache(images)
+
+    def reshape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """As many rows as a saved cache has."""
+        self.cache.resize(shapes["cache.keys"][0])
