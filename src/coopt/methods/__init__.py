@@ -1,5 +1,6 @@
 """The methods, one file each, and the table that names them."""
 
+from coopt.methods.cocoop import CoCoOp
 from coopt.methods.coop import CoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.method import Classifier, FeatureSet, Method, Preset
@@ -14,6 +15,7 @@ __all__ = [
     "METHODS",
     "VPT",
     "Classifier",
+    "CoCoOp",
     "CoOp",
     "FeatureSet",
     "LinearProbe",

@@ -1,6 +1,7 @@
 """The one list of methods."""
 
 from coopt.errors import ConfigError, did_you_mean
+from coopt.methods.cocoop import CoCoOp
 from coopt.methods.coop import CoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.method import Method
@@ -12,6 +13,7 @@ from coopt.methods.zero_shot import ZeroShot
 METHODS: dict[str, type[Method]] = {
     "zero-shot": ZeroShot,
     "coop": CoOp,
+    "cocoop": CoCoOp,
     "linear-probe": LinearProbe,
     "tip-adapter": TipAdapter,
     "tip-adapter-f": TipAdapterF,
