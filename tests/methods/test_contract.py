@@ -186,7 +186,7 @@ def test_every_method_is_documented_exported_and_tested(key: str) -> None:
 
 
 def test_every_method_file_is_in_the_table() -> None:
-    helpers = {"__init__", "cache", "cache", "method", "settings", "table"}
+    helpers = {"__init__", "cache", "method", "settings", "table"}
     files = {p.stem for p in Path(inspect.getfile(coopt.methods)).parent.glob("*.py")} - helpers
     assert files == {Path(inspect.getfile(method)).stem for method in METHODS.values()}
 
