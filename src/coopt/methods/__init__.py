@@ -2,7 +2,9 @@
 
 from coopt.methods.cocoop import CoCoOp
 from coopt.methods.coop import CoOp
+from coopt.methods.ivlp import IVLP
 from coopt.methods.linear_probe import LinearProbe
+from coopt.methods.maple import MaPLe
 from coopt.methods.method import Classifier, FeatureSet, Method, Preset
 from coopt.methods.settings import build_method, check_settings, find_preset, method_settings, parse_settings
 from coopt.methods.table import METHODS, find_method
@@ -12,6 +14,7 @@ from coopt.methods.vpt import VPT
 from coopt.methods.zero_shot import ZeroShot
 
 __all__ = [
+    "IVLP",
     "METHODS",
     "VPT",
     "Classifier",
@@ -19,6 +22,7 @@ __all__ = [
     "CoOp",
     "FeatureSet",
     "LinearProbe",
+    "MaPLe",
     "Method",
     "Preset",
     "TipAdapter",

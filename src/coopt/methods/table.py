@@ -3,7 +3,9 @@
 from coopt.errors import ConfigError, did_you_mean
 from coopt.methods.cocoop import CoCoOp
 from coopt.methods.coop import CoOp
+from coopt.methods.ivlp import IVLP
 from coopt.methods.linear_probe import LinearProbe
+from coopt.methods.maple import MaPLe
 from coopt.methods.method import Method
 from coopt.methods.tip_adapter import TipAdapter
 from coopt.methods.tip_adapter_f import TipAdapterF
@@ -18,6 +20,8 @@ METHODS: dict[str, type[Method]] = {
     "tip-adapter": TipAdapter,
     "tip-adapter-f": TipAdapterF,
     "vpt": VPT,
+    "ivlp": IVLP,
+    "maple": MaPLe,
 }
 
 
