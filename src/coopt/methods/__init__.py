@@ -3,6 +3,7 @@
 from coopt.methods.cocoop import CoCoOp
 from coopt.methods.coop import CoOp
 from coopt.methods.ivlp import IVLP
+from coopt.methods.kgcoop import KgCoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.maple import MaPLe
 from coopt.methods.method import Classifier, FeatureSet, Method, Preset
@@ -21,6 +22,7 @@ __all__ = [
     "CoCoOp",
     "CoOp",
     "FeatureSet",
+    "KgCoOp",
     "LinearProbe",
     "MaPLe",
     "Method",

@@ -4,6 +4,7 @@ from coopt.errors import ConfigError, did_you_mean
 from coopt.methods.cocoop import CoCoOp
 from coopt.methods.coop import CoOp
 from coopt.methods.ivlp import IVLP
+from coopt.methods.kgcoop import KgCoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.maple import MaPLe
 from coopt.methods.method import Method
@@ -16,6 +17,7 @@ METHODS: dict[str, type[Method]] = {
     "zero-shot": ZeroShot,
     "coop": CoOp,
     "cocoop": CoCoOp,
+    "kgcoop": KgCoOp,
     "linear-probe": LinearProbe,
     "tip-adapter": TipAdapter,
     "tip-adapter-f": TipAdapterF,
