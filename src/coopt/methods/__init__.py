@@ -7,6 +7,7 @@ from coopt.methods.kgcoop import KgCoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.maple import MaPLe
 from coopt.methods.method import Classifier, FeatureSet, Method, Preset
+from coopt.methods.prograd import ProGrad
 from coopt.methods.settings import build_method, check_settings, find_preset, method_settings, parse_settings
 from coopt.methods.table import METHODS, find_method
 from coopt.methods.tip_adapter import TipAdapter
@@ -27,6 +28,7 @@ __all__ = [
     "MaPLe",
     "Method",
     "Preset",
+    "ProGrad",
     "TipAdapter",
     "TipAdapterF",
     "ZeroShot",

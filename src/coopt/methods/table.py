@@ -8,6 +8,7 @@ from coopt.methods.kgcoop import KgCoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.maple import MaPLe
 from coopt.methods.method import Method
+from coopt.methods.prograd import ProGrad
 from coopt.methods.tip_adapter import TipAdapter
 from coopt.methods.tip_adapter_f import TipAdapterF
 from coopt.methods.vpt import VPT
@@ -18,6 +19,7 @@ METHODS: dict[str, type[Method]] = {
     "coop": CoOp,
     "cocoop": CoCoOp,
     "kgcoop": KgCoOp,
+    "prograd": ProGrad,
     "linear-probe": LinearProbe,
     "tip-adapter": TipAdapter,
     "tip-adapter-f": TipAdapterF,

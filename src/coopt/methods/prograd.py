@@ -1,0 +1,159 @@
+"""ProGrad: prompt-aligned gradient, steps that do not unlearn what a hand-written prompt knows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from coopt.errors import ConfigError
+from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.models import VLM
+from coopt.prompting import PromptEncoder, PromptLayout, embed_words, read_templates, template_features
+
+
+class ProGrad(Method):
+    r"""Learns the context of the prompt as CoOp does, by steps that never work against the hand-written prompt.
+
+    Two losses are taken of each batch: the cross entropy to the labels, with gradient :math:`G_d` (domain), and that to
+    the hand-written prompt's own prediction, with gradient :math:`G_g` (general). Where they point apart, what opposes
+    the general one is taken out of the domain's:
+
+    .. math::
+        G = \begin{cases} G_d & \text{if } G_d \cdot G_g \ge 0 \\
+        G_d - \lambda \frac{G_d \cdot G_g}{\lVert G_g \rVert^2} G_g & \text{otherwise} \end{cases}, \qquad
+        L_g = -\frac{T^2}{B} \sum_i \sum_c p_{zs}(c \mid x_i) \log p(c \mid x_i)
+
+    with both predictions at temperature T. :math:`L_g` steers and is never added; momentum and weight decay apply to G.
+
+    Reference:
+        Zhu, Niu, Han, Wu and Zhang, "Prompt-aligned Gradient for Prompt Tuning", ICCV 2023, equations 3 to 5.
+
+    Differences from the official code:
+        - The start from words fills the last rows of the context and leaves zeros in front of them, as there. It counts
+          space-separated words, and a comma then pushes the last one out of the context; here every token is counted.
+        - The hand-written prompt is "a photo of a {}." unless `templates` says otherwise; the code has one for each
+          data set (for example "a type of pet, a photo of a {}."). They may be an ensemble here.
+        - Its class-specific context is absent, and so are the other losses of its `LOSS.NAME` (knowledge distillation,
+          projection in every step).
+        - Computes in float32 where the code has half precision.
+
+    Args:
+        vlm: the frozen model.
+        class_names: C names; underscores become spaces.
+        n_ctx: number of context vectors M.
+        ctx_init: words that the context ends with at the start; "template" takes those in front of the class name in
+            the first of `templates` ("a photo of a" where there are none); None draws all M from N(0, 0.02).
+        position: where the class name stands: "end", "middle" or "front".
+        projection: :math:`\lambda`, the part of the opposing component that is taken out. The authors take 0.8 for 8
+            and 16 shots of Flowers102, DTD and EuroSAT, and 1 everywhere else.
+        temperature: T.
+        templates: the hand-written prompt: one template with ``{}`` for the class name, a list of them (an ensemble), a
+            name in `coopt.prompting.TEMPLATES`, or a file.
+        truncate_names: drop the last tokens of names whose prompts are too long, instead of raising.
+
+    Shape:
+        - ctx: (M, d_t)
+        - images: (B, E), not normalised
+        - logits: (B, C)
+
+    Raises:
+        ConfigError: `n_ctx` below 1 or below the number of words, `projection` below 0, `temperature` not above 0, an
+            unknown position, or templates that cannot be used.
+        DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
+    """
+
+    paper = "https://arxiv.org/abs/2205.14865"
+    kind = "text prompt"
+    summary = "the prompt's context, by steps that do not oppose a hand-written prompt"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "few-shot": Preset(
+            "ProGrad's code: scripts/prograd.sh, rn50_ep50.yaml, rn50_ep100.yaml and rn50.yaml by shots"
+        ),
+        "base-to-new": Preset(
+            "ProGrad's code: scripts/base2new_train_prograd.sh (4 shots), rn50_ep100.yaml", recipe={"epochs": 100}
+        ),
+        "cross-dataset": Preset(
+            "ProGrad's code: README, training on ImageNet (4 shots), rn50_ep50.yaml", recipe={"epochs": 50}
+        ),
+    }
+
+    def __init__(
+        self,
+        vlm: VLM,
+        class_names: Sequence[str],
+        *,
+        n_ctx: int = 16,
+        ctx_init: str | None = "template",
+        position: str = "end",
+        projection: float = 1.0,
+        temperature: float = 1.0,
+        templates: str | Path | Sequence[str] = "a photo of a {}.",
+        truncate_names: bool = False,
+    ) -> None:
+        super().__init__(vlm, class_names)
+        if n_ctx < 1:
+            raise ConfigError(f"n_ctx is {n_ctx}; ProGrad learns at least 1 context vector.")
+        if not 0 <= projection < float("inf"):
+            raise ConfigError(f"projection is {projection}; allowed is a number from 0 (none) on, the paper's is 1.")
+        if not 0 < temperature < float("inf"):
+            raise ConfigError(f"temperature is {temperature}; allowed is a number above 0.")
+        self.projection, self.temperature = projection, temperature
+        self.templates = read_templates(templates)
+        self.truncate_names = truncate_names
+        if ctx_init == "template":
+            ctx_init = self.templates[0].split("{}")[0].strip() or "a photo of a"
+        layout = PromptLayout.build(vlm, class_names, n_ctx, position, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm, layout)
+        if ctx_init is None:
+            ctx = (0.02 * torch.randn(n_ctx, vlm.text.width)).to(vlm.device)
+        else:
+            ctx = end_with_words(embed_words(vlm, ctx_init), n_ctx, ctx_init)
+        self.ctx = nn.Parameter(ctx)  # (M, d_t)
+
+    def class_features(self) -> Float[Tensor, "C E"]:
+        """Normalised class features of the prompts as they are now."""
+        return F.normalize(self.encoder(self.ctx).float(), dim=-1)
+
+    @cached_property
+    def hand_written(self) -> Float[Tensor, "C E"]:
+        """Normalised class features of the hand-written prompt; only training asks for them."""
+        with torch.autocast(self.device.type, enabled=False):
+            return template_features(self.vlm, self.class_names, self.templates, truncate=self.truncate_names)
+
+    def loss(self, images: Float[Tensor, "B E"], labels: Int[Tensor, " B"]) -> dict[str, Tensor]:
+        """The cross entropy, and "general": that to the hand-written prompt's prediction, for `backward` alone."""
+        logits = self(images)
+        general = cosine_logits(self.vlm, images, self.hand_written)
+        target = (general / self.temperature).softmax(-1)
+        general_loss = self.temperature**2 * F.cross_entropy(logits / self.temperature, target)
+        return {"loss": F.cross_entropy(logits, labels), "logits": logits.detach(), "general": general_loss}
+
+    def backward(self, losses: dict[str, Tensor], scale: Callable[[Tensor], Tensor]) -> None:
+        """The gradient of the cross entropy, without what opposes the general one."""
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        # Both scaled alike: the direction taken out does not depend on it.
+        general = torch.autograd.grad(scale(losses["general"]), parameters, retain_graph=True)
+        domain = torch.autograd.grad(scale(losses["loss"]), parameters)
+        for parameter, g, h in zip(parameters, domain, general, strict=True):
+            direction = h / h.norm().clamp_min(torch.finfo(h.dtype).tiny)
+            opposing = (g * direction).sum().clamp(max=0)  # 0 where the two agree
+            parameter.grad = g - self.projection * opposing * direction
+
+
+def end_with_words(words: Float[Tensor, "W D"], n_ctx: int, ctx_init: str) -> Float[Tensor, "M D"]:
+    """Zeros, and the words in the last rows.
+
+    Raises:
+        ConfigError: there are more words than rows.
+    """
+    if len(words) > n_ctx:
+        raise ConfigError(
+            f"ctx_init {ctx_init!r} has {len(words)} tokens, more than n_ctx={n_ctx}. Raise n_ctx, take fewer words, "
+            "or set ctx_init=none for a random start."
+        )
+    return F.pad(words, (0, 0, n_ctx - len(words), 0))
