@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from coopt.cli.cache import cache
+from coopt.cli.datasets import datasets
 from coopt.cli.demo import demo
 from coopt.cli.evaluate import evaluate
 from coopt.cli.fit import fit
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 for command in (fit, predict, evaluate, words, methods, models, demo, report):
     app.command()(command)
+app.add_typer(datasets)
 app.add_typer(cache)
 
 

@@ -122,22 +122,13 @@ class ArchiveTree:
             raise tarfile.ReadError("it ends too early")
 
     def _add(self, path: Path, name: str, size: int, is_link: bool, member: ArchiveMember) -> None:
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if name.startswith("/") or ".." in parts or (parts and ":" in parts[0]):
-            raise DataError(f"The archive '{path}' has a member that points outside it: '{name}'. It is not read.")
-        if is_link:
-            raise DataError(f"The archive '{path}' has a member that is a link or a device: '{name}'. It is not read.")
-        if size > MAX_MEMBER_BYTES:
-            raise DataError(
-                f"The archive '{path}' has a member of {size:,} bytes ('{name}'); the limit is {MAX_MEMBER_BYTES:,}. "
-                f"Unpack the archive and give the folder."
-            )
+        parts = check_member(path, name, size, is_link)
         if len(self._members) >= MAX_MEMBERS:
             raise DataError(f"The archive '{path}' has more than {MAX_MEMBERS:,} members. Unpack it.")
-        if any(is_hidden(part) for part in parts if part != "."):
+        if any(map(is_hidden, parts)):
             self.hidden += 1
             return
-        self._members["/".join(part for part in parts if part != ".")] = member
+        self._members["/".join(parts)] = member
 
     def _enter_single_folder(self) -> None:
         tops = {name.split("/", 1)[0] for name in self._members}
@@ -148,6 +139,25 @@ class ArchiveTree:
         if len(tops) == 1 and entered and not tops & set(SPLIT_NAMES):
             top = tops.pop()
             self._members = {name.removeprefix(f"{top}/"): member for name, member in self._members.items()}
+
+
+def check_member(path: Path, name: str, size: int, is_link: bool) -> tuple[str, ...]:
+    """The parts of a member's path, if it may be read.
+
+    Raises:
+        DataError: it points outside the archive, is a link or a device, or is too large.
+    """
+    parts = tuple(part for part in PurePosixPath(name.replace("\\", "/")).parts if part != ".")
+    if name.startswith(("/", "\\")) or ".." in parts or (parts and ":" in parts[0]):
+        raise DataError(f"The archive '{path}' has a member that points outside it: '{name}'. It is not read.")
+    if is_link:
+        raise DataError(f"The archive '{path}' has a member that is a link or a device: '{name}'. It is not read.")
+    if size > MAX_MEMBER_BYTES:
+        raise DataError(
+            f"The archive '{path}' has a member of {size:,} bytes ('{name}'); the limit is {MAX_MEMBER_BYTES:,}. "
+            f"Unpack the archive and give the folder."
+        )
+    return parts
 
 
 def _plain_tar(path: Path) -> Path:

