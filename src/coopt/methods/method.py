@@ -76,8 +76,9 @@ class Method(nn.Module):
     """Which family it belongs to, in a few words: "text prompt", "cache of features", ..."""
     learns: ClassVar[bool] = True
     """Whether it looks at training images at all."""
-    needs_pixels: ClassVar[bool] = False
-    """Whether the image tower itself is changed, so that image features cannot be computed once."""
+    needs_pixels: bool = False
+    """Whether the image tower itself is changed, so that image features cannot be computed once; an instance whose
+    settings leave it alone may say no."""
     uses_validation: ClassVar[bool] = False
     """Whether it chooses something on validation shots (by cross-validation on the shots where there are none)."""
     new_classes: bool = True
