@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from coopt.report.read import Bench, collect, parse_evaluation, parse_failure
+from coopt.report.read import parse_asked, parse_evaluation, parse_failure
+from coopt.report.records import Bench, collect
 
 METHODS = {"zero-shot": "none", "linear-probe": "cross-validation", "coop": "none"}
 
@@ -54,9 +55,15 @@ def record(accuracy: float = 61.25, **changes: Any) -> dict[str, Any]:
     return line
 
 
-def bench_of(lines: Iterable[dict[str, Any]], failures: Iterable[dict[str, Any]] = ()) -> Bench:
+def bench_of(
+    lines: Iterable[dict[str, Any]],
+    failures: Iterable[dict[str, Any]] = (),
+    asked: Iterable[dict[str, Any]] = (),
+) -> Bench:
     """The checked records of a list of lines."""
-    return collect([parse_evaluation(x, "a test") for x in lines], [parse_failure(x, "a test") for x in failures])
+    evaluations = [parse_evaluation(line, "a test") for line in lines]
+    failed = [parse_failure(failure, "a test") for failure in failures]
+    return collect(evaluations, failed, [parse_asked(row, "a test") for row in asked])
 
 
 def write_folder(folder: Path, lines: Iterable[dict[str, Any]], failures: Iterable[dict[str, Any]] = ()) -> Path:

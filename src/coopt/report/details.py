@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from coopt.report.order import natural
-from coopt.report.read import METRICS, Bench, Evaluation
+from coopt.report.read import METRICS
+from coopt.report.records import Bench, Evaluation
 from coopt.report.tables import MISSING, Entry, Table
 
 SETTINGS_NOTE = (
@@ -35,7 +36,7 @@ def settings_table(bench: Bench) -> Table:
             _listed(e.selection for e in found),
             describe([(e, e.settings) for e in found]),
             describe([(e, e.recipe) for e in found if e.recipe is not None]),
-            describe([(e, e.versions) for e in found]),
+            describe([(e, {k: v for k, v in e.versions.items() if not k.endswith("_data")}) for e in found]),
         )
         rows.append(tuple(Entry(text, number=False) for text in texts))
     headings = ("Protocol", "Model", "Fingerprint", "Variant", "Method", "Preset", "Selection")

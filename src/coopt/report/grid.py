@@ -1,12 +1,11 @@
 """Records as a grid: rows (variant, shots) by data sets, with the seeds that every cell should have."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
 from coopt.report.order import natural, sort_datasets
-from coopt.report.read import Bench, Evaluation, Failure
+from coopt.report.records import Asked, Bench, Evaluation, Failure
 from coopt.report.statistics import Summary, harmonic_mean, paired_differences, summarise
 
 TRANSFER = ("cross-dataset", "shift")
@@ -30,6 +29,10 @@ class Row:
         return (self.shots or 0, natural(self.variant))
 
 
+Cell = tuple[Row, str, str]
+"""Row, data set, subset."""
+
+
 @dataclass
 class Grid:
     """The cells of one protocol and model (and, where the test is elsewhere, one source)."""
@@ -39,11 +42,12 @@ class Grid:
     source: str | None
     rows: list[Row] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
-    cells: dict[tuple[Row, str, str], dict[int, Evaluation]] = field(default_factory=dict)
-    seeds: set[int] = field(default_factory=set)
-    """Of the rows that learn: all of them should have all."""
-    own_seeds: dict[Row, set[int]] = field(default_factory=dict)
-    """Of the rows that do not learn: one is enough for a fixed prompt."""
+    cells: dict[Cell, dict[int, Evaluation]] = field(default_factory=dict)
+    asked: dict[Cell, set[int]] = field(default_factory=dict)
+    """Seeds that the benchmark was asked for; empty where nobody wrote that down. Then every row that learns should
+    have the seeds that any has, and a row that does not learn those of its own."""
+    seen: dict[Row | None, set[int]] = field(default_factory=dict)
+    """The seeds of all rows that learn (None), and of each that does not."""
 
     @property
     def targets(self) -> list[str]:
@@ -55,9 +59,17 @@ class Grid:
         """The model, and the source where there is one."""
         return f"{self.model}, learned on {self.source}" if self.source else self.model
 
-    def expected_seeds(self, row: Row) -> set[int]:
-        """The seeds that each cell of a row should have."""
-        return self.seeds if row.shots is not None else self.own_seeds[row]
+    def expected(self, row: Row, datasets: Sequence[str], measure: str) -> set[int]:
+        """The seeds that the value of a cell needs; none where a part of it was never asked for."""
+        if not self.asked:
+            return self.seen.get(None if row.shots is not None else row, set())
+        subsets = ("base", "new") if measure == H else (measure,)
+        parts = []
+        for dataset in datasets:
+            for subset in subsets:
+                cell = (row, dataset, subset)
+                parts.append(self.asked.get(cell, set()) | self.cells.get(cell, {}).keys())
+        return set.union(*parts) if parts and all(parts) else set()
 
     def by_seed(self, row: Row, datasets: Sequence[str], measure: str, metric: str = "accuracy") -> dict[int, float]:
         """Per seed the average over `datasets`; a seed that lacks one of them is left out."""
@@ -78,7 +90,7 @@ class Grid:
         if measure == H and values:
             base, new = (self.by_seed(row, datasets, subset, metric) for subset in ("base", "new"))
             centre = harmonic_mean(*(fmean(column[seed] for seed in values) for column in (base, new)))
-        return summarise(list(values.values()), len(self.expected_seeds(row)), centre)
+        return summarise(list(values.values()), len(self.expected(row, datasets, measure)), centre)
 
     def baseline_row(self, baseline: str, row: Row) -> Row | None:
         """The row of variant `baseline` that `row` is paired with: of the same shots, or one that learns nothing."""
@@ -90,74 +102,87 @@ class Grid:
 
         A baseline that does not learn and has one value per data set is paired with every seed.
         """
-        seeds = self.expected_seeds(row)
+        n_expected = [len(self.expected(row, [dataset], measure)) for dataset in datasets]
+        if not all(n_expected):
+            return summarise([], 0)
         pairs: list[float] = []
         for dataset in datasets:
             ours, theirs = (self.by_seed(r, [dataset], measure) for r in (row, baseline))
-            if baseline.shots is None and len(self.expected_seeds(baseline)) == 1 and theirs:
+            if baseline.shots is None and len(theirs) == 1 and len(self.expected(baseline, [dataset], measure)) == 1:
                 theirs = dict.fromkeys(ours, next(iter(theirs.values())))
             pairs += paired_differences(ours, theirs)
-        return summarise(pairs, len(datasets) * len(seeds))
+        return summarise(pairs, sum(n_expected))
 
 
 def make_grids(bench: Bench, protocol: str) -> list[Grid]:
     """The grids of a protocol, by model and source."""
-    transfer = protocol in TRANSFER
     evaluations = [e for e in bench.evaluations if e.protocol == protocol]
     if protocol == "fewshot":
         evaluations += _hand_written(bench, evaluations)
     failures = [f for f in bench.failures if f.protocol == protocol]
-    found: dict[str, set[str | None]] = defaultdict(set)
-    for e in evaluations:
-        # A method that does not learn has no source of its own; it joins the grids of those that do.
-        found[e.model] |= {e.source} if transfer and e.shots is not None else set()
-    for f in failures:
-        if f.model is not None:
-            found[f.model] |= {f.source} if transfer and f.source is not None else set()
+    # A model whose name was made longer (several weights of one name) cannot be found among what was asked for.
+    models = {e.model for e in bench.evaluations} | {f.model for f in failures if f.model is not None}
+    asked = [a for a in bench.asked if a.protocol == protocol and a.model in models]
     grids = []
-    for model in sorted({e.model for e in evaluations} | set(found), key=natural):
-        sources: list[str | None] = [*sort_datasets(s for s in found[model] if s is not None)] or [None]
+    everything: list[Evaluation | Failure | Asked] = [*evaluations, *failures, *asked]
+    for model in sorted({item.model for item in everything if item.model is not None}, key=natural):
+        own = [item for item in everything if item.model == model]
+        sources: list[str | None] = [None]
+        if protocol in TRANSFER:
+            # A method that does not learn has no source of its own; it joins the grids of those that do.
+            sources = [*sort_datasets(i.source for i in own if i.source and i.shots is not None)] or [None]
         for source in sources:
-            grids.append(_fill(Grid(protocol, model, source), evaluations, failures))
+            grids.append(_fill(Grid(protocol, model, source), own))
     return grids
 
 
 def _hand_written(bench: Bench, fewshot: Sequence[Evaluation]) -> list[Evaluation]:
     """Zero-shot results of the few-shot grid's models and data sets that were measured by the other protocol."""
-    asked = {(e.model, e.dataset) for e in fewshot}
+    wanted = {(e.model, e.dataset) for e in fewshot}
     there = {(e.model, e.dataset, e.variant) for e in fewshot if e.shots is None}
     return [
         e
         for e in bench.evaluations
         if (e.protocol, e.subset) == ("zero-shot", "all")
-        and (e.model, e.dataset) in asked
+        and (e.model, e.dataset) in wanted
         and (e.model, e.dataset, e.variant) not in there
     ]
 
 
-def _fill(grid: Grid, evaluations: Sequence[Evaluation], failures: Sequence[Failure]) -> Grid:
-    rows: set[Row] = set()
-    datasets: set[str] = set()
+def _fill(grid: Grid, items: Sequence[Evaluation | Failure | Asked]) -> Grid:
+    """Put what belongs to the grid's source into it; its data sets are those that methods which learn are tested on."""
+    own = [i for i in items if grid.source is None or i.shots is None or i.source == grid.source]
+    named = {name for i in own if grid.source is None or i.shots is not None for name in _datasets(i)}
+    if grid.source is not None:
+        named.add(grid.source)
+        grid.datasets = [grid.source, *(name for name in sort_datasets(named) if name != grid.source)]
+    else:
+        grid.datasets = sort_datasets(named)
+    rows = set()
     # A fixed prompt may have been measured once per source: that of this grid's source counts, so it comes last.
-    for e in sorted(evaluations, key=lambda e: e.source == grid.source):
-        if e.model != grid.model or (grid.source and e.shots is not None and e.source != grid.source):
+    for item in sorted(own, key=lambda i: i.source == grid.source):
+        if item.variant is None or not named & _datasets(item):
             continue
-        row = Row(e.variant, e.method, e.shots)
-        seeds = grid.cells.setdefault((row, e.dataset, e.subset), {})
-        seeds[e.seed] = e
+        row = Row(item.variant, item.method or item.variant, item.shots)
         rows.add(row)
-        datasets.add(e.dataset)
-        (grid.seeds if e.shots is not None else grid.own_seeds.setdefault(row, set())).add(e.seed)
-    for f in failures:
-        other = grid.source and f.shots is not None and f.source not in (None, grid.source)
-        if f.model != grid.model or f.variant is None or f.seed is None or other:
-            continue
-        row = Row(f.variant, f.method or f.variant, f.shots)
-        rows.add(row)
-        (grid.seeds if f.shots is not None else grid.own_seeds.setdefault(row, set())).add(f.seed)
-        if f.source is not None:
-            datasets.add(f.source)
+        seen = grid.seen.setdefault(None if item.shots is not None else row, set())
+        if isinstance(item, Evaluation):
+            grid.cells.setdefault((row, item.dataset, item.subset), {})[item.seed] = item
+            seen.add(item.seed)
+        elif isinstance(item, Asked):
+            for dataset, subset in item.tests:
+                grid.asked.setdefault((row, dataset, subset), set()).update(item.seeds)
+            seen.update(item.seeds)
+        elif item.seed is not None:
+            seen.add(item.seed)
     grid.rows = sorted(rows, key=lambda row: row.order)
-    first = [grid.source] if grid.source in datasets else []
-    grid.datasets = [*first, *(name for name in sort_datasets(datasets) if name not in first)]
     return grid
+
+
+def _datasets(item: Evaluation | Failure | Asked) -> set[str]:
+    """What an item says is tested on; a failure names only what was learned from."""
+    if isinstance(item, Evaluation):
+        return {item.dataset}
+    if isinstance(item, Asked):
+        return {dataset for dataset, _ in item.tests}
+    return {item.source} if item.source is not None else set()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from coopt.report.markup import file_name, plain
+from coopt.report.markup import plain
 from coopt.report.tables import Entry, Table
 
 STYLE = """
@@ -114,7 +114,7 @@ def table_html(table: Table) -> str:
     body = "\n".join(lines)
     name = _text(table.title)
     return (
-        f'<h3 id="{file_name(table.key)}">{name}</h3>\n'
+        f"<h3>{name}</h3>\n"
         f'<div class="box" tabindex="0" role="region" aria-label="{name}">\n'
         f"<table><thead><tr>{headings}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
         + "\n".join(f'<p class="note">{_text(note)}</p>' for note in table.notes)

@@ -4,6 +4,8 @@ import csv
 import hashlib
 import io
 import re
+from collections import Counter
+from collections.abc import Iterable
 
 from coopt.report.tables import Entry, Table
 
@@ -22,7 +24,6 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
     "−": "$-$",
     "±": r"$\pm$",
     "–": "--",
@@ -34,12 +35,14 @@ def plain(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", text).strip()
 
 
-def file_name(key: str) -> str:
-    """A name of letters, digits and dashes for a table's key; keys that differ only elsewhere get a mark."""
-    name = re.sub(r"[^A-Za-z0-9._=-]+", "-", key).strip("-.")
-    if key.replace(" ", "-") == name and len(name) <= 100:
-        return name
-    return f"{name[:90].rstrip('-.')}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
+def file_names(keys: Iterable[str]) -> dict[str, str]:
+    """A file name of letters, digits and dashes for each key; keys that give the same one get a mark of their own."""
+    names = {key: re.sub(r"[^A-Za-z0-9._=-]+", "-", key).strip("-.")[:90] for key in keys}
+    taken = Counter(name.lower() for name in names.values())  # some file systems know no capitals
+    return {
+        key: name if taken[name.lower()] == 1 else f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+        for key, name in names.items()
+    }
 
 
 def markdown_text(text: str) -> str:
@@ -79,7 +82,7 @@ def to_latex(table: Table) -> str:
         r"% Needs \usepackage{booktabs} and \usepackage{graphicx}.",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{latex_text(table.title)}. {' '.join(latex_text(note) for note in table.notes)}}}",
+        rf"\caption{{{latex_text(table.title)}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
@@ -95,7 +98,9 @@ def to_latex(table: Table) -> str:
         if any(entry.detail for entry in row):
             small = [rf"{{\scriptsize {latex_text(e.detail)}}}" if e.detail else "" for e in row]
             lines.append(_latex_row(small))
-    lines += [r"\bottomrule", r"\end{tabular}}", r"\end{table}"]
+    lines += [r"\bottomrule", r"\end{tabular}}"]
+    lines += [rf"\par\smallskip{{\footnotesize {latex_text(note)}\par}}" for note in table.notes]
+    lines.append(r"\end{table}")
     return "\n".join(lines) + "\n"
 
 

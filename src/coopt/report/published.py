@@ -12,7 +12,7 @@ from coopt.prompting.templates import TEMPLATES
 from coopt.report.accuracy import long_groups, wide_columns
 from coopt.report.grid import Grid, H, Row
 from coopt.report.order import find_backbone, plain_name
-from coopt.report.read import Evaluation
+from coopt.report.records import Evaluation
 from coopt.report.tables import MEASURES, MISSING, Column, Entry, Table, fixed
 
 NOTE = (
@@ -174,7 +174,7 @@ def _other_data(grid: Grid, column: Column, evaluations: Sequence[Evaluation]) -
         places = list(facts)
         expected = {4: set(places[11:]), 10: set(places[1:11]), 11: set(places[:11])}[n]
         if {plain_name(name) for name in column.datasets} != expected:
-            return f"the papers' average is over {n} other data sets"
+            return f"the papers' average is over {n} data sets of theirs"
     for e in evaluations:
         fact = facts.get(plain_name(e.dataset), {"n_classes": None, "n_test": None})
         half = {
@@ -191,7 +191,7 @@ def _other_data(grid: Grid, column: Column, evaluations: Sequence[Evaluation]) -
 
 def _other_setting(group: Published, e: Evaluation) -> str:
     """The first thing in which a run is not what was published; empty where there is none."""
-    if group.settings is None and (e.variant != e.method or e.preset is not None):
+    if group.settings is None and e.variant != e.method:  # a preset that the protocol chose is no setting given
         return f"published with the settings of {group.name}, not {e.variant}"
     if group.selection is not None and e.selection != group.selection:
         return f"published with selection by {group.selection}, not {e.selection}"

@@ -1,13 +1,13 @@
-"""Records of a bench folder, checked: `runs/*.jsonl` (a line per evaluation) and `failed/*.json`."""
+"""Records of a bench folder, checked: `runs/*.jsonl` (a line per evaluation), `failed/*.json` and `grid.json`."""
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from coopt.errors import RunError
+from coopt.report.records import Asked, Bench, Evaluation, Failure, collect
 
 FORMAT = 1
 PROTOCOLS = ("fewshot", "base-to-new", "cross-dataset", "shift", "zero-shot")
@@ -38,64 +38,6 @@ _REQUIRED: dict[str, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """One line: a run tested on one data set (or half of its classes)."""
-
-    run: str
-    protocol: str
-    model: str
-    fingerprint: str | None
-    method: str
-    variant: str
-    preset: str | None
-    settings: Mapping[str, Any]
-    recipe: Mapping[str, Any] | None
-    source: str
-    dataset: str
-    subset: str
-    shots: int | None
-    seed: int
-    selection: str
-    n_classes: int | None
-    n_train: int | None
-    n_test: int | None
-    n_parameters: int | None
-    metrics: Mapping[str, float]
-    seconds: Mapping[str, float]
-    peak_memory_mb: float | None
-    versions: Mapping[str, Any]
-
-    @property
-    def cell(self) -> tuple[Any, ...]:
-        """What may be measured only once."""
-        row = (self.protocol, self.model, self.variant, self.shots or 0)
-        return (*row, self.source, self.dataset, self.subset, self.seed)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that ended with an error; what is not known of it is None."""
-
-    run: str
-    reason: str
-    protocol: str | None
-    model: str | None
-    method: str | None
-    variant: str | None
-    source: str | None
-    shots: int | None
-    seed: int | None
-
-
-@dataclass(frozen=True)
-class Bench:
-    """All records of a folder, in an order of their own."""
-
-    evaluations: tuple[Evaluation, ...]
-    failures: tuple[Failure, ...]
-
-
 def read_bench(folder: Path | str) -> Bench:
     """Read and check every record below `folder`.
 
@@ -112,36 +54,16 @@ def read_bench(folder: Path | str) -> Bench:
     failures = []
     for path in sorted((folder / "failed").glob("*.json")):
         failures.append(parse_failure(_object(_read(path), str(path)), str(path)))
+    asked = []
+    if (folder / "grid.json").is_file():
+        where = str(folder / "grid.json")
+        rows = _object(_read(folder / "grid.json"), where).get("rows")
+        if not isinstance(rows, list):
+            raise RunError(f"{where} has no list of rows; remove it and type the bench command again.")
+        asked = [parse_asked(row, f"{where}, row {number}") for number, row in enumerate(rows, start=1)]
     if not evaluations and not failures:
         raise RunError(f"{folder} holds no benchmark records (runs/*.jsonl). Write them with: coopt bench")
-    return collect(evaluations, failures)
-
-
-def collect(evaluations: Iterable[Evaluation], failures: Iterable[Failure] = ()) -> Bench:
-    """A bench whose order does not depend on the order of what is given.
-
-    Raises:
-        RunError: two runs measured the same cell, so that a mean would count it twice.
-    """
-    ordered = sorted(_name_weights(list(evaluations)), key=lambda e: (*e.cell, e.run))
-    for one, other in zip(ordered, ordered[1:], strict=False):
-        if one.cell == other.cell:
-            raise RunError(_twice(one, other))
-    # A run that went through on a second try counts; its old failure does not.
-    done = {e.run for e in ordered}
-    failed = [f for f in failures if f.run not in done]
-    return Bench(tuple(ordered), tuple(sorted(failed, key=lambda f: (f.protocol or "", f.run, f.reason))))
-
-
-def _name_weights(evaluations: list[Evaluation]) -> list[Evaluation]:
-    """Where one name stood for several weights (a local folder that changed), the fingerprint joins the name."""
-    prints: dict[str, set[str | None]] = {}
-    for e in evaluations:
-        prints.setdefault(e.model, set()).add(e.fingerprint)
-    return [
-        replace(e, model=f"{e.model} ({(e.fingerprint or 'unknown')[:8]})") if len(prints[e.model]) > 1 else e
-        for e in evaluations
-    ]
+    return collect(evaluations, failures, asked)
 
 
 def parse_evaluation(line: Mapping[str, Any], where: str) -> Evaluation:
@@ -188,6 +110,28 @@ def parse_failure(value: Mapping[str, Any], where: str) -> Failure:
     return Failure(value["run"], value["reason"], **{name: value.get(name) for name in kinds})
 
 
+def parse_asked(value: Any, where: str) -> Asked:
+    """A row of `grid.json`.
+
+    Raises:
+        RunError: a field is missing or of another kind.
+    """
+    if not isinstance(value, dict):
+        raise RunError(f"{where} is {value!r}; it must be an object.")
+    names = ("protocol", "model", "method", "variant", "source", "shots")
+    for name in names:
+        _check_kind(value, name, _REQUIRED[name] if name != "source" else (str,), where)
+    for name in ("seeds", "tests"):
+        _check_kind(value, name, (list,), where)
+    seeds, tests = value["seeds"], value["tests"]
+    if not all(isinstance(seed, int) for seed in seeds):
+        raise RunError(f"{where}: seeds is {seeds!r}; it must be a list of whole numbers.")
+    if not all(isinstance(test, list) and len(test) == 2 and test[1] in SUBSETS for test in tests):
+        raise RunError(f"{where}: tests is {tests!r}; it must be a list of [data set, subset].")
+    facts = {name: value[name] for name in names}
+    return Asked(**facts, seeds=tuple(sorted(seeds)), tests=tuple(sorted((str(d), s) for d, s in tests)))
+
+
 def _check_kind(line: Mapping[str, Any], name: str, kinds: tuple[type, ...], where: str) -> None:
     if name not in line:
         raise RunError(f"{where}: the field {name!r} is missing; the line was cut or written by something else.")
@@ -214,13 +158,3 @@ def _object(text: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{where} holds {type(value).__name__} in place of an object; remove the file.")
     return value
-
-
-def _twice(one: Evaluation, other: Evaluation) -> str:
-    cell = f"{one.protocol}, {one.model}, {one.variant!r}, {one.dataset} ({one.subset}), shots {one.shots}"
-    differs = [n for n in ("fingerprint", "settings", "recipe", "selection") if getattr(one, n) != getattr(other, n)]
-    why = f"They differ in {', '.join(differs)}. " if differs else ""
-    return (
-        f"The runs {one.run!r} and {other.run!r} both measured {cell}, seed {one.seed}. {why}"
-        "Keep one of the two files, or report them from folders of their own."
-    )

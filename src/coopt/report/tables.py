@@ -7,6 +7,8 @@ from coopt.report.grid import Grid, H, Row
 from coopt.report.statistics import Summary
 
 MISSING = "–"
+NOT_ASKED = "not in the grid"
+"""Below a dash where the benchmark was never asked for the cell, as for a classifier on classes it has not learned."""
 AVERAGE = "Average"
 SPREAD_NOTE = (
     "± is the sample standard deviation over seeds (divisor n − 1), n the number of seeds, and [low, high] the 95% "
@@ -32,7 +34,7 @@ class Table:
     """A table with what a reader must know to read it."""
 
     key: str
-    """Its file name; see `file_name`."""
+    """What its file is named after."""
     title: str
     notes: tuple[str, ...]
     columns: tuple[str, ...]
@@ -64,7 +66,7 @@ FLAT_NUMBERS = ("mean", "std", "n", "n_expected", "low", "high")
 def show(summary: Summary, sign: bool = False, unit: str = "") -> Entry:
     """`72.31 ± 0.42` over `n=3 [71.27, 73.35]`, or a dash with what is there."""
     if summary.mean is None:
-        return Entry(MISSING, f"n={summary.n} of {summary.n_expected}" if summary.n else "")
+        return Entry(MISSING, f"n={summary.n} of {summary.n_expected}" if summary.n_expected else NOT_ASKED)
     text = fixed(summary.mean, sign)
     n = f"n={summary.n}{unit}"
     if summary.std is None or summary.low is None or summary.high is None:

@@ -13,10 +13,11 @@ from coopt.report.details import costs_tables, evaluations_table, failures_table
 from coopt.report.figures import curve_figure, gain_figure
 from coopt.report.grid import Grid, make_grids
 from coopt.report.html import Figure, Section, to_html
-from coopt.report.markup import file_name, to_csv, to_latex, to_markdown
+from coopt.report.markup import file_names, to_csv, to_latex, to_markdown
 from coopt.report.published import published_table
-from coopt.report.read import PROTOCOLS, Bench
-from coopt.report.tables import MISSING, Table
+from coopt.report.read import PROTOCOLS
+from coopt.report.records import Bench
+from coopt.report.tables import MISSING, NOT_ASKED, Table
 
 LIST = "files.json"
 """What a report wrote, so that the next one into the same folder removes what it no longer writes."""
@@ -37,9 +38,14 @@ class Report:
 
     @property
     def n_missing(self) -> int:
-        """Cells of the accuracy tables that have no number."""
+        """Cells of the accuracy tables that were asked for and have no number."""
         tables = [t for section in self.results for t in section.tables if " accuracy " in f" {t.key} "]
-        return sum(entry.text == MISSING and entry.number for t in tables for row in t.rows for entry in row)
+        return sum(
+            entry.text == MISSING and entry.number and entry.detail != NOT_ASKED
+            for t in tables
+            for row in t.rows
+            for entry in row
+        )
 
 
 def build_report(bench: Bench, baseline: str | None = None, against: bool = False, figures: bool = True) -> Report:
@@ -85,14 +91,15 @@ def write_report(report: Report, out: Path | str) -> list[str]:
     """
     out = Path(out)
     files = {"report.html": to_html(TITLE, report.facts, (*report.results, *report.details))}
-    tables = [table for section in report.results for table in section.tables]
-    files["report.md"] = "\n".join(to_markdown(table) for table in tables)
-    for section in (*report.results, *report.details):
-        for table in section.tables:
-            name = f"tables/{file_name(table.key)}"
-            files |= {f"{name}.md": to_markdown(table), f"{name}.tex": to_latex(table), f"{name}.csv": to_csv(table)}
-        for figure in section.figures:
-            files[f"figures/{file_name(figure.key)}.svg"] = figure.svg
+    files["report.md"] = "\n".join(to_markdown(table) for section in report.results for table in section.tables)
+    sections = (*report.results, *report.details)
+    tables = {table.key: table for section in sections for table in section.tables}
+    figures = {figure.key: figure for section in sections for figure in section.figures}
+    for key, name in file_names(tables).items():
+        table, path = tables[key], f"tables/{name}"
+        files |= {f"{path}.md": to_markdown(table), f"{path}.tex": to_latex(table), f"{path}.csv": to_csv(table)}
+    for key, name in file_names(figures).items():
+        files[f"figures/{name}.svg"] = figures[key].svg
     for table in report.lists:
         files[f"tables/{table.key}.csv"] = to_csv(table)
     before = _written_before(out)
@@ -137,9 +144,10 @@ def _facts(bench: Bench) -> tuple[str, ...]:
         f"{runs} runs, {len(bench.evaluations)} evaluations, {sets} data sets, seeds {listed}; "
         f"{len(bench.failures)} failed runs. Accuracies are percent."
     ]
+    grid = "what the benchmark was asked for" if bench.asked else "what the records and failed runs name"
     facts.append(
-        "The grid is what the records and failed runs name: a cell that one line of a table has and another lacks is "
-        f"missing and prints as {MISSING}. The column Selection says by what a line chose its hyperparameters."
+        f"The grid is {grid}; a cell of it without all its runs is missing and prints as {MISSING}. The column "
+        "Selection says by what a line chose its hyperparameters."
     )
     return tuple(facts)
 
