@@ -12,12 +12,14 @@ from coopt.methods.settings import build_method, check_settings, find_preset, me
 from coopt.methods.table import METHODS, find_method
 from coopt.methods.tip_adapter import TipAdapter
 from coopt.methods.tip_adapter_f import TipAdapterF
+from coopt.methods.tpt import TPT
 from coopt.methods.vpt import VPT
 from coopt.methods.zero_shot import ZeroShot
 
 __all__ = [
     "IVLP",
     "METHODS",
+    "TPT",
     "VPT",
     "Classifier",
     "CoCoOp",

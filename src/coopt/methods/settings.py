@@ -56,7 +56,8 @@ def build_method(key: str, vlm: VLM, class_names: Sequence[str], settings: Mappi
     """Make method `key`; it remembers its key and resolved settings, so that a run folder can name them."""
     resolved = check_settings(key, settings or {})
     method = find_method(key)(vlm, class_names, **resolved)
-    method.key, method.settings = key, resolved
+    # What a constructor has put there itself is what it made of the settings.
+    method.key, method.settings = key, {**resolved, **method.settings}
     return method
 
 

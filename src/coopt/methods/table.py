@@ -11,6 +11,7 @@ from coopt.methods.method import Method
 from coopt.methods.prograd import ProGrad
 from coopt.methods.tip_adapter import TipAdapter
 from coopt.methods.tip_adapter_f import TipAdapterF
+from coopt.methods.tpt import TPT
 from coopt.methods.vpt import VPT
 from coopt.methods.zero_shot import ZeroShot
 
@@ -20,6 +21,7 @@ METHODS: dict[str, type[Method]] = {
     "cocoop": CoCoOp,
     "kgcoop": KgCoOp,
     "prograd": ProGrad,
+    "tpt": TPT,
     "linear-probe": LinearProbe,
     "tip-adapter": TipAdapter,
     "tip-adapter-f": TipAdapterF,

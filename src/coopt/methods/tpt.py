@@ -1,0 +1,186 @@
+"""TPT: test-time prompt tuning, a prompt of its own for each test image, without labels."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from coopt.errors import ConfigError
+from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.models import VLM
+from coopt.prompting import PromptEncoder, PromptLayout, start_context
+
+N_CTX = 4
+
+
+class TPT(Method):
+    r"""Tunes the context for each test image by itself, until the image's views agree; nothing is learned before.
+
+    .. math::
+        p^* = \arg\min_p H\Bigl(\frac{1}{\rho N} \sum_{i \in S} p_p(y \mid A_i(x))\Bigr), \qquad
+        S = \{i : H(p_p(y \mid A_i(x))) \text{ among the } \rho N \text{ lowest}\}
+
+    with H the entropy, :math:`A_1(x)` the plain image and :math:`A_2 \dots A_N` random crops of it, flipped or not. One
+    step of AdamW is taken (the images that are chosen stay chosen in further steps); the plain image is then predicted
+    with the tuned prompt, and the next image starts from the untouched one. `fit` needs no training images and only
+    writes the run folder; the work is done in prediction, for each image one pass of the text encoder over all classes
+    forward and backward, and one forward.
+
+    Reference:
+        Shu, Nie, Huang, Yu, Goldstein, Anandkumar and Xiao, "Test-Time Prompt Tuning for Zero-Shot Generalization in
+        Vision-Language Models", NeurIPS 2022, equations 2 to 4.
+
+    Differences from the official code:
+        - A batch of test images is tuned together, each with a prompt, moments and loss of its own: the numbers are
+          those of one image at a time.
+        - The AugMix chains that the code mixes into the views for fine-grained data sets are not offered; all data sets
+          get what it uses for ImageNet and its variants, random resized crops and flips. Crops are resized as in
+          training here (bicubic for CLIP), bilinearly there. Expect other figures than the published ones, above all
+          on fine-grained sets.
+        - It can tune the output of a trained CoCoOp; here the start is words, random, or a trained shared context.
+        - Words with "[CLS]" among them set the place of the class name there; here `position` does, and "middle" puts
+          it behind half of the words.
+        - Given a single view (features alone), its own entropy is lowered.
+        - Computes in the model's own precision, without the code's automatic mixed precision.
+
+    Args:
+        vlm: the frozen model.
+        class_names: C names; underscores become spaces.
+        n_ctx: number of context vectors M of a random start; words have as many as tokens.
+        ctx_init: words to start from; None draws from N(0, 0.02).
+        ctx_from: run folder of a trained shared context (CoOp, KgCoOp, ProGrad) to start from, in place of words.
+        position: where the class name stands: "end", "middle" or "front".
+        n_views: N, views of each image, the plain one included.
+        confidence: :math:`\rho`, the share of views that are chosen; at least one is.
+        n_steps: steps of AdamW; 0 predicts with the starting prompt.
+        lr: their rate.
+        truncate_names: drop the last tokens of names whose prompts are too long, instead of raising.
+
+    Shape:
+        - ctx: (M, d_t), where every image starts; never changed
+        - images: (B, V, E) or (B, E), not normalised; the plain image is the first view
+        - logits: (B, C)
+
+    Raises:
+        ConfigError: a number out of its range, `n_ctx` at odds with `ctx_init`, an unknown position, or a `ctx_from`
+            that holds no context of this model and position.
+        DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
+    """
+
+    paper = "https://arxiv.org/abs/2209.07511"
+    kind = "text prompt at test time"
+    summary = "nothing before the test; then the prompt's context for each image, without labels"
+    learns = False
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "cross-dataset": Preset("TPT's code: scripts/test_tpt.sh (without its AugMix views)"),
+        "shift": Preset("TPT's code: scripts/test_tpt.sh, on ImageNet and its variants"),
+    }
+
+    def __init__(
+        self,
+        vlm: VLM,
+        class_names: Sequence[str],
+        *,
+        n_ctx: int = N_CTX,
+        ctx_init: str | None = "a photo of a",
+        ctx_from: str | Path | None = None,
+        position: str = "end",
+        n_views: int = 64,
+        confidence: float = 0.1,
+        n_steps: int = 1,
+        lr: float = 5e-3,
+        truncate_names: bool = False,
+    ) -> None:
+        super().__init__(vlm, class_names)
+        problems = [f"n_views is {n_views}; allowed is a whole number from 1"] if n_views < 1 else []
+        if not 0 < confidence <= 1:
+            problems.append(f"confidence is {confidence}; allowed is a share of the views above 0, up to 1")
+        if n_steps < 0:
+            problems.append(f"n_steps is {n_steps}; allowed is a whole number from 0")
+        if not 0 < lr < float("inf"):
+            problems.append(f"lr is {lr}; allowed is a number above 0")
+        if problems:
+            raise ConfigError("TPT cannot be used so: " + "; ".join(problems) + ".")
+        self.n_test_views, self.confidence, self.n_steps, self.lr = n_views, confidence, n_steps, lr
+        if ctx_from is None:
+            ctx = start_context(vlm, n_ctx, ctx_init, default=N_CTX)  # (M, d_t)
+        else:
+            ctx = trained_context(vlm, Path(ctx_from), position)
+            # A run folder holds the vectors themselves: it does not need the run that they came from.
+            self.settings = {"ctx_from": None, "ctx_init": None, "n_ctx": len(ctx)}
+        layout = PromptLayout.build(vlm, class_names, len(ctx), position, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm, layout)
+        self.ctx = nn.Parameter(ctx, requires_grad=False)  # no training step touches it
+
+    def forward(self, images: Float[Tensor, "B *V E"]) -> Float[Tensor, "B C"]:
+        """Logits of the plain images, each with the prompt that was tuned for it."""
+        views = images.to(self.device).float()
+        views = views[:, None] if views.ndim == 2 else views  # (B, V, E)
+        return torch.cat([self._tuned_logits(part) for part in views.split(self.encoder.contexts_at_once())])
+
+    @torch.no_grad()
+    def _tuned_logits(self, views: Float[Tensor, "B V E"]) -> Float[Tensor, "B C"]:
+        return self._logits(self.tune(views), views[:, :1])[:, 0]
+
+    def _logits(self, ctx: Float[Tensor, "B M D"], views: Float[Tensor, "B V E"]) -> Float[Tensor, "B V C"]:
+        return cosine_logits(self.vlm, views, F.normalize(self.encoder.encode_batch(ctx).float(), dim=-1))
+
+    @torch.enable_grad()
+    def tune(self, views: Float[Tensor, "B V E"]) -> Float[Tensor, "B M D"]:
+        """Each image's own context after `n_steps`; the images do not see each other."""
+        # Each image's loss depends on its own context alone, so the gradient of their sum is that of each; and AdamW
+        # treats every number by itself, so one optimizer over all images is one for each.
+        ctx = self.ctx.detach().expand(len(views), -1, -1).clone().requires_grad_()  # (B, M, d_t)
+        optimizer = torch.optim.AdamW([ctx], lr=self.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+        chosen = None
+        for _ in range(self.n_steps):
+            logits = self._logits(ctx, views)  # (B, V, C)
+            if chosen is None:
+                chosen = most_confident(logits.detach(), self.confidence)  # (B, S)
+            kept = logits.gather(1, chosen[..., None].expand(-1, -1, logits.shape[-1]))  # (B, S, C)
+            (ctx.grad,) = torch.autograd.grad(entropy_of_mean(kept).sum(), ctx)
+            optimizer.step()
+        return ctx.detach()
+
+
+def most_confident(logits: Float[Tensor, "B V C"], share: float) -> Int[Tensor, "B S"]:
+    """Which views have the lowest entropy, the lowest first."""
+    entropy = -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)  # (B, V)
+    return entropy.argsort(dim=1)[:, : max(1, int(logits.shape[1] * share))]
+
+
+def entropy_of_mean(logits: Float[Tensor, "B S C"]) -> Float[Tensor, " B"]:
+    """Entropy of the mean of the views' probabilities."""
+    log_mean = logits.log_softmax(-1).logsumexp(1) - torch.tensor(float(logits.shape[1])).log().item()  # (B, C)
+    return -(log_mean * log_mean.exp()).sum(-1)
+
+
+def trained_context(vlm: VLM, folder: Path, position: str) -> Float[Tensor, "M D"]:
+    """The shared context that a run folder holds.
+
+    Raises:
+        ConfigError: it cannot be read, or belongs to another model, to classes of its own, or to another position.
+    """
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        ctx = load_file(folder / "adapter_model.safetensors").get("ctx")
+        found = (config["fingerprint"], config["settings"].get("position", "end"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise ConfigError(f"ctx_from is {str(folder)!r}, which cannot be read as a run folder: {error!r}.") from error
+    wanted = (vlm.fingerprint, position)
+    for what, has, needs in zip(("a model of fingerprint", "position"), found, wanted, strict=True):
+        if has != needs:
+            raise ConfigError(f"ctx_from {str(folder)!r} was trained with {what} {has!r}; this is {needs!r}.")
+    if ctx is None or ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:
+        raise ConfigError(
+            f"ctx_from {str(folder)!r} holds no context that all classes share; take a run of coop (not "
+            "class-specific), kgcoop or prograd."
+        )
+    return ctx.to(vlm.device, torch.float32)
