@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 from rich.console import Console
 
+from coopt.cli.bench import bench
 from coopt.cli.cache import cache
 from coopt.cli.datasets import datasets
 from coopt.cli.demo import demo
@@ -52,7 +53,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (fit, predict, evaluate, words, methods, models, demo, report):
+for command in (fit, predict, evaluate, words, methods, models, demo, bench, report):
     app.command()(command)
 app.add_typer(datasets)
 app.add_typer(cache)
@@ -100,8 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             130,
             "--json" in arguments,
         )
-    except KeyboardInterrupt:
-        _fail("Interrupted.", "Interrupted", 130, "--json" in arguments)
+    except KeyboardInterrupt as stop:
+        _fail(f"Interrupted: {stop}" if str(stop) else "Interrupted.", "Interrupted", 130, "--json" in arguments)
 
 
 def _fail(message: str, kind: str, code: int, as_json: bool) -> None:

@@ -1,0 +1,221 @@
+"""Which data sets a call means, read and checked for its protocol."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from coopt.bench.protocols import DEFAULT_SOURCE, Asked, Protocol, classes_of
+from coopt.data import ImageDataset
+from coopt.data.benchmarks import SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark, read_data_file
+from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where data sets are."""
+
+    root: str
+    """The folder with their folders."""
+    data_file: str | None = None
+    """A YAML file of the user's own data sets."""
+
+    def load(self, name: str) -> Benchmark:
+        """A data set by name."""
+        return load_benchmark(name, self.root, extra=self.data_file)
+
+    def canonical(self, name: str) -> str:
+        """A data set's name as the tables write it.
+
+        Raises:
+            DataError: there is no such data set.
+        """
+        if self.data_file is not None and name in read_data_file(self.data_file):
+            return name
+        try:
+            return find_benchmark(name).name
+        except DataError as error:
+            own = read_data_file(self.data_file) if self.data_file is not None else {}
+            raise DataError(f"{error}{did_you_mean(name, own)}") from None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a call says about data sets."""
+
+    names: Sequence[str] = ()
+    suite: str | None = None
+    sources: Sequence[str] = ()
+    """To learn from, for the protocols that transfer."""
+
+
+def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, list[str]]:
+    """The data sets of a call, read, and notes about what was left out or decided.
+
+    Raises:
+        ConfigError: nothing is named, or an unknown suite.
+        DataError: unknown names, or data sets that are not there or that the protocol cannot use (all at once).
+    """
+    names = named(choice, places)
+    sources = [places.canonical(name) for name in choice.sources]
+    if sources and not protocol.transfers:
+        raise ConfigError(f"--source goes with cross-dataset and shift; {protocol.name} learns on each of --datasets.")
+    benchmarks = load_all(dict.fromkeys([*sources, *names]), places)
+    notes: list[str] = []
+    if protocol.name == "shift":
+        sources = sources or [name for name in names if variants_of(name, benchmarks, places)]
+        sources = sources or list(dict.fromkeys(b.variant_of for b in benchmarks.values() if b.variant_of is not None))
+        if not sources:
+            raise DataError(
+                f"None of {', '.join(names)} has variants to test on. Sources with variants: {', '.join(SHIFTS)}; an "
+                "own data set becomes one with 'variant_of: SOURCE' in --data-file."
+            )
+        needed = [*sources, *(variant for source in sources for variant in variants_of(source, benchmarks, places))]
+        missing = [name for name in needed if name not in benchmarks]
+        benchmarks = {**benchmarks, **load_all(dict.fromkeys(missing), places)}
+        benchmarks = {n: b for n, b in benchmarks.items() if n in sources or b.variant_of in sources}
+    elif protocol.name == "cross-dataset":
+        sources, benchmarks = cross_sources(sources, benchmarks, bool(choice.suite), notes)
+    elif protocol.name == "zero-shot":
+        sources = list(benchmarks)
+    else:
+        benchmarks = learnable(benchmarks, bool(choice.suite), protocol, notes)
+        sources = list(benchmarks)
+    check(benchmarks, () if protocol.name == "zero-shot" else sources, protocol)
+    return Asked(benchmarks, sources), notes
+
+
+def named(choice: Choice, places: Places) -> list[str]:
+    """The names of `--datasets` and `--suite`, each once."""
+    names = [places.canonical(name) for name in choice.names]
+    if choice.suite is not None:
+        if choice.suite not in SUITES:
+            raise ConfigError(
+                f"There is no suite {choice.suite!r}; the suites are {', '.join(SUITES)}."
+                f"{did_you_mean(choice.suite, SUITES)}"
+            )
+        names += SUITES[choice.suite]
+    if not names and not choice.sources:
+        raise ConfigError(f"Name data sets with --datasets a,b or --suite ({', '.join(SUITES)}).")
+    return list(dict.fromkeys(names))
+
+
+def load_all(names: Sequence[str] | dict[str, None], places: Places) -> dict[str, Benchmark]:
+    """Data sets by name.
+
+    Raises:
+        DataError: naming all that cannot be read.
+    """
+    found, problems = {}, []
+    for name in names:
+        try:
+            found[name] = places.load(name)
+        except CooptError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(problems))
+    return found
+
+
+def variants_of(source: str, benchmarks: Mapping[str, Benchmark], places: Places) -> list[str]:
+    """Variants of a source: those that were named, or all that are known where none was."""
+    own = read_data_file(places.data_file) if places.data_file is not None else {}
+    named = [b.name for b in benchmarks.values() if b.variant_of == source]
+    return named or [*SHIFTS.get(source, []), *(o.name for o in own.values() if o.variant_of == source)]
+
+
+def cross_sources(
+    sources: list[str], benchmarks: dict[str, Benchmark], from_suite: bool, notes: list[str]
+) -> tuple[list[str], dict[str, Benchmark]]:
+    """What cross-dataset learns from, and all it tests on: variants of a suite's own sets belong to `shift`."""
+    if from_suite:
+        left_out = [n for n, b in benchmarks.items() if b.variant_of is not None and n not in sources]
+        benchmarks = {n: b for n, b in benchmarks.items() if n not in left_out}
+        if left_out:
+            notes.append(f"left to the protocol shift: {', '.join(left_out)}")
+    if not sources:
+        candidates = [name for name, b in benchmarks.items() if b.train is not None]
+        sources = [DEFAULT_SOURCE] if DEFAULT_SOURCE in candidates else candidates[:1]
+        notes.append(f"learning from {', '.join(sources)}; --source names another")
+    if len(benchmarks) < 2:
+        raise ConfigError(f"cross-dataset needs at least 2 data sets; got {', '.join(benchmarks)}.")
+    return sources, benchmarks
+
+
+def learnable(
+    benchmarks: dict[str, Benchmark], from_suite: bool, protocol: Protocol, notes: list[str]
+) -> dict[str, Benchmark]:
+    """Those with training images; a suite may hold others, which are left out with a note."""
+    kept = {name: b for name, b in benchmarks.items() if b.train is not None}
+    if from_suite and len(kept) < len(benchmarks):
+        notes.append(f"for testing alone, left out: {', '.join(n for n in benchmarks if n not in kept)}")
+        return kept
+    return benchmarks
+
+
+def check(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], protocol: Protocol) -> None:
+    """Refuse data sets that the protocol cannot use, before anything is learned.
+
+    Raises:
+        DataError: naming all of them.
+    """
+    problems = [f"{name} has no test images." for name, b in benchmarks.items() if b.test is None]
+    for name in sources:
+        benchmark = benchmarks[name]
+        if benchmark.train is None:
+            variant = f" (it is a variant of {benchmark.variant_of})" if benchmark.variant_of else ""
+            problems.append(f"{name} is for testing alone{variant}: {protocol.name} cannot learn from it.")
+        elif protocol.name == "base-to-new":
+            try:
+                classes_of(benchmark, "base")
+            except DataError as error:
+                problems.append(str(error))
+    for name, b in benchmarks.items():
+        source = benchmarks.get(b.variant_of or "")
+        if protocol.name == "shift" and source is not None and b.test is not None:
+            try:
+                align_labels(b.test, source)
+            except DataError as error:
+                problems.append(f"{name} is no variant of {source.name}: {error}")
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def align_labels(test: ImageDataset, source: Benchmark) -> list[int]:
+    """For each class of a variant the label that it has in the source.
+
+    Raises:
+        DataError: a class is not among the source's.
+    """
+    part = next(iter(source.parts.values()))
+    one_each = replace(test, images=test.class_names, names=test.class_names, labels=np.arange(len(test.class_names)))
+    labels = one_each.align(part.class_labels or part.class_names, part.class_names).labels
+    assert labels is not None  # they were given
+    return labels.tolist()
+
+
+def check_shots(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], shots: Sequence[int]) -> list[str]:
+    """Refuse more shots than any class of a data set has; a note for data sets where some classes have fewer.
+
+    Raises:
+        DataError: naming all such data sets.
+    """
+    problems, notes = [], []
+    for name in sources:
+        train = benchmarks[name].train
+        if train is None or not shots:
+            continue
+        counts = train.class_counts()
+        if max(shots) > int(counts.max()):
+            problems.append(
+                f"{name} has at most {int(counts.max())} training images in a class; {max(shots)} shots would be the "
+                "same as fewer. Lower --shots."
+            )
+        elif max(shots) > int(counts.min()):
+            few = int((counts < max(shots)).sum())
+            notes.append(
+                f"{name}: {few} of {len(counts)} classes have fewer than {max(shots)} images and give them all"
+            )
+    if problems:
+        raise DataError("\n".join(problems))
+    return notes

@@ -1,0 +1,32 @@
+"""What an engine is."""
+
+from concurrent.futures import Future
+from typing import Any, Protocol, runtime_checkable
+
+from coopt.bench.grid import Run
+
+
+class WorkerDied(Exception):  # noqa: N818
+    """A worker process ended in the middle of a run: killed, out of memory, crashed."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Workers, each of which does one run at a time and keeps what it loaded for the next.
+
+    An engine decides nothing: which run goes where, what is retried and what is written is `coopt.bench.run`.
+    """
+
+    n_workers: int
+
+    def submit(self, worker: int, run: Run) -> "Future[Any]":
+        """Begin a run on worker 0, 1, ...; the future gives `Result`, `Failed`, or raises `WorkerDied`."""
+        ...
+
+    def replace(self, worker: int) -> None:
+        """Put a new process in the place of one that died."""
+        ...
+
+    def close(self) -> None:
+        """End all workers at once, also in the middle of a run."""
+        ...

@@ -1,0 +1,134 @@
+"""Worker processes on this machine."""
+
+import multiprocessing
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from coopt.bench.engines.engine import WorkerDied
+from coopt.bench.execute import Failed, Result, attempt
+from coopt.bench.grid import Run
+from coopt.bench.shared import Shared
+
+WORKER_MEMORY = 2e9
+"""Bytes of free memory that each worker should have: the libraries, a backbone and the features of a few data sets."""
+DIED = "its process was killed, ran out of memory or crashed"
+_shared: Shared | None = None
+
+
+class LocalEngine:
+    """One pool of a single process per worker, so that a killed worker takes down only the run it was doing.
+
+    Processes are spawned, not forked: a fork of a process with threads may hang.
+    """
+
+    def __init__(self, n_workers: int, n_threads: int = 1) -> None:
+        self.n_workers = n_workers
+        self.n_threads = n_threads
+        self.pools: list[ProcessPoolExecutor | None] = [None] * n_workers
+        self.pids: list[Future[int] | None] = [None] * n_workers
+
+    def submit(self, worker: int, run: Run) -> "Future[Any]":
+        """Begin a run; a worker's process starts with its first."""
+        outcome: Future[Any] = Future()
+
+        def pass_on(inner: "Future[Any]") -> None:
+            if inner.cancelled() or isinstance(inner.exception(), BrokenProcessPool):
+                outcome.set_exception(WorkerDied(DIED))
+            elif (error := inner.exception()) is not None:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(inner.result())
+
+        try:
+            self._pool(worker).submit(_execute, run).add_done_callback(pass_on)
+        except BrokenProcessPool:  # killed while it was idle
+            outcome.set_exception(WorkerDied(DIED))
+        return outcome
+
+    def replace(self, worker: int) -> None:
+        """Drop what is left of it; the next run starts a new process."""
+        pool, self.pools[worker], self.pids[worker] = self.pools[worker], None, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """Kill all processes."""
+        for worker in range(self.n_workers):
+            pid = self.pids[worker]
+            if pid is not None and pid.done() and not pid.cancelled() and pid.exception() is None:
+                with suppress(ProcessLookupError):
+                    os.kill(pid.result(), signal.SIGKILL)
+            self.replace(worker)
+
+    def _pool(self, worker: int) -> ProcessPoolExecutor:
+        pool = self.pools[worker]
+        if pool is None:
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=(self.n_threads,))
+            # Read by the libraries as they load in the child; too late inside it. Idle threads of one would spin.
+            with _environment("OMP_NUM_THREADS", str(self.n_threads)):
+                self.pids[worker] = pool.submit(os.getpid)
+            self.pools[worker] = pool
+        return pool
+
+
+def default_workers() -> int:
+    """As many as there are cores for this process, and as fit into the free memory."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    free = _free_memory()
+    return n_cores if free is None else max(1, min(n_cores, int(free / WORKER_MEMORY)))
+
+
+def _free_memory() -> float | None:
+    """Bytes; None where the system does not say."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), flags=re.M)
+    except OSError:
+        return None
+    return float(found.group(1)) * 1024 if found else None
+
+
+def _start(n_threads: int) -> None:
+    """Begin a worker process."""
+    global _shared
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    torch.set_num_threads(n_threads)
+    _shared = Shared()
+
+
+def _die_with_parent() -> None:
+    """A killed parent cannot write what this process computes, and another one may do the run already."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _execute(run: Run) -> Result | Failed:
+    assert _shared is not None  # the initializer ran
+    return attempt(run, _shared)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,0 +1,229 @@
+"""What a worker does with a run: learn, test, and return its records. It writes nothing."""
+
+import random
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from coopt.bench.datasets import align_labels
+from coopt.bench.grid import Run, jsonable
+from coopt.bench.memory import PeakMemory
+from coopt.bench.protocols import Evaluation, classes_of
+from coopt.bench.shared import HeldOut, Shared
+from coopt.bench.versions import versions
+from coopt.data.benchmarks import Benchmark
+from coopt.errors import CooptError
+from coopt.evaluate import dataset_logits, evaluate_logits
+from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
+from coopt.methods import Method, build_method, find_method
+
+FORMAT = 1
+METRICS = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
+
+
+@dataclass
+class Result:
+    """What came of a run."""
+
+    lines: list[dict[str, Any]]
+    """Its records."""
+    notes: list[str] = field(default_factory=list)
+    """What a user should know: skipped images, classes with few images."""
+
+
+@dataclass
+class Failed:
+    """Why a run gave no result, in words: errors of other libraries do not always survive the way between processes."""
+
+    reason: str
+    traceback: str | None = None
+    """Of what is no mistake of the user."""
+    interrupted: bool = False
+    """A signal asked the worker to stop."""
+
+
+class Notes(Reporter):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        """For the result."""
+        self.notes.append(message)
+
+
+def attempt(run: Run, shared: Shared, may_interrupt: bool = False) -> Result | Failed:
+    """`execute`, with errors as a value.
+
+    Args:
+        run: what to do.
+        shared: what this process keeps between runs.
+        may_interrupt: whether an interruption ends this process, rather than being reported.
+    """
+    try:
+        return execute(run, shared)
+    except Interrupted as stop:
+        if may_interrupt:
+            raise
+        return Failed(str(stop), interrupted=True)
+    except CooptError as error:
+        return Failed(f"{type(error).__name__}: {error}")
+    except Exception as error:
+        return Failed(f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+
+
+def execute(run: Run, shared: Shared) -> Result:
+    """Learn as a run says and test it.
+
+    Args:
+        run: what to do.
+        shared: what this process keeps between runs: the model, data sets, features of test images.
+
+    Raises:
+        CooptError: what the run cannot do, with the reason.
+        Interrupted: a signal asked to stop.
+    """
+    reporter = Notes()
+    with settled(run.seed, run.n_threads), warnings.catch_warnings(record=True) as caught, PeakMemory() as memory:
+        warnings.simplefilter("always")
+        vlm = shared.model(run.model)
+        benchmark = shared.benchmark(run.places, run.source)
+        started = time.perf_counter()
+        learned = learn_run(run, vlm, benchmark, reporter)
+        fit_seconds = time.perf_counter() - started
+        results = {}
+        for test in run.tests:
+            test_set = shared.test_set(run.places, test.dataset)
+            results[test] = evaluate(run, learned.method, benchmark, test, test_set, shared, reporter)
+    facts = {**run.facts(), "settings": jsonable(learned.method.settings)}
+    facts["recipe"] = learned.recipe.as_dict() if learned.records else None
+    lines = [
+        {
+            "format": FORMAT,
+            "run": run.id,
+            **facts,
+            **test._asdict(),
+            "selection": selection(run, benchmark),
+            "n_train": len(learned.train),
+            "n_parameters": learned.method.n_parameters(),
+            **result[0],
+            "seconds": {"fit": fit_seconds, "evaluate": result[1]},
+            "peak_memory_mb": memory.peak_mb,
+            "versions": {**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
+        }
+        for test, result in results.items()
+        if result is not None
+    ]
+    notes = [*reporter.notes, *(str(warning.message) for warning in caught)]
+    return Result(lines, [f"{run.source}: {note}" for note in dict.fromkeys(notes)])
+
+
+def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> Learned:
+    """Train on the run's shots, with the data set's own validation images where a method chooses something."""
+    classes = classes_of(benchmark, run.subset)
+    train, val = benchmark.train, benchmark.val
+    if not find_method(run.method).learns:
+        assert benchmark.test is not None  # `choose` refuses others
+        train, val = benchmark.test.subset([]), None  # its class names alone
+    assert train is not None  # `choose` refuses others
+    if run.subset != "all":
+        train = train.select_classes(classes)
+        val = val.select_classes(classes) if val is not None else None
+    return learn(
+        vlm,
+        train,
+        val=val,
+        method=run.method,
+        settings=run.settings_for(run.source, benchmark.template),
+        shots=run.shots,
+        seed=run.seed,
+        recipe=Recipe.from_dict(dict(run.recipe)) if run.recipe is not None else None,
+        n_workers=run.n_decoders,
+        reporter=reporter,
+    )
+
+
+def evaluate(
+    run: Run,
+    learner: Method,
+    source: Benchmark,
+    test: Evaluation,
+    test_set: HeldOut,
+    shared: Shared,
+    reporter: Reporter,
+) -> tuple[dict[str, Any], float] | None:
+    """Metrics on one test set and the seconds they took; None where what was learned does not apply to its classes."""
+    classes = None if test.subset == "all" else classes_of(test_set.benchmark, test.subset)
+    dataset = test_set.part(classes)
+    is_new = (test.dataset, test.subset) != (run.source, run.subset)
+    if is_new and not learner.new_classes and run.protocol != "shift":
+        return None
+    encoded = None
+    if not learner.needs_pixels and not learner.n_test_views:
+        # Encoded once for all runs of this process, so the time belongs to none of them.
+        encoded = test_set.features(shared.model(run.model), classes, run.n_decoders)
+    started = time.perf_counter()
+    columns = None
+    if is_new and learner.new_classes:
+        learner = for_classes(learner, dataset.class_names, run.settings_for(test.dataset, test_set.benchmark.template))
+    elif is_new:
+        columns = align_labels(dataset, source)  # the classes of the source that the variant has
+    torch.manual_seed(run.seed)  # whatever a method draws at test time
+    found = dataset_logits(learner.vlm, learner, dataset, encoded=encoded, seed=run.seed, n_workers=run.n_decoders)
+    for name, reason in found.skipped:
+        reporter.note(f"skipped {name}: {reason}")
+    logits = found.logits if columns is None else found.logits[:, columns]
+    labels = torch.as_tensor(dataset.labels)[found.indices.cpu()].to(logits.device)
+    metrics = evaluate_logits(logits, labels, dataset.class_names)
+    facts = {
+        "n_classes": len(dataset.class_names),
+        "n_test": metrics.n_images,
+        "metrics": {name: getattr(metrics, name) for name in METRICS},
+    }
+    return facts, time.perf_counter() - started
+
+
+def for_classes(learner: Method, class_names: Sequence[str], settings: Mapping[str, Any]) -> Method:
+    """The method with what it learned, for other class names and the hand-written template that goes with them."""
+    templates = {name: value for name, value in settings.items() if name == "templates"}
+    method = build_method(learner.key, learner.vlm, class_names, {**learner.settings, **templates})
+    method.reshape({name: tuple(value.shape) for name, value in learner.state_dict().items()})
+    method.load_state_dict(learner.state_dict(), strict=True)
+    return method
+
+
+def selection(run: Run, benchmark: Benchmark) -> str:
+    """What a method that chooses something chose it on; never test images."""
+    method = find_method(run.method)
+    if not (method.learns and method.uses_validation):
+        return "none"
+    if benchmark.val is not None:
+        return "validation shots"
+    return "none" if run.shots == 1 else "cross-validation"  # one image per class leaves nothing to compare
+
+
+@contextmanager
+def settled(seed: int, n_threads: int) -> Iterator[None]:
+    """Random streams and threads that do not depend on what this process did before."""
+    states = random.getstate(), np.random.get_state(), torch.get_num_threads()
+    cuda = range(torch.cuda.device_count())
+    torch.set_num_threads(n_threads)
+    try:
+        with torch.random.fork_rng(devices=cuda), threadpool_limits(n_threads):
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            torch.manual_seed(seed)
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_num_threads(states[2])

@@ -1,0 +1,257 @@
+"""From what is asked for to a list of runs, each with an id that says all it depends on."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coopt.bench.datasets import Places
+from coopt.bench.protocols import Asked, Evaluation, Protocol
+from coopt.bench.variants import OWN, Variant, fill_templates, resolve
+from coopt.data import ImageDataset
+from coopt.data.benchmarks import Benchmark
+from coopt.fit import recipe_for
+from coopt.methods import check_settings, find_method
+from coopt.version import __version__
+
+IMAGENET_EPOCHS = 50
+"""CoOp's scripts train on ImageNet for 50 epochs at every number of shots."""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The backbone as the user named it, and what was found under the name."""
+
+    name: str
+    fingerprint: str
+    device: str | None = None
+    dtype: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its evaluations: all that a worker needs to know."""
+
+    protocol: str
+    model: ModelChoice
+    places: Places
+    variant: str
+    method: str
+    preset: str | None
+    settings: Mapping[str, Any]
+    """Resolved, with `OWN` among the templates where each data set fills in its own."""
+    recipe: Mapping[str, Any] | None
+    source: str
+    subset: str
+    """Which classes of the source are learned from: "all" or "base"."""
+    template: str
+    """The source's own."""
+    shots: int | None
+    seed: int
+    source_data: str
+    """Digest of what is learned from."""
+    tests: tuple[Evaluation, ...]
+    tests_data: Mapping[Evaluation, str] = field(default_factory=dict)
+    """Digest of each test set."""
+    n_threads: int = 1
+    n_decoders: int = 0
+
+    @cached_property
+    def key(self) -> str:
+        """What the training is: readable, and a hash of everything that its result depends on."""
+        identity = {
+            "library": __version__.split(".")[0],
+            "protocol": self.protocol,
+            "model": [self.model.name, self.model.fingerprint, self.model.dtype or "float32"],
+            # The row's name too: a row of another name is measured again, and its cells are not missing.
+            "method": [
+                self.method,
+                self.variant,
+                self.preset,
+                jsonable(self.settings),
+                jsonable(self.settings_for(self.source, self.template)),
+            ],
+            "recipe": self.recipe,
+            "source": [self.source, self.subset, self.source_data],
+            "shots": self.shots,
+            "seed": self.seed,
+        }
+        shots = "" if self.shots is None else f"-{self.shots}shot"
+        words = f"{self.protocol}-{self.source}-{self.method}{shots}-seed{self.seed}"
+        return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', words)}-{digest(identity, 12)}"
+
+    @property
+    def id(self) -> str:
+        """The training and what it is tested on."""
+        return f"{self.key}-{digest([[*test, self.tests_data[test]] for test in self.tests], 6)}"
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        shots = "" if self.shots is None else f" {self.shots} shot{'s' if self.shots > 1 else ''}"
+        return f"{self.source} {self.variant}{shots} seed {self.seed}"
+
+    def settings_for(self, dataset: str, template: str) -> dict[str, Any]:
+        """The method's settings on a data set, with its template where the method is given the data set's own."""
+        settings = dict(self.settings)
+        if "templates" in settings:
+            settings["templates"] = fill_templates(settings["templates"], template, dataset)
+        return settings
+
+    def without(self, tests: Iterable[Evaluation]) -> "Run":
+        """The same training, tested on less."""
+        gone = set(tests)
+        return replace(self, tests=tuple(test for test in self.tests if test not in gone))
+
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it beside its results."""
+        return {
+            "protocol": self.protocol,
+            "model": self.model.name,
+            "fingerprint": self.model.fingerprint,
+            "method": self.method,
+            "variant": self.variant,
+            "preset": self.preset,
+            "settings": jsonable(self.settings_for(self.source, self.template)),
+            "recipe": self.recipe,
+            "source": self.source,
+            "shots": self.shots,
+            "seed": self.seed,
+        }
+
+
+def make_runs(
+    protocol: Protocol,
+    asked: Asked,
+    variants: Sequence[Variant],
+    *,
+    shots: Sequence[int],
+    n_seeds: int,
+    model: ModelChoice,
+    places: Places,
+    use_presets: bool = True,
+    n_threads: int = 1,
+    n_decoders: int = 0,
+) -> list[Run]:
+    """Every run of a grid, those of one data set together, so that workers seldom change it.
+
+    Raises:
+        ConfigError: settings that are not allowed.
+        DataError: a data set that the protocol cannot use.
+    """
+    digests = Digests(asked.benchmarks)
+    runs = []
+    for variant in variants:
+        method = find_method(variant.method)
+        preset, settings, changes = resolve(variant, protocol.presets if use_presets else ())
+        settings = check_settings(variant.method, settings)
+        has_own = OWN in (settings.get("templates") or [])
+        # What neither learns nor looks at augmented views is the same for every seed.
+        seeds = range(1, 1 + (n_seeds if method.learns or method.n_test_views else 1))
+        for training in protocol.trainings(asked, method.learns, method.new_classes):
+            source = asked.benchmarks[training.source]
+            first = Run(
+                protocol=protocol.name,
+                model=model,
+                places=places,
+                variant=variant.name,
+                method=variant.method,
+                preset=preset,
+                settings=settings,
+                recipe=None,
+                source=training.source,
+                subset=training.subset,
+                template=source.template,
+                shots=None,
+                seed=1,
+                source_data=digests.of_source(source, training.subset) if method.learns else "",
+                tests=training.tests,
+                tests_data={test: digests.of_test(test, has_own) for test in training.tests},
+                n_threads=n_threads,
+                n_decoders=n_decoders,
+            )
+            for n_shots in shots if method.learns else (None,):
+                recipe = resolve_recipe(variant.method, changes, training.source, n_shots)
+                runs += [replace(first, recipe=recipe, shots=n_shots, seed=seed) for seed in seeds]
+    place = {name: number for number, name in enumerate(asked.benchmarks)}
+    return sorted(runs, key=lambda run: place[run.source])
+
+
+def resolve_recipe(method: str, changes: Mapping[str, Any], source: str, n_shots: int | None) -> dict[str, Any] | None:
+    """The recipe with its number of epochs; None for a method that does not learn."""
+    if not find_method(method).learns:
+        return None
+    recipe = recipe_for(method, changes)
+    if recipe.epochs is None and source == "imagenet":
+        recipe = replace(recipe, epochs=IMAGENET_EPOCHS)
+    return recipe.resolve(n_shots).as_dict()
+
+
+class Digests:
+    """Short hashes of what data sets hold: names of images, labels, class names; not the pictures themselves."""
+
+    def __init__(self, benchmarks: Mapping[str, Benchmark]) -> None:
+        self.benchmarks = benchmarks
+        self.known: dict[tuple, str] = {}
+
+    def of_source(self, benchmark: Benchmark, subset: str) -> str:
+        """Of what is learned from and chosen on."""
+        parts = (benchmark.train, benchmark.val)
+        return digest([subset, *(None if part is None else self._of(benchmark.name, part) for part in parts)], 12)
+
+    def of_test(self, test: Evaluation, has_own: bool) -> str:
+        """Of what is tested on, with its template where the method's prompts use it."""
+        benchmark = self.benchmarks[test.dataset]
+        assert benchmark.test is not None  # `choose` refuses others
+        return digest([self._of(benchmark.name, benchmark.test), benchmark.template if has_own else None], 12)
+
+    def _of(self, name: str, part: ImageDataset) -> str:
+        key = (name, part.split)
+        if key not in self.known:
+            state = hashlib.blake2b(digest_size=12)
+            state.update(json.dumps([part.class_names, part.class_labels]).encode())
+            state.update(b"" if part.labels is None else np.ascontiguousarray(part.labels, dtype="<i8").tobytes())
+            state.update("\n".join(part.names or []).encode())
+            self.known[key] = state.hexdigest()
+        return self.known[key]
+
+
+def grid_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """The cells of runs, for `grid.json`."""
+    return [
+        {
+            **{
+                name: run.facts()[name]
+                for name in ("protocol", "model", "method", "variant", "preset", "source", "shots")
+            },
+            "seeds": [run.seed],
+            "tests": [list(test) for test in run.tests],
+        }
+        for run in runs
+    ]
+
+
+def digest(value: Any, length: int) -> str:
+    """The first digits of the hash of a JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode()).hexdigest()[:length]
+
+
+def jsonable(value: Any) -> Any:
+    """Settings as JSON has them: paths as text, tuples as lists, numbers of other libraries as plain ones."""
+    if isinstance(value, Mapping):
+        return {str(name): jsonable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value

@@ -1,0 +1,51 @@
+"""Peak memory of a stretch of work."""
+
+import re
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class PeakMemory:
+    """Measures the highest memory of this process within a `with` block, in megabytes (of 10**6 bytes).
+
+    On CUDA it is what PyTorch had allocated there. Else it is the resident memory of the whole worker process: the
+    libraries, the model and what it keeps for later runs are in it. Linux can set the mark back before each run; other
+    systems give the highest since the process began.
+    """
+
+    def __enter__(self) -> "PeakMemory":
+        self.peak_mb: float = 0.0
+        self.has_mark = _reset_mark()
+        if torch.cuda.is_initialized():
+            torch.cuda.reset_peak_memory_stats()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if torch.cuda.is_initialized():
+            self.peak_mb = torch.cuda.max_memory_allocated() / 1e6
+            return
+        peak = _mark() if self.has_mark else None
+        if peak is None:
+            usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            peak = usage if sys.platform == "darwin" else usage * 1024
+        self.peak_mb = round(peak / 1e6, 1)
+
+
+def _reset_mark() -> bool:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # man 5 proc: resets the peak resident set size
+    except OSError:
+        return False
+    return True
+
+
+def _mark() -> int | None:
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), flags=re.M)
+    except OSError:
+        return None
+    return int(found.group(1)) * 1024 if found else None

@@ -1,0 +1,212 @@
+"""`run_bench`: hand out the runs that are not done, write what comes back, until nothing is left."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from coopt.bench.claims import Claim, claim
+from coopt.bench.engines import Engine, WorkerDied
+from coopt.bench.execute import Failed, Result
+from coopt.bench.grid import Run, grid_rows
+from coopt.bench.records import BenchFolder
+
+ATTEMPTS = 3
+"""How often a run is begun whose worker dies."""
+POLL_SECONDS = 0.5
+"""How often runs of another process are looked at while nothing else is left to do."""
+
+
+class BenchReporter:
+    """Listens to a benchmark. Every method may be overridden; by default nothing is told."""
+
+    def planned(self, n_runs: int, n_done: int) -> None:
+        """So many runs are asked for, and so many were done before."""
+
+    def started(self, run: Run) -> None:
+        """A run begins."""
+
+    def finished(self, run: Run, lines: Sequence[dict[str, Any]]) -> None:
+        """A run's records are written; by another process if there are none."""
+
+    def failed(self, run: Run, reason: str) -> None:
+        """A run failed for now."""
+
+    def retried(self, run: Run, reason: str) -> None:
+        """A run's worker died; it begins again."""
+
+    def note(self, message: str) -> None:
+        """A line that the user should see."""
+
+
+@dataclass
+class Outcome:
+    """How it ended."""
+
+    n_runs: int
+    n_before: int = 0
+    """Done before."""
+    n_done: int = 0
+    """Done now."""
+    n_elsewhere: int = 0
+    """Done in the meantime by another process."""
+    failed: list[tuple[Run, str]] = field(default_factory=list)
+    """With their reasons."""
+
+
+@dataclass
+class InFlight:
+    """A run that a worker is busy with."""
+
+    run: Run
+    worker: int
+    claim: Claim
+
+
+class _Bench:
+    """The state of one call."""
+
+    def __init__(self, folder: BenchFolder, engine: Engine, reporter: BenchReporter, outcome: Outcome) -> None:
+        self.folder, self.engine, self.reporter, self.outcome = folder, engine, reporter, outcome
+        self.busy: dict[Future[Any], InFlight] = {}
+        self.attempts: Counter[str] = Counter()
+        self.last: list[str | None] = [None] * engine.n_workers
+        """The data set that each worker has loaded."""
+        self.told: set[str] = set()
+
+    def free_workers(self) -> list[int]:
+        taken = {item.worker for item in self.busy.values()}
+        return [worker for worker in range(self.engine.n_workers) if worker not in taken]
+
+    def begin(self, run: Run, worker: int) -> bool:
+        """Claim and submit a run; False where another process has it."""
+        held = claim(self.folder.path, run.key)
+        if held is None:
+            return False
+        try:
+            run = remaining(self.folder, run)  # another process may have done it since it was planned
+            if not run.tests:
+                self.outcome.n_elsewhere += 1
+                self.reporter.finished(run, [])
+                held.release()
+                return True
+            self.reporter.started(run)
+            self.last[worker] = run.source
+            self.busy[self.engine.submit(worker, run)] = InFlight(run, worker, held)
+        except BaseException:
+            held.release()
+            raise
+        return True
+
+    def take_back(self, future: "Future[Any]", pending: "deque[Run]") -> None:
+        """Write what a run gave and release it, or put it back in line if its worker died."""
+        item = self.busy.pop(future)
+        try:
+            error = future.exception()
+            if error is not None and not isinstance(error, WorkerDied):
+                raise error
+            died = str(error) if error is not None else None
+            result: Result | Failed = Failed("") if died is not None else future.result()
+            if isinstance(result, Failed) and result.interrupted:
+                died = "its process was asked to stop"
+            if died is not None:
+                self.engine.replace(item.worker)
+                self.retry(item.run, died, pending)
+            elif isinstance(result, Failed):
+                self.fail(item.run, result.reason, result.traceback)
+            else:
+                self.write(item.run, result)
+        finally:
+            item.claim.release()
+
+    def write(self, run: Run, result: Result) -> None:
+        self.folder.write_records(run.id, result.lines)
+        self.outcome.n_done += 1
+        for note in result.notes:
+            if note not in self.told:
+                self.told.add(note)
+                self.reporter.note(note)
+        self.reporter.finished(run, result.lines)
+
+    def retry(self, run: Run, reason: str, pending: "deque[Run]") -> None:
+        self.attempts[run.key] += 1
+        if self.attempts[run.key] < ATTEMPTS:
+            self.reporter.retried(run, reason)
+            pending.appendleft(run)
+        else:
+            self.fail(run, f"WorkerDied: {reason}, {ATTEMPTS} times", None)
+
+    def fail(self, run: Run, reason: str, traceback: str | None) -> None:
+        facts = {**run.facts(), "tests": [list(test) for test in run.tests]}
+        self.folder.write_failure(run.id, {"reason": reason, **facts, "traceback": traceback})
+        self.outcome.failed.append((run, reason))
+        self.reporter.failed(run, reason)
+
+
+def run_bench(
+    runs: Sequence[Run], folder: BenchFolder, engine: Engine, reporter: BenchReporter | None = None
+) -> Outcome:
+    """Do every run that is not done, also beside other processes that do the same.
+
+    A run is written once, when it is complete; killing this process at any moment loses the runs in flight and nothing
+    else. Runs that failed before are tried again; one that fails now is written down and does not stop the others.
+
+    Args:
+        runs: from `make_runs`.
+        folder: where records go.
+        engine: where runs happen; it is not closed here.
+        reporter: told about progress.
+
+    Raises:
+        OSError: a record cannot be written (a full disk); what was written is complete.
+    """
+    reporter = reporter or BenchReporter()
+    folder.add_to_grid(grid_rows(runs))
+    left = deque(run for run in (remaining(folder, run) for run in runs) if run.tests)
+    outcome = Outcome(len(runs), n_before=len(runs) - len(left))
+    reporter.planned(len(runs), outcome.n_before)
+    bench = _Bench(folder, engine, reporter, outcome)
+    elsewhere: deque[Run] = deque()
+    try:
+        while left or elsewhere or bench.busy:
+            for worker in bench.free_workers():
+                while left and worker in bench.free_workers():
+                    run = next_run(left, bench.last[worker], bench.last)
+                    left.remove(run)
+                    if not bench.begin(run, worker):
+                        elsewhere.append(run)
+            if bench.busy:
+                done, _ = wait(bench.busy, timeout=POLL_SECONDS if elsewhere else None, return_when=FIRST_COMPLETED)
+                for future in done:
+                    bench.take_back(future, left)
+            elif elsewhere:
+                time.sleep(POLL_SECONDS)
+            if not left:
+                left, elsewhere = elsewhere, left
+    finally:
+        for item in bench.busy.values():
+            item.claim.release()
+    return outcome
+
+
+def remaining(folder: BenchFolder, run: Run) -> Run:
+    """A run without the tests that are done; one that has none left is done.
+
+    Data sets added to a transfer need a run of their own, since records are written once; it trains the same again.
+    """
+    if folder.is_done(run.id):
+        return run.without(run.tests)
+    if len(run.tests) == 1:
+        return run
+    covered = folder.covered(run.key)
+    return run.without([test for test in run.tests if (*test, run.tests_data[test]) in covered])
+
+
+def next_run(pending: Sequence[Run] | deque[Run], last: str | None, loaded: Sequence[str | None]) -> Run:
+    """The first run of the data set that a worker has loaded, else of the one that fewest workers are on."""
+    same = next((run for run in pending if run.source == last), None)
+    if same is not None:
+        return same
+    return min(pending, key=lambda run: sum(source == run.source for source in loaded))

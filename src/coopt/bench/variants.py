@@ -1,0 +1,161 @@
+"""Which methods to compare, and with which settings, as a user types it.
+
+zero-shot,coop                                    methods as they are
+zero-shot; coop; coop n_ctx=4, position=middle    with settings: items part at ';', settings at ', name='
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from coopt.errors import ConfigError, did_you_mean
+from coopt.fit import Recipe, recipe_for, recipe_value
+from coopt.methods import METHODS, find_method, find_preset, method_settings, parse_settings
+from coopt.prompting import TEMPLATES, read_templates
+
+OWN = "own"
+"""In a list of templates: the data set's own."""
+ENSEMBLE = "zero-shot templates=imagenet-7 + own"
+"""The prompt ensemble of the CoOp paper (section 4.1 and its appendix)."""
+GENERIC = "a photo of a {}."
+"""A template of a method's defaults that says nothing of the data; the data set's own takes its place."""
+RECIPE = [field.name for field in fields(Recipe)]
+NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_]\w*\s*=)")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with settings: a row of the tables."""
+
+    method: str
+    name: str
+    """The method and the settings that were given, in the order of its constructor."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    """A preset that was asked for by name; "none" for none at all; None leaves it to the protocol."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it looks at training images."""
+        return find_method(self.method).learns
+
+
+def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Variant]:
+    """All variants of `--methods` (which may be repeated), each once, with the settings of `--set` added.
+
+    Raises:
+        ConfigError: an unknown method or setting, a value that is not allowed, or a `--set` that no method has.
+    """
+    items = [item for text in texts for item in split_items(text)]
+    if not items:
+        raise ConfigError("--methods names no method; give some, such as zero-shot,linear-probe,coop, or all.")
+    expanded = [part for item in items for part in ([*METHODS, ENSEMBLE] if item == "all" else [item])]
+    parsed = [split_settings(item) for item in expanded]
+    unused = {pair.partition("=")[0].strip(): pair for pair in common}
+    variants: dict[str, Variant] = {}
+    for method, pairs in parsed:
+        own = {pair.partition("=")[0].strip() for pair in pairs}
+        known = {*method_settings(find_method(method)), *(RECIPE if find_method(method).learns else ())}
+        shared = [pair for pair in common if (name := pair.partition("=")[0].strip()) in known and name not in own]
+        for name in known:
+            unused.pop(name, None)
+        variant = make_variant(method, [*pairs, *shared])
+        variants.setdefault(variant.name, variant)
+    if unused:
+        names = {name for method, _ in parsed for name in method_settings(find_method(method))} | set(RECIPE)
+        hints = "".join(did_you_mean(name, names, n=1) for name in unused)
+        raise ConfigError(f"--set {', '.join(unused.values())}: no method of --methods has such a setting.{hints}")
+    return list(variants.values())
+
+
+def split_items(text: str) -> list[str]:
+    """`"a,b"` or `"a; b x=1, y=2"`: with a ';' or a '=' in it, commas belong to the settings."""
+    separator = ";" if ";" in text or "=" in text else ","
+    return [item.strip() for item in text.split(separator) if item.strip()]
+
+
+def split_settings(item: str) -> tuple[str, list[str]]:
+    """`"coop n_ctx=4, ctx_init=a photo, of a"` to `("coop", ["n_ctx=4", "ctx_init=a photo, of a"])`."""
+    method, _, rest = item.partition(" ")
+    if "," in method or "=" in method:
+        raise ConfigError(
+            f"--methods has {item!r}. With settings, separate methods by ';', as in "
+            "'zero-shot; coop n_ctx=4, position=middle'."
+        )
+    find_method(method)
+    return method, [pair.strip() for pair in NEXT_SETTING.split(rest) if pair.strip()]
+
+
+def make_variant(method: str, pairs: Sequence[str]) -> Variant:
+    """A variant from `name=value` pairs of the method, of the recipe, or `preset=NAME`."""
+    known = method_settings(find_method(method))
+    texts: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not name:
+            raise ConfigError(f"A setting of {method!r} is name=value, such as n_ctx=4; got {pair!r}.")
+        if name in texts:
+            raise ConfigError(f"{method!r} is given {name} twice: {texts[name]!r} and {value!r}.")
+        texts[name] = value
+    preset = texts.get("preset")
+    if preset not in (None, "none"):
+        find_preset(method, preset)
+    for_recipe = {name: recipe_value(texts[name]) for name in RECIPE if name in texts and name not in known}
+    if for_recipe and not find_method(method).learns:
+        raise ConfigError(f"{method!r} learns nothing, so it has no {' and no '.join(for_recipe)}.")
+    others = {
+        name: text for name, text in texts.items() if name not in for_recipe and name not in ("preset", "templates")
+    }
+    settings = parse_settings(method, [f"{name}={text}" for name, text in others.items()])
+    if "templates" in texts:
+        parse_settings(method, ["templates=x"])  # refuses it where the method has none
+        settings["templates"] = read_template_list(texts["templates"])
+    recipe_for(method, for_recipe, None if preset == "none" else preset)  # refuses values that are not allowed
+    ordered = [name for name in ("preset", *known, *RECIPE) if name in texts]
+    name = f"{method} {', '.join(f'{name}={texts[name]}' for name in ordered)}" if ordered else method
+    return Variant(method, name, settings, for_recipe, preset)
+
+
+def read_template_list(text: str) -> list[str]:
+    """`"imagenet-7 + own + a sketch of a {}."`: names, files and templates; `own` is kept for the data set to fill.
+
+    Raises:
+        ConfigError: an unknown name or a template without `{}`.
+    """
+    parts = [part.strip() for part in text.split(" + ")]
+    return [template for part in parts for template in ([OWN] if part == OWN else read_templates(part))]
+
+
+def fill_templates(templates: Any, own: str, dataset: str) -> Any:
+    """`templates` with the data set's own in its place, a single one as text.
+
+    The authors' ensemble is the seven templates alone on ImageNet, and the seven with the data set's own elsewhere; so
+    on ImageNet and its variants `own` adds nothing to a list.
+    """
+    if not isinstance(templates, list) or OWN not in templates:
+        return templates
+    if templates == [OWN]:
+        return own
+    if dataset.startswith("imagenet") and templates == [*TEMPLATES["imagenet-7"], OWN]:
+        return templates[:-1]
+    return [own if template == OWN else template for template in templates]
+
+
+def resolve(variant: Variant, presets: Sequence[str]) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+    """The preset's name, the settings and the recipe's changes for a protocol that looks for `presets`, in order.
+
+    Settings of the variant go before those of the preset. Templates stay a list with `OWN` in it.
+    """
+    method = find_method(variant.method)
+    name = variant.preset
+    if name is None:
+        name = next((preset for preset in presets if preset in method.presets), None)
+    name = None if name == "none" else name
+    preset = find_preset(variant.method, name)
+    settings = {**preset.settings, **variant.settings}
+    parameters = method_settings(method)
+    if "templates" in parameters and "templates" not in settings and parameters["templates"].default == GENERIC:
+        settings["templates"] = [OWN]
+    return name, settings, {**preset.recipe, **variant.recipe}

@@ -1,0 +1,302 @@
+"""`coopt bench`: the protocols of the field over data sets, methods, shots and seeds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from coopt.bench import (
+    ENSEMBLE,
+    BenchFolder,
+    BenchReporter,
+    Choice,
+    Engine,
+    InlineEngine,
+    LocalEngine,
+    ModelChoice,
+    Outcome,
+    Places,
+    Protocol,
+    RayEngine,
+    Run,
+    Variant,
+    check_shots,
+    choose,
+    default_workers,
+    find_protocol,
+    make_runs,
+    read_variants,
+    run_bench,
+)
+from coopt.cli.console import err, out, percent, print_json, show_path
+from coopt.cli.demo import read_shot_list
+from coopt.cli.options import Device, Dtype, Json, Model, Revision
+from coopt.errors import ConfigError, RunError, did_you_mean
+from coopt.fit import Interrupted
+from coopt.methods import METHODS
+from coopt.models import load_model
+
+ENGINES = ("local", "ray")
+SHOWN_FAILURES = 20
+
+
+def bench(
+    protocol: Annotated[
+        str, typer.Argument(help="fewshot, base-to-new, cross-dataset, shift or zero-shot (docs/bench.md).")
+    ],
+    datasets: Annotated[
+        str | None, typer.Option(help="Names, comma-separated; `coopt datasets list` shows them.")
+    ] = None,
+    suite: Annotated[str | None, typer.Option(help="A list of data sets by name: offline, paper, ...")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="What cross-dataset and shift learn from, comma-separated.")
+    ] = None,
+    root: Annotated[Path, typer.Option(help="The folder with the data sets' folders.")] = Path("data"),
+    data_file: Annotated[Path | None, typer.Option(help="A YAML file of your own data sets.")] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(help="'zero-shot,coop', 'all', or with settings 'coop; coop n_ctx=4, position=middle'."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value for every method that has such a setting.")
+    ] = None,
+    presets: Annotated[
+        bool, typer.Option("--presets/--no-presets", help="Use a method's own preset for the protocol.")
+    ] = True,
+    shots: Annotated[
+        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 for fewshot, else 16.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 1, 2, ...")] = 3,
+    model: Model = "builtin",
+    out_folder: Annotated[Path, typer.Option("--out", help="The bench folder; going on is typing it again.")] = Path(
+        "bench"
+    ),
+    engine: Annotated[str, typer.Option(help="local: processes on this machine; ray: a Ray cluster.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of a running Ray cluster; by default one starts here.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Runs at a time; by default the machine's cores; 0: in this process.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
+    decoders: Annotated[int, typer.Option(min=0, help="Processes that decode images, for each worker.")] = 0,
+    revision: Revision = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: Json = False,
+) -> None:
+    """Compare methods by a protocol; every run becomes a record in --out, and the same command goes on where it ended.
+
+    Example: coopt bench fewshot --suite offline --root data --methods zero-shot,linear-probe,coop
+    """
+    chosen = find_protocol(protocol)
+    check_engine(engine, address, workers)
+    variants = read_methods(methods, chosen, set_ or [])
+    shot_list = read_shot_list(shots) if shots is not None else list(chosen.shots)
+    if shots is not None and not chosen.shots:
+        raise ConfigError(f"--shots goes with protocols that learn; {chosen.name} learns nothing.")
+    folder = BenchFolder(out_folder)
+    places = Places(str(root.absolute()), str(data_file.absolute()) if data_file is not None else None)
+    asked, notes = choose(Choice(split(datasets), suite, split(source)), chosen, places)
+    if any(variant.learns for variant in variants):
+        notes += check_shots(asked.benchmarks, asked.sources, shot_list)
+    fingerprint = load_model(model, device=device, dtype=dtype, revision=revision).fingerprint
+    runs = make_runs(
+        chosen,
+        asked,
+        variants,
+        shots=sorted(set(shot_list)),
+        n_seeds=seeds,
+        model=ModelChoice(model, fingerprint, device, dtype, revision),
+        places=places,
+        use_presets=presets,
+        n_threads=threads,
+        n_decoders=decoders,
+    )
+    with Console(quiet=as_json) as console:
+        for note in notes:
+            console.note(note)
+        outcome = work(runs, folder, console, engine, address, workers, threads, device)
+    finish(outcome, folder, console, as_json)
+
+
+def check_engine(engine: str, address: str | None, workers: int | None) -> None:
+    """Refuse engines that are not there and options that contradict each other."""
+    if engine not in ENGINES:
+        raise ConfigError(f"--engine is {engine!r}; allowed is local or ray.{did_you_mean(engine, ENGINES)}")
+    if address is not None and engine != "ray":
+        raise ConfigError("--address is that of a Ray cluster; add --engine ray.")
+    if engine == "ray" and workers == 0:
+        raise ConfigError("--engine ray needs at least 1 worker; --workers 0 goes with --engine local.")
+
+
+def read_methods(texts: Sequence[str] | None, protocol: Protocol, common: Sequence[str]) -> list[Variant]:
+    """The variants of `--methods`; by default the baselines and CoOp.
+
+    Raises:
+        ConfigError: among others, a method that learns, for zero-shot.
+    """
+    learns = protocol.name != "zero-shot"
+    if not texts:
+        texts = ["zero-shot,linear-probe,coop"] if learns else [f"zero-shot; {ENSEMBLE}"]
+    elif not learns and list(texts) == ["all"]:
+        texts = [name for name, method in METHODS.items() if not method.learns] + [ENSEMBLE]
+    variants = read_variants(texts, common)
+    wrong = [variant.name for variant in variants if variant.learns and not learns]
+    if wrong:
+        raise ConfigError(
+            f"zero-shot is for methods that learn nothing; leave out {', '.join(wrong)}, or take fewshot."
+        )
+    return variants
+
+
+def split(text: str | None) -> list[str]:
+    """`"a, b"` to `["a", "b"]`."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def work(
+    runs: list[Run],
+    folder: BenchFolder,
+    console: "Console",
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    threads: int,
+    device: str | None,
+) -> Outcome:
+    """Do the runs on the engine that was asked for, and end its workers whatever happens."""
+    on_cuda = (device or "").startswith("cuda")
+    made: Engine
+    if engine == "ray":
+        made = RayEngine(
+            workers if workers is not None or address else default_workers(), address, threads, int(on_cuda)
+        )
+    elif workers == 0:
+        made = InlineEngine()
+    else:
+        # One process per GPU unless the user says otherwise: several share its memory.
+        made = LocalEngine(workers or (1 if on_cuda else max(1, default_workers() // threads)), threads)
+    try:
+        return run_bench(runs, folder, made, console)
+    except (KeyboardInterrupt, Interrupted) as stop:
+        raise KeyboardInterrupt(f"{console.n_done} of {len(runs)} runs are done; the same command goes on.") from stop
+    finally:
+        made.close()
+
+
+def finish(outcome: Outcome, folder: BenchFolder, console: "Console", as_json: bool) -> None:
+    """What was done, what failed and why, and what to type next.
+
+    Raises:
+        RunError: a run failed.
+    """
+    failed = [f"{run.label}: {reason}" for run, reason in outcome.failed]
+    if as_json:
+        print_json(
+            {
+                "folder": str(folder.path),
+                "runs": outcome.n_runs,
+                "done_before": outcome.n_before,
+                "done": outcome.n_done,
+                "done_elsewhere": outcome.n_elsewhere,
+                "failed": [{"run": run.id, "reason": reason} for run, reason in outcome.failed],
+                "notes": console.notes,
+            }
+        )
+    else:
+        parts = [f"{outcome.n_done} of {outcome.n_runs} runs done now"]
+        parts += [f"{outcome.n_before} before"] * bool(outcome.n_before)
+        parts += [f"{outcome.n_elsewhere} by another process"] * bool(outcome.n_elsewhere)
+        out.print(f"{', '.join(parts)}; records in {show_path(folder.path)}", markup=False)
+    if failed:
+        shown = failed[:SHOWN_FAILURES]
+        more = [f"... and {len(failed) - len(shown)} more"] if len(failed) > len(shown) else []
+        raise RunError(
+            "\n  ".join(
+                [
+                    f"{len(failed)} of {outcome.n_runs} runs failed (details in {show_path(folder.path / 'failed')}):",
+                    *shown,
+                    *more,
+                ]
+            )
+            + "\nThe same command tries them again."
+        )
+    if not as_json:
+        out.print(f"Next: coopt report {show_path(folder.path)}", markup=False)
+
+
+class Console(BenchReporter):
+    """A bar with the current runs on a terminal, a line per run elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.notes: list[str] = []
+        self.n_done = 0
+        self.current: dict[str, str] = {}
+        self.progress = Progress(
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=err,
+            transient=True,
+            disable=quiet or not err.is_terminal,
+        )
+        self.task: Any = None
+        self.n_runs = 0
+
+    def __enter__(self) -> "Console":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.progress.stop()
+
+    def planned(self, n_runs: int, n_done: int) -> None:
+        """The bar's length; the time left is reckoned from the runs of this call."""
+        self.n_runs, self.n_done = n_runs, n_done
+        self.task = self.progress.add_task("", total=n_runs - n_done)
+        if n_done:
+            self.say(f"{n_done} of {n_runs} runs are done already")
+
+    def started(self, run: Run) -> None:
+        """Beside the bar."""
+        self.current[run.id] = run.label
+        self._draw()
+
+    def finished(self, run: Run, lines: Sequence[dict[str, Any]]) -> None:
+        """Its accuracies, unless another process did it."""
+        self.n_done += 1
+        found = [f"{line['dataset']} {line['subset']} {percent(line['metrics']['accuracy'])}" for line in lines]
+        self._ended(run, ", ".join(found) if found else "no evaluation of its own here")
+
+    def failed(self, run: Run, reason: str) -> None:
+        """The reason's first line."""
+        self._ended(run, f"failed: {reason.splitlines()[0]}")
+
+    def retried(self, run: Run, reason: str) -> None:
+        """Shown at once."""
+        self.current.pop(run.id, None)
+        self.say(f"again: {run.label} ({reason})")
+
+    def note(self, message: str) -> None:
+        """Kept for the JSON output and shown at once."""
+        self.notes.append(message)
+        self.say(f"note: {message}")
+
+    def say(self, message: str) -> None:
+        """A line above the bar."""
+        if not self.quiet:
+            self.progress.console.print(message, markup=False)
+
+    def _ended(self, run: Run, result: str) -> None:
+        self.current.pop(run.id, None)
+        self.progress.advance(self.task)
+        if self.progress.disable:
+            self.say(f"[{self.n_done}/{self.n_runs}] {run.label}: {result}")
+        self._draw()
+
+    def _draw(self) -> None:
+        self.progress.update(self.task, description=" | ".join(self.current.values()))
