@@ -52,7 +52,7 @@ def test_there_are_learned_words_kept_words_and_no_words_among_the_cases() -> No
 
 
 def test_visual_prompts_are_projected_text_prompts() -> None:
-    """Equation 9, layer by layer."""
+    """The coupling, layer by layer and row by row."""
     method = MaPLe(golden_vlm("vit_b"), ["tea", "owl"], n_ctx=3, prompt_depth=9)
     first, deep = method.visual_prompts()
     assert deep is not None

@@ -8,6 +8,7 @@ from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.maple import MaPLe
 from coopt.methods.method import Classifier, FeatureSet, Method, Preset
 from coopt.methods.prograd import ProGrad
+from coopt.methods.promptsrc import PromptSRC
 from coopt.methods.settings import build_method, check_settings, find_preset, method_settings, parse_settings
 from coopt.methods.table import METHODS, find_method
 from coopt.methods.tip_adapter import TipAdapter
@@ -31,6 +32,7 @@ __all__ = [
     "Method",
     "Preset",
     "ProGrad",
+    "PromptSRC",
     "TipAdapter",
     "TipAdapterF",
     "ZeroShot",

@@ -26,7 +26,7 @@ class MaPLe(Method):
     Behind block J the prompts flow on as the block before left them.
 
     Reference:
-        Khattak, Rasheed, Maaz, Khan and Khan, "MaPLe: Multi-modal Prompt Learning", CVPR 2023, equations 4 to 9.
+        Khattak, Rasheed, Maaz, Khan and Khan, "MaPLe: Multi-modal Prompt Learning", CVPR 2023, section 3.2.
 
     Differences from the official code:
         - Widths come from the model; there 512 and 768 are written out, and only ViT-B fits.

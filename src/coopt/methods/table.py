@@ -9,6 +9,7 @@ from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.maple import MaPLe
 from coopt.methods.method import Method
 from coopt.methods.prograd import ProGrad
+from coopt.methods.promptsrc import PromptSRC
 from coopt.methods.tip_adapter import TipAdapter
 from coopt.methods.tip_adapter_f import TipAdapterF
 from coopt.methods.tpt import TPT
@@ -28,6 +29,7 @@ METHODS: dict[str, type[Method]] = {
     "vpt": VPT,
     "ivlp": IVLP,
     "maple": MaPLe,
+    "promptsrc": PromptSRC,
 }
 
 

@@ -24,7 +24,7 @@ class VPT(Method):
     feature as ever.
 
     Reference:
-        Jia, Tang, Chen, Cardie, Belongie, Hariharan and Lim, "Visual Prompt Tuning", ECCV 2022, equations 4 to 8; the
+        Jia, Tang, Chen, Cardie, Belongie, Hariharan and Lim, "Visual Prompt Tuning", ECCV 2022, section 3.2; the
         form for CLIP is the one that Khattak et al. compare with in "MaPLe: Multi-modal Prompt Learning", CVPR 2023.
 
     Differences from the official code:

@@ -26,6 +26,70 @@ TEMPLATES: dict[str, list[str]] = {
         "art of the {}.",
         "a photo of the small {}.",
     ],
+    # The sixty of the eighty templates that CLIP's authors wrote for ImageNet which PromptSRC takes for all data sets
+    # (muzairkhattak/PromptSRC@bb95c77, trainers/imagenet_templates.py).
+    "imagenet-60": [
+        "a photo of a {}.",
+        "a bad photo of a {}.",
+        "a photo of many {}.",
+        "a sculpture of a {}.",
+        "a photo of the hard to see {}.",
+        "a low resolution photo of the {}.",
+        "a rendering of a {}.",
+        "graffiti of a {}.",
+        "a bad photo of the {}.",
+        "a cropped photo of the {}.",
+        "a tattoo of a {}.",
+        "the embroidered {}.",
+        "a photo of a hard to see {}.",
+        "a bright photo of a {}.",
+        "a photo of a clean {}.",
+        "a photo of a dirty {}.",
+        "a dark photo of the {}.",
+        "a drawing of a {}.",
+        "a photo of my {}.",
+        "the plastic {}.",
+        "a photo of the cool {}.",
+        "a close-up photo of a {}.",
+        "a black and white photo of the {}.",
+        "a painting of the {}.",
+        "a painting of a {}.",
+        "a pixelated photo of the {}.",
+        "a sculpture of the {}.",
+        "a bright photo of the {}.",
+        "a cropped photo of a {}.",
+        "a plastic {}.",
+        "a photo of the dirty {}.",
+        "a jpeg corrupted photo of a {}.",
+        "a blurry photo of the {}.",
+        "a photo of the {}.",
+        "a good photo of the {}.",
+        "a rendering of the {}.",
+        "a {} in a video game.",
+        "a photo of one {}.",
+        "a doodle of a {}.",
+        "a close-up photo of the {}.",
+        "the origami {}.",
+        "the {} in a video game.",
+        "a sketch of a {}.",
+        "a doodle of the {}.",
+        "a origami {}.",
+        "a low resolution photo of a {}.",
+        "the toy {}.",
+        "a rendition of the {}.",
+        "a photo of the clean {}.",
+        "a photo of a large {}.",
+        "a rendition of a {}.",
+        "a photo of a nice {}.",
+        "a photo of a weird {}.",
+        "a blurry photo of a {}.",
+        "a cartoon {}.",
+        "art of a {}.",
+        "a sketch of the {}.",
+        "a embroidered {}.",
+        "a pixelated photo of a {}.",
+        "itap of the {}.",
+    ],
     # One per data set of the CoOp paper (Zhou et al., IJCV 2022, table of templates in the appendix).
     "imagenet": ["a photo of a {}."],
     "caltech101": ["a photo of a {}."],
@@ -87,12 +151,18 @@ def _read_file(path: Path) -> list[str]:
 
 @torch.no_grad()
 def template_features(
-    vlm: VLM, class_names: Sequence[str], templates: Sequence[str], *, truncate: bool = False
+    vlm: VLM,
+    class_names: Sequence[str],
+    templates: Sequence[str],
+    *,
+    normalize_each: bool = True,
+    truncate: bool = False,
 ) -> Float[Tensor, "C E"]:
     """Normalised class features of hand-written prompts, in float32.
 
     Several templates are an ensemble: each template's features are normalised, averaged, and normalised again
-    (Radford et al., 2021, section 3.1.4; CoOp's ZeroshotCLIP2). `truncate` cuts prompts that are too long.
+    (Radford et al., 2021, section 3.1.4; CoOp's ZeroshotCLIP2), or averaged as they are (`normalize_each=False`).
+    `truncate` cuts prompts that are too long.
 
     Raises:
         DataError: a prompt does not fit the context, and `truncate` is false.
@@ -100,7 +170,8 @@ def template_features(
     total = torch.zeros(len(class_names), vlm.embed_dim, device=vlm.device)
     for template in templates:
         prompts = [template.replace("{}", clean_name(name)) for name in class_names]
-        total += F.normalize(encode_texts(vlm, prompts, truncate=truncate).float(), dim=-1)
+        features = encode_texts(vlm, prompts, truncate=truncate).float()
+        total += F.normalize(features, dim=-1) if normalize_each else features
     return F.normalize(total / len(templates), dim=-1)
 
 
