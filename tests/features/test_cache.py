@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import os
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -284,6 +285,35 @@ def test_an_interruption_keeps_what_was_encoded(vlm: VLM, shapes: ImageDataset) 
     result, n = encoded_by(vlm, lambda: encode_dataset(vlm, shapes))
     assert n == 4
     assert torch.equal(result.features, encode_dataset(vlm, shapes, cache=False).features)
+
+
+class Marked:
+    """An image that leaves a file where it is decoded."""
+
+    def __init__(self, content: bytes, mark: Path) -> None:
+        self.content = content
+        self.mark = mark
+
+    def read(self) -> bytes:
+        self.mark.touch()
+        return self.content
+
+
+def test_workers_decode_while_the_tower_computes(vlm: VLM, folder: Path, tmp_path: Path) -> None:
+    content = (folder / "train" / "circle" / "0.png").read_bytes()
+    marks = [tmp_path / f"{index}.mark" for index in range(3)]
+    dataset = ImageDataset([Marked(content, mark) for mark in marks], None, [])
+    inner = vlm._encode_image
+
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        deadline = time.monotonic() + 60
+        while not marks[1].exists() and time.monotonic() < deadline:
+            time.sleep(0.01)  # the first batch is done when the second one is being decoded
+        assert marks[1].exists()
+        return inner(pixels)
+
+    vlm._encode_image = encode
+    assert len(encode_dataset(vlm, dataset, batch_size=1, n_workers=1, cache=False).features) == 3
 
 
 @pytest.mark.parametrize(("name", "value"), [("COOPT_CACHE", "off"), ("COOPT_CACHE", ""), ("COOPT_CACHE_GB", "0")])
