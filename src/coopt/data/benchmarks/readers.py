@@ -229,6 +229,6 @@ def matlab(path: Path, key: str) -> Sequence[Any]:
             f"`coopt datasets fetch` brings it."
         )
     try:
-        return loadmat(path)[key][0]
+        return list(loadmat(path)[key][0])
     except Exception as error:  # scipy raises many kinds for a damaged file
         raise DataError(f"'{path}' cannot be read as a MATLAB file with '{key}': {error}. Fetch it again.") from error
