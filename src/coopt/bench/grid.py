@@ -199,21 +199,21 @@ class Digests:
 
     def __init__(self, benchmarks: Mapping[str, Benchmark]) -> None:
         self.benchmarks = benchmarks
-        self.known: dict[tuple, str] = {}
+        self.known: dict[int, str] = {}
 
     def of_source(self, benchmark: Benchmark, subset: str) -> str:
         """Of what is learned from and chosen on."""
         parts = (benchmark.train, benchmark.val)
-        return digest([subset, *(None if part is None else self._of(benchmark.name, part) for part in parts)], 12)
+        return digest([subset, *(None if part is None else self._of(part) for part in parts)], 12)
 
     def of_test(self, test: Evaluation, has_own: bool) -> str:
         """Of what is tested on, with its template where the method's prompts use it."""
         benchmark = self.benchmarks[test.dataset]
         assert benchmark.test is not None  # `choose` refuses others
-        return digest([self._of(benchmark.name, benchmark.test), benchmark.template if has_own else None], 12)
+        return digest([self._of(benchmark.test), benchmark.template if has_own else None], 12)
 
-    def _of(self, name: str, part: ImageDataset) -> str:
-        key = (name, part.split)
+    def _of(self, part: ImageDataset) -> str:
+        key = id(part)  # `benchmarks` keeps them alive
         if key not in self.known:
             state = hashlib.blake2b(digest_size=12)
             state.update(json.dumps([part.class_names, part.class_labels]).encode())

@@ -1,7 +1,6 @@
 """Peak memory of a stretch of work."""
 
 import re
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ class PeakMemory:
     """
 
     def __enter__(self) -> "PeakMemory":
-        self.peak_mb: float = 0.0
+        self.peak_mb: float | None = None
         self.has_mark = _reset_mark()
         if torch.cuda.is_initialized():
             torch.cuda.reset_peak_memory_stats()
@@ -30,6 +29,10 @@ class PeakMemory:
             return
         peak = _mark() if self.has_mark else None
         if peak is None:
+            if sys.platform == "win32":
+                return  # tells no peak without a further library
+            import resource  # not on Windows
+
             usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             peak = usage if sys.platform == "darwin" else usage * 1024
         self.peak_mb = round(peak / 1e6, 1)

@@ -239,7 +239,7 @@ class Console(BenchReporter):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=err,
             transient=True,
             disable=quiet or not err.is_terminal,

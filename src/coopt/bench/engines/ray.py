@@ -1,5 +1,6 @@
 """Workers on a Ray cluster: the user's own, or one on this machine for the time of the call."""
 
+import logging
 import os
 from concurrent.futures import Future
 from typing import Any
@@ -48,7 +49,9 @@ class RayEngine:
         if n_workers is not None:
             own["num_cpus"] = n_workers * n_threads
         try:
-            self.ray.init(address=address or "local", log_to_driver=False, **({} if address else own))
+            self.ray.init(
+                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own)
+            )
         except (ConnectionError, ValueError, TimeoutError) as error:
             raise ConfigError(f"There is no Ray cluster at --address {address!r}: {error}") from error
         self.n_workers = n_workers or max(1, int(self.ray.cluster_resources().get("CPU", 1)) // n_threads)
