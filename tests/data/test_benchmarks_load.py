@@ -1,5 +1,6 @@
 """Names, suites, shifts, and data sets of one's own."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from data_helpers import class_paths
 
 from coopt.data.benchmarks import BENCHMARKS, CERTAINTIES, SHIFTS, SUITES, find_benchmark, load_benchmark
 from coopt.errors import DataError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_suites_are_the_papers() -> None:
@@ -113,3 +116,13 @@ class TestOwn:
     def test_a_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"file of data sets '.*no.yaml' does not exist"):
             load_benchmark("birds", tmp_path, extra=tmp_path / "no.yaml")
+
+
+def test_the_page_has_the_tables_of_the_facts() -> None:
+    spec = importlib.util.spec_from_file_location("dataset_table", ROOT / "tools" / "dataset_table.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    page = (ROOT / "docs" / "datasets.md").read_text()
+    for suite in SUITES:
+        assert f"<!-- table: {suite} -->\n{tool.table(suite)}\n\n" in page
+    assert "| `imagenet` | 1,000 | 1,281,167? | - | 50,000? |" in page
