@@ -81,8 +81,7 @@ def hand_written(grid: Grid) -> str | None:
 
 def selection_of(grid: Grid, row: Row) -> str:
     """How a row chose its hyperparameters."""
-    found = {e.selection for (other, _, _), seeds in grid.cells.items() if other == row for e in seeds.values()}
-    return ", ".join(sorted(found)) or MISSING
+    return ", ".join(sorted(grid.selections.get(row, ()))) or MISSING
 
 
 def wide_columns(grid: Grid) -> list[Column]:

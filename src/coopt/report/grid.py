@@ -48,6 +48,8 @@ class Grid:
     have the seeds that any has, and a row that does not learn those of its own."""
     seen: dict[Row | None, set[int]] = field(default_factory=dict)
     """The seeds of all rows that learn (None), and of each that does not."""
+    selections: dict[Row, set[str]] = field(default_factory=dict)
+    """By what the runs of a row chose their hyperparameters."""
 
     @property
     def targets(self) -> list[str]:
@@ -169,6 +171,7 @@ def _fill(grid: Grid, items: Sequence[Evaluation | Failure | Asked]) -> Grid:
         if isinstance(item, Evaluation):
             grid.cells.setdefault((row, item.dataset, item.subset), {})[item.seed] = item
             seen.add(item.seed)
+            grid.selections.setdefault(row, set()).add(item.selection)
         elif isinstance(item, Asked):
             for dataset, subset in item.tests:
                 grid.asked.setdefault((row, dataset, subset), set()).update(item.seeds)

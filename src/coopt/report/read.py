@@ -92,6 +92,9 @@ def parse_evaluation(line: Mapping[str, Any], where: str) -> Evaluation:
     known: dict[str, Any] = {name: line.get(name) for name in Evaluation.__dataclass_fields__}
     known["source"] = line["source"] if line["source"] is not None else line["dataset"]
     known["versions"] = line.get("versions") or {}
+    for group in ("metrics", "seconds"):
+        known[group] = {name: float(value) for name, value in line[group].items()}
+    known["peak_memory_mb"] = None if line["peak_memory_mb"] is None else float(line["peak_memory_mb"])
     return Evaluation(**known)
 
 
