@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ def main() -> None:
     from coopt.cli.main import app
 
     with tempfile.TemporaryDirectory() as folder, clocked(clocks), contextlib.redirect_stdout(io.StringIO()):
+        os.environ["COOPT_CACHE"] = str(Path(folder) / "cache")  # a first demo finds no features
         command = ["demo", "--out", folder, "--shots", arguments.shots, "--seeds", str(arguments.seeds), "--json"]
         app(command, standalone_mode=False)
     total = time.perf_counter() - STARTED

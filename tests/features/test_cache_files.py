@@ -3,7 +3,6 @@
 import errno
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import time
@@ -300,6 +299,8 @@ def test_a_write_that_the_system_breaks_off_is_a_warning(cache: FeatureCache) ->
     """A real one: the process may write no file of more than 1,000 bytes."""
 
     def work() -> None:
+        import resource  # where there is a fork, there is this
+
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         with warnings.catch_warnings(record=True) as told:
