@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from coopt.errors import ConfigError, ModelError
 from coopt.fit import Checkpoint, Interrupted, Recipe, fit
@@ -72,6 +73,9 @@ def test_matches_the_authors_code(name: str) -> None:
     images, labels = golden_tensor(meta["inputs"]["images"])[0], golden_tensor(meta["inputs"]["labels"])[0]
     assert_close(method.class_features(), golden["text_features"], 1e-5)
     assert_close(method.image_features(images), golden["image_features"], 1e-5)
+    with torch.no_grad():
+        untouched = method.image_encoder(images, method.ctx_visual[:0])
+    assert_close(F.normalize(untouched, dim=-1), golden["zero_shot_image_features"], 1e-5)
     losses = method.loss(images, labels)
     for ours, theirs in (
         ("cross_entropy", "part_ce"),

@@ -173,7 +173,7 @@ class PromptSRC(Method):
         text, image = self.text_features(), self.image_features(images)
         logits = cosine_logits(self.vlm, image, text)  # (B, C)
         with torch.no_grad():
-            frozen_image = F.normalize(self.vlm.encode_image(images).float(), dim=-1)
+            frozen_image = F.normalize(self.image_encoder(images, self.ctx_visual[:0]).float(), dim=-1)  # no prompts
             frozen_logits = cosine_logits(self.vlm, frozen_image, self.frozen_text_features)
         divergence = F.kl_div(logits.log_softmax(-1), frozen_logits.log_softmax(-1), reduction="sum", log_target=True)
         terms = {

@@ -73,6 +73,7 @@ def clip_image_tower(vision_model: Any, projection: nn.Module) -> ImageTower:
         pre_norm=vision_model.pre_layrnorm,  # the library's own spelling
         blocks=[hf_block(layer) for layer in vision_model.encoder.layers],
         pool=pool,
+        pools_first=True,
     )
 
 

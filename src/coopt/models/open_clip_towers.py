@@ -173,6 +173,7 @@ def _vision_transformer(visual: Any) -> ImageTower:
         pre_norm=None if isinstance(visual.ln_pre, nn.Identity) else visual.ln_pre,
         blocks=[open_block(block) for block in visual.transformer.resblocks],
         pool=pool,
+        pools_first=visual.pool_type == "tok",
     )
 
 

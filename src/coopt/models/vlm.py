@@ -91,6 +91,8 @@ class ImageTower:
     blocks: list[Block] = field(default_factory=list)
     pool: Callable[[Tensor], Tensor] | None = None
     """Tokens (B, N', d_v) after the last block to features (B, E), N' >= N: rows behind the first N are prompts."""
+    pools_first: bool = False
+    """Whether `pool` reads the first row alone: the last block then need not compute the others."""
 
 
 class VLM:

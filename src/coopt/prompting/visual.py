@@ -19,8 +19,8 @@ class PromptedImageTower:
     blocks behind those keep what flows on. The feature is pooled from the image's own tokens.
 
     Prompts that are replaced before the next block, or follow the last one, are only looked at: their rows go through
-    the block's norm, keys and values once for the whole batch, and nothing else is computed of them. The result is
-    that of whole sequences to rounding error.
+    the block's norm, keys and values once for the whole batch, and nothing else is computed of them. Where the feature
+    is the class token's row, the last block computes no other. The result is that of whole sequences to rounding error.
 
     Args:
         vlm: the frozen model.
@@ -74,7 +74,8 @@ class PromptedImageTower:
             if looked_at is not None and len(layers) == number + 1 < self.n_blocks:
                 x = torch.cat([x, looked_at.expand(len(x), -1, -1)], dim=1)  # they flow on: (B, N + n, d_v)
                 looked_at = None
-            x = run_block(block, x, looked_at)
+            only_first = self.tower.pools_first and number + 1 == self.n_blocks
+            x = run_block(block, x, looked_at, 1 if only_first else x.shape[1])
         return self.pool(x)
 
     def _check(self, prompts: Tensor, deep: Tensor | None) -> None:
@@ -89,15 +90,19 @@ class PromptedImageTower:
 
 
 def run_block(
-    block: Block, x: Float[Tensor, "B N D"], looked_at: Float[Tensor, "n D"] | None = None
-) -> Float[Tensor, "B N D"]:
-    """A pre-norm layer in which all rows attend to each other and to the rows `looked_at`, the same for all images."""
+    block: Block, x: Float[Tensor, "B N D"], looked_at: Float[Tensor, "n D"] | None, n_rows: int
+) -> Float[Tensor, "B R D"]:
+    """A pre-norm layer in which rows attend to each other and to the rows `looked_at`, the same for all images.
+
+    Only the first `n_rows` rows are computed: those that somebody reads.
+    """
     normed = block.norm_1(x)
-    q, k, v = apply_layer(block.q, normed), apply_layer(block.k, normed), apply_layer(block.v, normed)  # (B, N, D)
+    k, v = apply_layer(block.k, normed), apply_layer(block.v, normed)  # (B, N, D)
+    x, q = x[:, :n_rows], apply_layer(block.q, normed[:, :n_rows])  # (B, R, D)
     if looked_at is not None:
         more = block.norm_1(looked_at[None])  # (1, n, D)
         k = torch.cat([k, apply_layer(block.k, more).expand(len(x), -1, -1)], dim=1)  # (B, N + n, D)
         v = torch.cat([v, apply_layer(block.v, more).expand(len(x), -1, -1)], dim=1)
-    q, k, v = (split_heads(part, block.n_heads) for part in (q, k, v))  # (B, heads, N or N + n, D / heads)
+    q, k, v = (split_heads(part, block.n_heads) for part in (q, k, v))  # (B, heads, R or N + n, D / heads)
     x = x + apply_layer(block.out, join_heads(F.scaled_dot_product_attention(q, k, v)))
     return x + apply_layer(block.mlp, block.norm_2(x))
