@@ -54,15 +54,22 @@ def start(arguments: list[str], log: Path) -> int:
         os._exit(1)
 
 
-def wait(pid: int, seconds: float) -> int | None:
-    """The exit code of a process, or None if it still runs after so long."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def wait(pid: int, out: Path, n_new: int, seconds: float) -> int | None:
+    """Wait for so many new records and then for so long; the exit code of the process if it ended, else None."""
+    before, end = n_records(out), None
+    while end is None or time.monotonic() < end:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
+        if end is None and n_records(out) >= before + n_new:
+            end = time.monotonic() + seconds
+        time.sleep(0.005)
     return None
+
+
+def n_records(out: Path) -> int:
+    """How many runs are written."""
+    return len(list((out / "runs").glob("*.jsonl")))
 
 
 def kill_group(pid: int) -> None:
@@ -94,17 +101,16 @@ def disturb(
 ) -> list[int]:
     """Start and kill; how many records there were at each kill."""
     done: list[int] = []
-    # Workers of their own load the libraries first; a kill then should also come later.
-    longest = {workers: 6.0 if workers == 0 else 30.0 for workers in turns}
     starts = 0
     while len(done) < kills:
         workers = turns[starts % len(turns)]
         starts += 1
         pid = start(commands[workers], log)
-        code = wait(pid, chance.uniform(0.0, longest[workers]))
+        # A moment by records and then by time, so that a busy machine is killed in its work too, and not in its imports.
+        code = wait(pid, out, chance.randrange(6), chance.uniform(0.0, 1.5))
         if code is None:
             kill_group(pid)
-            done.append(len(list((out / "runs").glob("*.jsonl"))))
+            done.append(n_records(out))
             print(f"kill {len(done)} with --workers {workers}: {done[-1]} records", flush=True)
         elif code:
             sys.exit(f"coopt ended with {code}; see {log}")
