@@ -187,9 +187,13 @@ def imagenet(folder: Path) -> Miniature:
 
 
 def imagenetv2(folder: Path) -> Miniature:
-    classnames(folder)
-    class_folders(folder / "imagenetv2-matched-frequency-format-val", ["0", "1", "2", "3", "4"], [2, 3, 1, 2, 5])
-    return Miniature(folder, list(WORDS.values()), {"test": 13})
+    # More than ten classes: folders sorted as text (0, 1, 10, 11, 2, ...) would be another order.
+    words = [f"thing {label}" for label in range(12)]
+    folder.mkdir(parents=True)
+    (folder / "classnames.txt").write_text("".join(f"n{label:08d} thing {label}\n" for label in range(12)))
+    counts = [2, 3, 1, 2, 5, 1, 1, 1, 1, 1, 2, 3]
+    class_folders(folder / "imagenetv2-matched-frequency-format-val", [str(label) for label in range(12)], counts)
+    return Miniature(folder, words, {"test": 23})
 
 
 def imagenet_sketch(folder: Path) -> Miniature:

@@ -242,7 +242,7 @@ def test_missing_folders_are_named(tmp_path: Path) -> None:
         load_benchmark("dtd", tmp_path)
     folder = build("imagenetv2", tmp_path).folder / "imagenetv2-matched-frequency-format-val"
     (folder / "3").rename(folder / "30")
-    with pytest.raises(DataError, match=r"format-val/3' \(missile\) does not exist; classnames.txt lists 5 classes"):
+    with pytest.raises(DataError, match=r"format-val/3' \(thing 3\) does not exist; classnames.txt lists 12 classes"):
         load_benchmark("imagenetv2", tmp_path)
     folder = build("imagenet", tmp_path).folder / "images" / "val"
     (folder / "n01440764").rename(folder.parent / "elsewhere")
