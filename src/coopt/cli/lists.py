@@ -1,43 +1,13 @@
-"""`coopt methods` and `coopt models`."""
+"""`coopt models`."""
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Literal
 
 from rich.table import Table
 
 from coopt.cli.console import out, print_json
 from coopt.cli.options import Json
-from coopt.methods import METHODS, method_settings
 from coopt.models import list_models
-
-
-def methods(as_json: Json = False) -> None:
-    """List the methods, what each learns, and its settings.
-
-    Example: coopt methods
-    """
-    rows: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "learns": method.summary,
-            "settings": {key: p.default for key, p in method_settings(method).items()},
-            "needs": "pixels" if method.needs_pixels else "features",
-            "new_classes": method.new_classes,
-            "presets": {key: preset.source for key, preset in method.presets.items()},
-            "paper": method.paper,
-        }
-        for name, method in METHODS.items()
-    ]
-    if as_json:
-        print_json(rows)
-        return
-    table = Table()
-    for heading in ("method", "learns", "settings (--set)", "paper"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        settings = ", ".join(f"{key}={value}" for key, value in row["settings"].items())
-        table.add_row(row["name"], row["learns"], settings, row["paper"])
-    out.print(table)
 
 
 def models(as_json: Json = False) -> None:

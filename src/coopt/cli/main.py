@@ -13,7 +13,8 @@ from coopt.cli.datasets import datasets
 from coopt.cli.demo import demo
 from coopt.cli.evaluate import evaluate
 from coopt.cli.fit import fit
-from coopt.cli.lists import methods, models
+from coopt.cli.lists import models
+from coopt.cli.method_lists import methods
 from coopt.cli.predict import predict
 from coopt.cli.report import report
 from coopt.cli.words import words
