@@ -106,7 +106,7 @@ def disturb(
         workers = turns[starts % len(turns)]
         starts += 1
         pid = start(commands[workers], log)
-        # A moment by records and then by time, so that a busy machine is killed in its work too, and not in its imports.
+        # A moment by records and then by time, so that a busy machine is killed in its work too, not in imports.
         code = wait(pid, out, chance.randrange(6), chance.uniform(0.0, 1.5))
         if code is None:
             kill_group(pid)

@@ -63,17 +63,7 @@ def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, l
     benchmarks = load_all(dict.fromkeys([*sources, *names]), places)
     notes: list[str] = []
     if protocol.name == "shift":
-        sources = sources or [name for name in names if variants_of(name, benchmarks, places)]
-        sources = sources or list(dict.fromkeys(b.variant_of for b in benchmarks.values() if b.variant_of is not None))
-        if not sources:
-            raise DataError(
-                f"None of {', '.join(names)} has variants to test on. Sources with variants: {', '.join(SHIFTS)}; an "
-                "own data set becomes one with 'variant_of: SOURCE' in --data-file."
-            )
-        needed = [*sources, *(variant for source in sources for variant in variants_of(source, benchmarks, places))]
-        missing = [name for name in needed if name not in benchmarks]
-        benchmarks = {**benchmarks, **load_all(dict.fromkeys(missing), places)}
-        benchmarks = {n: b for n, b in benchmarks.items() if n in sources or b.variant_of in sources}
+        sources, benchmarks = shift_sources(sources, names, benchmarks, places)
     elif protocol.name == "cross-dataset":
         sources, benchmarks = cross_sources(sources, benchmarks, bool(choice.suite), notes)
     elif protocol.name == "zero-shot":
@@ -122,6 +112,28 @@ def variants_of(source: str, benchmarks: Mapping[str, Benchmark], places: Places
     own = read_data_file(places.data_file) if places.data_file is not None else {}
     named = [b.name for b in benchmarks.values() if b.variant_of == source]
     return named or [*SHIFTS.get(source, []), *(o.name for o in own.values() if o.variant_of == source)]
+
+
+def shift_sources(
+    sources: list[str], names: Sequence[str], benchmarks: dict[str, Benchmark], places: Places
+) -> tuple[list[str], dict[str, Benchmark]]:
+    """What shift learns from, and that with its variants, in the order in which they were named.
+
+    Raises:
+        DataError: there are no variants.
+    """
+    asked = sources or list(names)
+    sources = [name for name in asked if variants_of(name, benchmarks, places)]
+    if not sources:
+        sources = list(dict.fromkeys(b.variant_of for b in benchmarks.values() if b.variant_of is not None))
+    if not sources:
+        raise DataError(
+            f"None of {', '.join(asked)} has variants to test on. Sources with variants: {', '.join(SHIFTS)}; an own "
+            "data set becomes one with 'variant_of: SOURCE' in --data-file."
+        )
+    needed = [*sources, *(variant for source in sources for variant in variants_of(source, benchmarks, places))]
+    benchmarks = {**benchmarks, **load_all([name for name in needed if name not in benchmarks], places)}
+    return sources, {n: b for n, b in benchmarks.items() if n in sources or b.variant_of in sources}
 
 
 def cross_sources(

@@ -1,0 +1,249 @@
+"""What a run computes: the right images, classes, prompts and seeds, and nothing of the test part in any choice."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import coopt.bench.execute
+from coopt.bench import BenchFolder, InlineEngine, ModelChoice, Places, Run, read_failures, run_bench
+from coopt.bench.execute import Failed, attempt, execute
+from coopt.bench.shared import Shared
+from coopt.data import ImageDataset
+from coopt.evaluate import dataset_logits, evaluate_logits
+from coopt.fit import Recipe, learn
+from coopt.methods import ZeroShot, build_method
+from coopt.models import VLM
+from tests.bench.conftest import Plan
+from tests.bench.pictures import SHAPES, SIGNS
+
+QUICK = "coop n_ctx=3, epochs=3"
+
+
+@pytest.fixture
+def vlm(shared: Shared, choice: ModelChoice) -> VLM:
+    return shared.model(choice)
+
+
+def by_hand(vlm: VLM, test: ImageDataset, template: str) -> dict[str, float]:
+    """Metrics of a hand-written prompt among the classes of `test`."""
+    return metrics(vlm, ZeroShot(vlm, test.class_names, templates=template), test)
+
+
+def metrics(vlm: VLM, method: Any, test: ImageDataset) -> dict[str, float]:
+    found = evaluate_logits(dataset_logits(vlm, method, test).logits, torch.as_tensor(test.labels), test.class_names)
+    return {"accuracy": found.accuracy, "calibration_error": found.calibration_error}
+
+
+def of(line: dict[str, Any]) -> dict[str, float]:
+    """What `metrics` compares; the calibration error tells two predictions apart where the accuracy is the same."""
+    return {name: pytest.approx(line["metrics"][name], abs=1e-4) for name in ("accuracy", "calibration_error")}
+
+
+def test_fewshot_is_what_learning_by_hand_gives(plan: Plan, shared: Shared, vlm: VLM, places: Places) -> None:
+    shapes = places.load("shapes")
+    seen = []
+    for run in plan("fewshot", "shapes", QUICK, n_seeds=2):
+        (line,) = execute(run, shared).lines
+        learned = learn(
+            vlm,
+            shapes.train,
+            val=shapes.val,
+            settings={"n_ctx": 3},
+            shots=2,
+            seed=line["seed"],
+            recipe=Recipe(epochs=3),
+        )
+        assert metrics(vlm, learned.method, shapes.test) == of(line)
+        seen.append(line["metrics"]["calibration_error"])
+        assert (line["n_train"], line["n_test"], line["n_classes"], line["shots"]) == (10, 15, 5, 2)
+        assert (line["source"], line["dataset"], line["subset"]) == ("shapes", "shapes", "all")
+        assert line["n_parameters"] == 3 * vlm.text.width
+        assert line["settings"]["n_ctx"] == 3
+        assert line["recipe"]["epochs"] == 3
+        assert line["selection"] == "none"
+        assert line["seconds"]["fit"] > 0 and line["seconds"]["evaluate"] > 0
+        assert 50 < line["peak_memory_mb"] < 20_000
+    assert seen[0] != seen[1]
+
+
+def test_base_to_new_learns_the_first_half_and_tests_each_half_by_itself(
+    plan: Plan, shared: Shared, vlm: VLM, places: Places
+) -> None:
+    shapes = places.load("shapes")
+    assert shapes.class_names == sorted(SHAPES)
+    halves = {"base": [0, 1, 2], "new": [3, 4]}
+    (run,) = plan("base-to-new", "shapes", QUICK)
+    lines = {line["subset"]: line for line in execute(run, shared).lines}
+    learned = learn(
+        vlm, shapes.train.select_classes(halves["base"]), val=shapes.val.select_classes(halves["base"]),
+        settings={"n_ctx": 3}, shots=2, seed=1, recipe=Recipe(epochs=3),
+    )  # fmt: skip
+    new = build_method("coop", vlm, [shapes.class_names[c] for c in halves["new"]], {"n_ctx": 3})
+    new.load_state_dict(learned.method.state_dict())
+    for name, method in (("base", learned.method), ("new", new)):
+        assert metrics(vlm, method, shapes.test.select_classes(halves[name])) == of(lines[name])
+        assert lines[name]["n_classes"] == len(halves[name])
+        assert lines[name]["n_test"] == 3 * len(halves[name])
+        assert lines[name]["n_train"] == 2 * 3
+
+
+def test_base_to_new_of_a_hand_written_prompt(plan: Plan, shared: Shared, vlm: VLM, places: Places) -> None:
+    (run,) = plan("base-to-new", "signs", "zero-shot")
+    base, new = execute(run, shared).lines
+    signs = places.load("signs")
+    assert by_hand(vlm, signs.test.select_classes([0, 1]), "a sign with a {}.") == of(base)
+    assert by_hand(vlm, signs.test.select_classes([2, 3]), "a sign with a {}.") == of(new)
+    assert (base["shots"], base["selection"], base["n_parameters"], base["recipe"]) == (None, "none", 0, None)
+
+
+def test_what_is_learned_for_its_own_classes_alone_has_no_line_for_others(plan: Plan, shared: Shared) -> None:
+    for method in ("linear-probe", "coop class_specific=yes, epochs=1"):
+        (run,) = plan("base-to-new", "shapes", method)
+        assert [line["subset"] for line in execute(run, shared).lines] == ["base"]
+        (run,) = plan("cross-dataset", "shapes,signs", method, sources=["shapes"])
+        assert [line["dataset"] for line in execute(run, shared).lines] == ["shapes"]
+
+
+def test_cross_dataset_prompts_with_the_names_and_template_of_the_data_set_it_tests(
+    plan: Plan, shared: Shared, vlm: VLM, places: Places
+) -> None:
+    runs = plan("cross-dataset", "shapes,signs", f"zero-shot; {QUICK}", sources=["shapes"])
+    lines = [line for run in runs for line in execute(run, shared).lines]
+    found = {(line["method"], line["source"], line["dataset"]): line for line in lines}
+    assert sorted(found) == [
+        ("coop", "shapes", "shapes"),
+        ("coop", "shapes", "signs"),
+        ("zero-shot", "shapes", "shapes"),
+        ("zero-shot", "signs", "signs"),
+    ]
+    signs, shapes = places.load("signs"), places.load("shapes")
+    assert by_hand(vlm, signs.test, "a sign with a {}.") == of(found["zero-shot", "signs", "signs"])
+    learned = learn(vlm, shapes.train, val=shapes.val, settings={"n_ctx": 3}, shots=2, seed=1, recipe=Recipe(epochs=3))
+    there = build_method("coop", vlm, sorted(SIGNS), {"n_ctx": 3})
+    there.load_state_dict(learned.method.state_dict())
+    assert metrics(vlm, there, signs.test) == of(found["coop", "shapes", "signs"])
+    assert found["coop", "shapes", "signs"]["n_classes"] == 4
+
+
+def test_shift_tests_among_the_classes_of_the_variant(plan: Plan, shared: Shared, vlm: VLM, places: Places) -> None:
+    """The variant has three of the source's five classes; a linear probe keeps their three columns."""
+    shapes, chalk = places.load("shapes"), places.load("chalk")
+    runs = {run.method: run for run in plan("shift", "shapes", f"linear-probe; {QUICK}")}
+    lines = {method: execute(run, shared).lines for method, run in runs.items()}
+    assert [[line["dataset"] for line in found] for found in lines.values()] == [["shapes", "chalk"]] * 2
+    assert all(found[1]["n_classes"] == 3 and found[1]["n_test"] == 6 for found in lines.values())
+    probe = learn(vlm, shapes.train, val=shapes.val, method="linear-probe", shots=2, seed=1)
+    columns = [shapes.class_names.index(name) for name in chalk.class_names]
+    logits = dataset_logits(vlm, probe.method, chalk.test).logits[:, columns]
+    found = evaluate_logits(logits, torch.as_tensor(chalk.test.labels), chalk.class_names)
+    assert found.accuracy == pytest.approx(lines["linear-probe"][1]["metrics"]["accuracy"])
+    assert found.calibration_error == pytest.approx(lines["linear-probe"][1]["metrics"]["calibration_error"], abs=1e-4)
+    (chalk_run,) = [run for run in plan("shift", "shapes", "zero-shot") if run.source == "chalk"]
+    assert by_hand(vlm, chalk.test, "a chalk {}.") == of(execute(chalk_run, shared).lines[0])
+
+
+@pytest.mark.parametrize(("protocol", "names"), [("fewshot", "shapes"), ("base-to-new", "shapes"), ("shift", "shapes")])
+def test_no_choice_sees_a_test_image(
+    protocol: str, names: str, plan: Plan, shared: Shared, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def spy(vlm: VLM, train: ImageDataset, **options: Any) -> Any:
+        given.append({"train": train, **options})
+        return learn(vlm, train, **options)
+
+    monkeypatch.setattr(coopt.bench.execute, "learn", spy)
+    shapes = places.load(names)
+    for run in plan(protocol, names, "linear-probe", shots=[3]):
+        lines = execute(run, shared).lines
+        assert {line["selection"] for line in lines} == {"validation shots"}
+    (call,) = given
+    kept = range(3) if protocol == "base-to-new" else range(5)
+    for part in ("train", "val"):
+        whole = getattr(shapes, part)
+        expected = [image for image, label in zip(whole.images, whole.labels, strict=True) if label in kept]
+        assert list(call[part].images) == expected
+    assert (call["shots"], call["seed"]) == (3, 1)
+
+
+def test_the_selection_is_named(plan: Plan, shared: Shared) -> None:
+    def selection(names: str, method: str, shots: int) -> str:
+        (run,) = plan("fewshot", names, method, shots=[shots])
+        return execute(run, shared).lines[0]["selection"]
+
+    assert selection("shapes", "linear-probe", 2) == "validation shots"
+    assert selection("signs", "linear-probe", 2) == "cross-validation"
+    assert selection("signs", "linear-probe", 1) == "none"
+    assert selection("shapes", "coop epochs=1", 2) == "none"
+
+
+def test_a_result_does_not_depend_on_what_the_process_did_before(plan: Plan, shared: Shared) -> None:
+    run, other = plan("fewshot", "shapes", f"{QUICK}; coop n_ctx=2, epochs=1")
+    first = execute(run, shared).lines[0]["metrics"]
+    execute(other, shared)
+    torch.rand(7)
+    np.random.rand(3)
+    assert execute(run, shared).lines[0]["metrics"] == first
+    assert execute(run, Shared()).lines[0]["metrics"] == first
+
+
+def test_features_of_half_the_classes_are_those_of_their_images(
+    plan: Plan, shared: Shared, vlm: VLM, places: Places
+) -> None:
+    held_out = shared.test_set(places, "shapes")
+    part = held_out.features(vlm, [1, 4])
+    whole = held_out.features(vlm, None)
+    rows = [index for index, label in enumerate(held_out.whole.labels) if label in (1, 4)]
+    assert torch.equal(part.features, whole.features[rows])
+    assert part.indices.tolist() == list(range(6))
+
+
+def test_unreadable_test_images_are_left_out_and_told(plan: Plan, choice: ModelChoice, tmp_path: Any) -> None:
+    from tests.bench.pictures import write_data
+
+    file = write_data(tmp_path / "data")
+    (tmp_path / "data" / "shapes" / "test" / "bar" / "1.png").write_bytes(b"no picture")
+    where = Places(str(file.parent), str(file))
+    (run,) = plan("base-to-new", "shapes", "zero-shot", where=where)
+    result = execute(run, Shared())
+    assert {line["subset"]: line["n_test"] for line in result.lines} == {"base": 8, "new": 6}
+    assert [note for note in result.notes if "test/bar/1.png" in note]
+
+
+def test_a_run_that_cannot_be_done_says_why(plan: Plan, shared: Shared) -> None:
+    (run,) = plan("fewshot", "shapes", "coop n_ctx=80, epochs=1")
+    found = attempt(run, shared)
+    assert isinstance(found, Failed)
+    assert "80" in found.reason
+    assert found.traceback is None  # a mistake that the message says how to mend
+
+
+def test_another_model_under_the_same_name_is_refused(plan: Plan) -> None:
+    from dataclasses import replace
+
+    (run,) = plan("fewshot", "shapes", "zero-shot")
+    found = attempt(replace(run, model=ModelChoice("builtin", "other")), Shared())
+    assert isinstance(found, Failed) and "changed while the benchmark ran" in found.reason
+
+
+def test_nothing_is_written_of_a_run_that_fails_in_its_last_evaluation(
+    plan: Plan, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def fails_second(*arguments: Any) -> Any:
+        calls.append(len(list((tmp_path / "runs").iterdir())))
+        if len(calls) == 2:
+            raise RuntimeError("out of luck")
+        return evaluate_logits(*arguments)
+
+    monkeypatch.setattr(coopt.bench.execute, "evaluate_logits", fails_second)
+    runs: list[Run] = plan("base-to-new", "shapes", QUICK)
+    outcome = run_bench(runs, BenchFolder(tmp_path), InlineEngine())
+    assert [reason for _, reason in outcome.failed] == ["RuntimeError: out of luck"]
+    assert calls == [0, 0]
+    assert list((tmp_path / "runs").iterdir()) == []
+    (failure,) = read_failures(tmp_path)
+    assert "fails_second" in failure["traceback"]
