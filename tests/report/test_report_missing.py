@@ -101,6 +101,19 @@ def test_no_line_of_an_incomplete_block_is_called_best() -> None:
     assert [line[3].best for line in table_of(lines[:3]).rows] == [False, False]
 
 
+def test_the_best_is_found_among_what_was_asked_for() -> None:
+    row = {"protocol": "fewshot", "model": "builtin", "method": "coop", "shots": 16, "seeds": [1]}
+    tests = {"x": "ab", "y": "ab", "z": "a"}
+    rows = tuple({**row, "variant": v, "source": d, "tests": [[d, "all"]]} for v, names in tests.items() for d in names)
+    accuracies = {("x", "a"): 50.0, ("y", "a"): 40.0, ("z", "a"): 60.0, ("x", "b"): 50.0, ("y", "b"): 70.0}
+    table = table_of([record(a, variant=v, source=d) for (v, d), a in accuracies.items()], asked=rows)
+    assert [[entry.best for entry in line[3:5]] for line in table.rows] == [
+        [False, False],
+        [False, True],
+        [True, False],
+    ]
+
+
 def test_sources_of_transfer_have_tables_of_their_own() -> None:
     """Two sources with variants of their own; the fixed prompt was measured on each data set by itself."""
     place = {"protocol": "shift"}

@@ -183,15 +183,14 @@ def _blocks(rows: Sequence[Row]) -> list[int]:
 
 
 def _best(summaries: Sequence[Sequence[Summary]], blocks: Sequence[int]) -> set[tuple[int, int]]:
-    """Where the highest mean of each column stands in each block of at least two lines; nowhere if one is missing."""
+    """Where the highest mean of each column stands in each block; nowhere if one is missing or stands alone."""
     best: set[tuple[int, int]] = set()
     for start, stop in zip(blocks, (*blocks[1:], len(summaries)), strict=True):
-        for j in range(len(summaries[start]) if stop - start > 1 else 0):
-            means = [summaries[i][j].mean for i in range(start, stop)]
-            if any(mean is None for mean in means):
+        for j in range(len(summaries[start])):
+            asked = [i for i in range(start, stop) if summaries[i][j].n_expected]
+            means = {i: mean for i in asked if (mean := summaries[i][j].mean) is not None}
+            if len(asked) < 2 or len(means) < len(asked):
                 continue
-            # Equal as printed is equal.
-            texts = [fixed(mean) for mean in means if mean is not None]
-            top = max(float(text.replace("−", "-")) for text in texts)
-            best |= {(start + i, j) for i, text in enumerate(texts) if float(text.replace("−", "-")) == top}
+            rounded = {i: round(mean, 2) for i, mean in means.items()}  # equal as printed is equal
+            best |= {(i, j) for i in asked if rounded[i] == max(rounded.values())}
     return best
