@@ -20,6 +20,7 @@ from coopt.data import ImageDataset, load_dataset
 from coopt.errors import ConfigError
 from coopt.fit import FeatureViews, Interrupted, Recipe, Reporter, fit, learn, recipe_for
 from coopt.methods import FeatureSet, TipAdapter, TipAdapterF, build_method
+from coopt.methods.cache import search
 from coopt.models import VLM, load_model
 from tests.goldens.golden import assert_close, golden_tensor, golden_vlm
 from tests.methods.test_tip_adapter import NAMES, blobs
@@ -102,7 +103,7 @@ def test_the_recipe_of_the_authors() -> None:
 def trained(val: FeatureSet | None) -> tuple[TipAdapterF, tuple[float, float], tuple[float, float]]:
     settings = {"max_alpha": 40.0, "alpha_steps": 5, "beta_steps": 7, "start_alpha": 6.0, "start_beta": 3.0}
     method = build_method("tip-adapter-f", golden_vlm("vit_b"), NAMES, settings)
-    train = blobs(29, 1)
+    train = blobs(29, 1, 4.0)
     method.prepare(train, val)
     in_training = method.settings["alpha"], method.settings["beta"]
     recipe = replace(recipe_for("tip-adapter-f"), epochs=40, lr=0.01)
@@ -113,7 +114,7 @@ def trained(val: FeatureSet | None) -> tuple[TipAdapterF, tuple[float, float], t
 
 def test_with_validation_shots_the_search_follows_the_training() -> None:
     """It is TipAdapter's search with the trained keys; training itself runs at the starting values."""
-    val = blobs(31, 2)
+    val = blobs(31, 2, 4.0)
     method, in_training, found = trained(val)
     assert in_training == (6.0, 3.0)
     plain = TipAdapter(golden_vlm("vit_b"), NAMES, max_alpha=40.0, alpha_steps=5, beta_steps=7)
@@ -125,7 +126,7 @@ def test_with_validation_shots_the_search_follows_the_training() -> None:
         right[alpha, beta] = int((plain(val.features).argmax(-1) == val.labels).sum())
     assert found == max(right, key=right.__getitem__)
     assert len(set(right.values())) > 2
-    plain.prepare(blobs(29, 1), val)
+    plain.prepare(blobs(29, 1, 4.0), val)
     assert not torch.allclose(plain.cache.keys, method.cache.keys, atol=1e-3)
 
 
@@ -136,10 +137,12 @@ def test_without_validation_shots_the_search_comes_first() -> None:
     plain = build_method(
         "tip-adapter", golden_vlm("vit_b"), NAMES, {"max_alpha": 40.0, "alpha_steps": 5, "beta_steps": 7}
     )
-    plain.prepare(blobs(29, 1))
+    plain.prepare(blobs(29, 1, 4.0))
     assert found == (plain.settings["alpha"], plain.settings["beta"])
     assert float(method.cache.alpha) == pytest.approx(found[0])
     assert found != (6.0, 3.0)
+    trained_says = search(method.grid, method.cache, method.zero_shot, blobs(29, 1, 4.0), None)
+    assert trained_says != found  # so that a search behind the training would be seen
 
 
 def test_one_shot_without_validation_keeps_the_starting_values() -> None:
