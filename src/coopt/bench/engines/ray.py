@@ -22,6 +22,10 @@ class RayWorker:
         """Do a run."""
         return attempt(run, self.shared)
 
+    def process_id(self) -> int:
+        """On its machine."""
+        return os.getpid()
+
 
 class RayEngine:
     """One actor per worker, with a core of its own.
