@@ -28,7 +28,7 @@ def texts(svg: str) -> list[str]:
 
 
 def test_the_same_records_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = fewshot_grid(SETS, ["coop", "_linear <b>&"], shots=(1, 4))
+    lines = fewshot_grid(SETS[1:], ["coop", "_linear <b>&"], shots=(1, 4), seeds=2)
     first = curve_figure(grid_of(lines)), gain_figure(grid_of(lines))
     random.Random(3).shuffle(lines)
     monkeypatch.setitem(matplotlib.rcParams, "font.size", 31.0)  # what a user's matplotlibrc may say

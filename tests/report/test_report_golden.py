@@ -21,7 +21,7 @@ def test_the_tables_are_the_committed_ones(tmp_path: Path) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_of_the_records_changes_nothing(seed: int) -> None:
     lines, chance = golden_lines(), random.Random(seed)
     chance.shuffle(lines)
