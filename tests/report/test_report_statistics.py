@@ -115,3 +115,15 @@ def test_the_spread_of_an_average_is_over_the_seeds_averages() -> None:
     found = grid.summary(row(grid, "coop"), ["a", "b"], "all")
     assert (found.mean, found.std) == (20.0, 0.0)
     assert grid.summary(row(grid, "coop"), ["a"], "all").std == pytest.approx(10.0)
+
+
+def test_differences_are_paired_by_shots() -> None:
+    """The baseline has 30 with one shot and 50 with sixteen; ours gains 1 and 2."""
+    accuracies = {("ours", 1): 31.0, ("ours", 16): 52.0, ("theirs", 1): 30.0, ("theirs", 16): 50.0}
+    grid = only_grid([record(a, variant=v, shots=n) for (v, n), a in accuracies.items()])
+    for shots, gain in ((1, 1.0), (16, 2.0)):
+        ours = row(grid, "ours", shots)
+        theirs = grid.baseline_row("theirs", ours)
+        assert theirs == row(grid, "theirs", shots)
+        assert grid.difference(ours, theirs, ["icons"], "all").mean == gain
+    assert grid.baseline_row("theirs", row(only_grid([record(variant="ours", shots=8)]), "ours", 8)) is None
