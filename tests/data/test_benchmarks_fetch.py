@@ -216,7 +216,7 @@ class TestUnpack:
 
     def test_a_folder_of_the_archive(self, tmp_path: Path) -> None:
         members = [
-            member(name) for name in ("set/data/images/1.jpg", "set/data/._1.jpg", "set/README", "set/data/x.txt")
+            member(name) for name in ("./set/data/images/1.jpg", "set/data/._1.jpg", "set/README", "set/data/x.txt")
         ]
         (tmp_path / "a.tgz").write_bytes(tar_of(*members, mode="w:gz"))
         assert unpack(tmp_path / "a.tgz", tmp_path / "out", "set/data") == 2
