@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from coopt.errors import ConfigError, DataError
-from coopt.fit import Recipe, fit, make_optimizer
-from coopt.methods import CoOp, Method
+from coopt.fit import Recipe, fit, make_optimizer, recipe_for
+from coopt.methods import CoOp, Method, find_preset
 from tests.goldens.golden import assert_close, golden_cases, golden_tensor, golden_vlm
 
 CASES = golden_cases("coop")
@@ -176,6 +176,13 @@ def test_the_start_is_the_papers_distribution() -> None:
     assert ctx.shape == (37, 16, 128)
     assert abs(ctx.mean().item()) < 3e-4
     assert ctx.std().item() == pytest.approx(0.02, rel=0.02)
+
+
+def test_the_presets_are_those_of_cocoops_comparison() -> None:
+    for name, epochs in (("base-to-new", 200), ("cross-dataset", 50)):
+        assert recipe_for("coop", preset=name) == Recipe(epochs=epochs)
+        ctx = CoOp(golden_vlm("vit_b"), ["a", "b"], **find_preset("coop", name).settings).ctx
+        assert ctx.shape == (4, 64)
 
 
 def test_it_is_a_method() -> None:

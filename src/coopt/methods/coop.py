@@ -1,7 +1,8 @@
 """CoOp: context optimization, the prompt's context words as learnable vectors."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError
-from coopt.methods.method import Method
+from coopt.methods.method import Method, Preset
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, embed_words
 
@@ -57,6 +58,18 @@ class CoOp(Method):
     paper = "https://arxiv.org/abs/2109.01134"
     kind = "text prompt"
     summary = "the prompt's context, shared by all classes or one per class"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "base-to-new": Preset(
+            "CoOp's code: CoCoOp's comparison, vit_b16_ctxv1.yaml (section 4 of the CoCoOp paper)",
+            settings={"ctx_init": "a photo of a"},
+            recipe={"epochs": 200},
+        ),
+        "cross-dataset": Preset(
+            "CoOp's code: CoCoOp's comparison, trained on ImageNet, vit_b16_ep50_ctxv1.yaml",
+            settings={"ctx_init": "a photo of a"},
+            recipe={"epochs": 50},
+        ),
+    }
 
     def __init__(
         self,
