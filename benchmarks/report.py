@@ -51,6 +51,10 @@ def _compared(record: dict[str, Any]) -> list[str]:
     return [*_case(record), _time(record["authors"]), _time(record["coopt"]), f"**{record['ratio']:.1f}x**"]
 
 
+def _per_image(record: dict[str, Any]) -> list[str]:
+    return [record["what"], str(record["images"]), *_compared(record)]
+
+
 def _memory(record: dict[str, Any]) -> list[str]:
     chunk = "" if record["chunk"] is None else f", chunks of {record['chunk']} classes"
     gigabytes = [f"{record[key] / 1e9:.2f} GB" for key in ("loaded", "peak")]
@@ -77,6 +81,12 @@ TABLES = {
     ),
     "step": ("A whole CoOp step, batch 32", [*CASE, "authors' way", "coopt, cached features", "ratio"], _compared),
     "conditional": ("A context for each of 4 images", [*CASE, "authors' way", "coopt", "ratio"], _compared),
+    "cocoop": (
+        "CoCoOp, on features",
+        ["what", "images", *CASE, "authors' way", "coopt", "ratio"],
+        _per_image,
+    ),
+    "tpt": ("TPT, on features", ["what", "images", *CASE, "authors' way", "coopt", "ratio"], _per_image),
     "memory": ("Peak memory of a step", [*CASE, "way", "model loaded", "peak"], _memory),
     "training": (
         "Training: 16 shots, 200 epochs",

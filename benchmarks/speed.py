@@ -7,11 +7,14 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import parts, per_image
 from benchmarks.models import MODELS
-from benchmarks.parts import PARTS, Plan
+from benchmarks.parts import Plan
 from benchmarks.report import tables
 from benchmarks.timing import Rate, machine, use_processor_time
 from coopt.files import write_json
+
+PARTS = {**parts.PARTS, "cocoop": per_image.cocoop, "tpt": per_image.tpt}
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
