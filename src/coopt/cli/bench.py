@@ -1,6 +1,8 @@
 """`coopt bench`: the protocols of the field over data sets, methods, shots and seeds."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -178,9 +180,11 @@ def work(
         # One process per GPU unless the user says otherwise: several share its memory.
         made = LocalEngine(workers or (1 if on_cuda else max(1, default_workers() // threads)), threads)
     try:
-        return run_bench(runs, folder, made, console)
+        # Ray prints what happens to its workers; standard output is for results.
+        with redirect_stdout(sys.stderr):
+            return run_bench(runs, folder, made, console)
     except (KeyboardInterrupt, Interrupted) as stop:
-        raise KeyboardInterrupt(f"{console.n_done} of {len(runs)} runs are done; the same command goes on.") from stop
+        raise BenchInterrupted(f"{console.n_done} of {len(runs)} runs are done") from stop
     finally:
         made.close()
 
@@ -224,6 +228,12 @@ def finish(outcome: Outcome, folder: BenchFolder, console: "Console", as_json: b
         )
     if not as_json:
         out.print(f"Next: coopt report {show_path(folder.path)}", markup=False)
+
+
+class BenchInterrupted(Interrupted):
+    """Ctrl-C; not KeyboardInterrupt itself, which typer would end without a word."""
+
+    remedy = "Type the same command to go on."
 
 
 class Console(BenchReporter):

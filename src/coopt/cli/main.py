@@ -97,13 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{error.strerror or error}{where}. {remedy}", "OSError", 8, "--json" in arguments)
     except Interrupted as stop:
         _fail(
-            f"Interrupted: {stop}. Type the same command with --resume to go on.",
+            f"Interrupted: {stop}. {stop.remedy}",
             "Interrupted",
             130,
             "--json" in arguments,
         )
-    except KeyboardInterrupt as stop:
-        _fail(f"Interrupted: {stop}" if str(stop) else "Interrupted.", "Interrupted", 130, "--json" in arguments)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", "Interrupted", 130, "--json" in arguments)
 
 
 def _fail(message: str, kind: str, code: int, as_json: bool) -> None:

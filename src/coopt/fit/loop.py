@@ -41,6 +41,8 @@ class EpochRecord:
 class Interrupted(Exception):  # noqa: N818
     """Training was asked to stop (Ctrl-C or a termination signal) and has saved a checkpoint if it has a place."""
 
+    remedy = "Type the same command with --resume to go on."
+
 
 def fit(
     method: Method,
