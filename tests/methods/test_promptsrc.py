@@ -175,6 +175,15 @@ def test_by_default_the_frozen_classes_are_the_authors_sixty_templates() -> None
     assert "frozen_text_features" not in vars(method)  # predicting does not pay for them
 
 
+def test_the_frozen_classes_do_not_take_on_a_steps_precision() -> None:
+    exact, first_asked_in_half = (
+        PromptSRC(golden_vlm("vit_b"), ["tea", "owl"], templates=["a {}.", "the {}."]) for _ in range(2)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        found = first_asked_in_half.frozen_text_features
+    assert torch.equal(found, exact.frozen_text_features)
+
+
 def test_what_cannot_be_used() -> None:
     vlm = golden_vlm("vit_b")
     with pytest.raises(ConfigError, match="n_ctx_vision is 0; allowed is a whole number from 1"):

@@ -152,9 +152,10 @@ class PromptSRC(Method):
     @cached_property
     def frozen_text_features(self) -> Float[Tensor, "C E"]:
         """Normalised mean of the frozen class features over all templates; only training needs them."""
-        return template_features(
-            self.vlm, self.class_names, self.templates, normalize_each=False, truncate=self.truncate_names
-        )
+        with torch.autocast(self.device.type, enabled=False):  # kept for the whole training: not in a step's precision
+            return template_features(
+                self.vlm, self.class_names, self.templates, normalize_each=False, truncate=self.truncate_names
+            )
 
     def class_features(self) -> Float[Tensor, "C E"]:
         """Normalised class features of the prompts as they are now."""
