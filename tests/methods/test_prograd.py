@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from coopt.errors import ConfigError
 from coopt.fit import Recipe, recipe_for
 from coopt.methods import ProGrad
-from coopt.prompting import embed_words
+from coopt.prompting import embed_words, template_features
 from tests.goldens.golden import assert_close, golden_cases, golden_vlm
 from tests.methods.feature_goldens import give_parameters, golden_batches, golden_steps
 
@@ -94,6 +94,13 @@ def test_the_general_loss_is_the_formula() -> None:
             expected -= 9.0 * sum(float(p[c] * log_q[c]) for c in range(len(NAMES))) / len(images)
         assert losses["general"].item() == pytest.approx(expected, rel=1e-4)
         assert losses["loss"].item() == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-6)
+
+
+def test_half_precision_in_training_leaves_the_hand_written_features_alone() -> None:
+    method = ProGrad(golden_vlm("vit_b"), NAMES)
+    with torch.autocast("cpu", torch.bfloat16):
+        method.loss(torch.randn(7, 64), torch.arange(7) % len(NAMES))
+    assert torch.equal(method.hand_written, template_features(method.vlm, NAMES, ["a photo of a {}."]))
 
 
 def test_words_fill_the_last_rows() -> None:
