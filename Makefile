@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-open-clip check fix lint types clean
+.PHONY: demo test test-open-clip check fix docs lint types clean
 
 demo: $(VENV)/.ready
 	$(BIN)/coopt demo --out demo
@@ -28,6 +28,10 @@ types: $(VENV)/.ready
 fix: $(VENV)/.ready
 	$(BIN)/ruff format src tests tools benchmarks
 	$(BIN)/ruff check --fix src tests tools benchmarks
+
+# The methods' pages; their sizes and costs come from `python -m benchmarks.method_steps`.
+docs: $(VENV)/.ready
+	$(BIN)/python -m tools.method_pages
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else f"coopt needs Python 3.10 to 3.13; this is {sys.version.split()[0]}. Name another: make PYTHON=python3.11 ...")'
