@@ -105,6 +105,15 @@ def test_the_protocols_preset_is_used_below_the_variants_own_settings(monkeypatc
     assert resolve(named, [])[0] == "base-to-new"
 
 
+def test_a_row_that_sets_the_number_of_vectors_does_not_take_a_presets_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words would decide the number, and the row's name would be wrong."""
+    monkeypatch.setattr(CoOp, "presets", {"shift": Preset("a file", {"ctx_init": "a photo of a", "position": "front"})})
+    number, words, other = read_variants(["coop n_ctx=3; coop n_ctx=3, ctx_init=an icon of a; coop truncate_names=yes"])
+    assert resolve(number, ["shift"])[1] == {"ctx_init": None, "position": "front", "n_ctx": 3}
+    assert resolve(words, ["shift"])[1]["ctx_init"] == "an icon of a"
+    assert resolve(other, ["shift"])[1]["ctx_init"] == "a photo of a"
+
+
 def test_the_data_sets_template_takes_the_place_of_the_generic_one_alone() -> None:
     plain, given, coop = read_variants(["zero-shot; zero-shot templates=a sketch of a {}.; coop"])
     assert resolve(plain, [])[1] == {"templates": [OWN]}

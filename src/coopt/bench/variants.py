@@ -20,6 +20,8 @@ ENSEMBLE = "zero-shot templates=imagenet-7 + own"
 """The prompt ensemble of the CoOp paper (section 4.1 and its appendix)."""
 GENERIC = "a photo of a {}."
 """A template of a method's defaults that says nothing of the data; the data set's own takes its place."""
+DECIDED_BY_WORDS = {"n_ctx", "class_specific"}
+"""Settings that words to start from would overrule: a row that sets one does not take the words of a preset."""
 RECIPE = [field.name for field in fields(Recipe)]
 NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_]\w*\s*=)")
 
@@ -155,6 +157,12 @@ def resolve(variant: Variant, presets: Sequence[str]) -> tuple[str | None, dict[
     name = None if name == "none" else name
     preset = find_preset(variant.method, name)
     settings = {**preset.settings, **variant.settings}
+    if (
+        "ctx_init" in preset.settings
+        and "ctx_init" not in variant.settings
+        and DECIDED_BY_WORDS & set(variant.settings)
+    ):
+        settings["ctx_init"] = None
     parameters = method_settings(method)
     if "templates" in parameters and "templates" not in settings and parameters["templates"].default == GENERIC:
         settings["templates"] = [OWN]
