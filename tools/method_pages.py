@@ -167,7 +167,7 @@ NOTES = """\
   no text tower.
 - **new classes**: whether what was learned takes other class names at prediction time.
 - **uses validation**: whether it chooses something on validation shots; where there are none it cross-validates the
-  shots. No method ever looks at test images.
+  shots. No method chooses anything by the labels of test images.
 - **step**: {clock} of a training step as a multiple of CoOp's, at batch {batch} and {classes} classes, each method with
   its default settings (CoOp has 16 context vectors), on the built-in model / on ViT-B/16. One step says nothing of how
   many a method takes: that is its recipe.

@@ -48,7 +48,8 @@ class TipAdapter(Method):
         templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own.
         alpha: fixes how much the cache counts; None searches.
         beta: fixes how sharp the cache is; None searches.
-        max_alpha, max_beta: where the search ends; it starts at 0.1.
+        max_alpha, max_beta: where the search ends; it starts at 0.1. Raise one where the number found is near it: the
+            authors go up to 30.
         alpha_steps, beta_steps: how many values are tried of each.
         n_views: augmented views per training image that a key is the mean of; 0 takes the plain image.
         truncate_names: cut prompts that are too long for the model's context, instead of raising.
