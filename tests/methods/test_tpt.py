@@ -8,10 +8,14 @@ import torch
 import torch.nn.functional as F
 
 from coopt.artifacts import load_run, save_run
+from coopt.data import load_dataset
 from coopt.errors import ConfigError
+from coopt.evaluate import dataset_logits
+from coopt.features import encode_dataset, training_augmentation
 from coopt.methods import TPT, CoOp, build_method
 from coopt.methods.tpt import entropy_of_mean, most_confident
 from tests.goldens.golden import assert_close, golden_cases, golden_tensor, golden_vlm
+from tests.pictures import shapes_folder
 
 CASES = golden_cases("tpt")
 RUNS = [name for name in CASES if not name.startswith("loss_only")]
@@ -172,6 +176,18 @@ def test_memory_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(method.encoder, "_tokens_that_fit", 4 * (n_tokens + 1))
     assert torch.allclose(method(views), whole, atol=1e-3)
     assert seen == [4, 4, 4, 4, 3, 3]  # forward for the gradient and for the prediction
+
+
+def test_a_data_set_of_images_gives_the_views(tmp_path: Path) -> None:
+    """The plain image first, then one crop per view, whatever the size of a batch; gradients switched off outside."""
+    vlm = golden_vlm("vit_b")
+    dataset = load_dataset(shapes_folder(tmp_path, n_test=2)).test
+    method = TPT(vlm, dataset.class_names, n_views=11)
+    crops = [encode_dataset(vlm, dataset, training_augmentation(vlm, 5, view)).features for view in range(10)]
+    views = torch.stack([encode_dataset(vlm, dataset).features, *crops], dim=1)  # (N, 11, E)
+    for batch_size in (2, 64):
+        logits = dataset_logits(vlm, method, dataset, seed=5, batch_size=batch_size).logits
+        assert torch.allclose(logits, method(views), atol=1e-2)
 
 
 def test_the_papers_values_are_the_default() -> None:
