@@ -90,8 +90,10 @@ class PromptEncoder:
         return self._prompts(False, len(ctx)).encode(ctx, deep)
 
     def contexts_at_once(self) -> int:
-        """How many contexts `encode_batch` should be given together where a larger batch can be split: all classes of
-        each then fit a quarter of the free memory, their gradients included."""
+        """How many contexts to give to `encode_batch` together, where a larger batch can be split.
+
+        All classes of each then fit a quarter of the free memory, with what their gradients need.
+        """
         if self.is_packed:
             shared = 1 + self.layout.n_ctx
             n_tokens = shared + sum(len(ids) - shared for ids in self.layout.sequences)
