@@ -7,7 +7,8 @@ import pytest
 
 import coopt.bench.grid
 from coopt.bench import PROTOCOLS, Choice, ModelChoice, Places, Run, check_shots, choose, find_protocol
-from coopt.bench.grid import IMAGENET_EPOCHS, jsonable, resolve_recipe
+from coopt.bench.digests import jsonable
+from coopt.bench.grid import IMAGENET_EPOCHS, resolve_recipe
 from coopt.errors import ConfigError, DataError
 from coopt.methods import CoOp, Preset
 from tests.bench.conftest import Plan

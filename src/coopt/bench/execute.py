@@ -14,7 +14,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from coopt.bench.datasets import align_labels
-from coopt.bench.grid import Run, jsonable
+from coopt.bench.digests import jsonable
+from coopt.bench.grid import Run
 from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import Evaluation, classes_of
 from coopt.bench.shared import HeldOut, Shared

@@ -1,21 +1,15 @@
 """From what is asked for to a list of runs, each with an id that says all it depends on."""
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from coopt.bench.datasets import Places
+from coopt.bench.digests import Digests, digest, jsonable
 from coopt.bench.protocols import Asked, Evaluation, Protocol
 from coopt.bench.variants import OWN, Variant, fill_templates, resolve
-from coopt.data import ImageDataset
-from coopt.data.benchmarks import Benchmark
 from coopt.fit import recipe_for
 from coopt.methods import check_settings, find_method
 from coopt.version import __version__
@@ -194,35 +188,6 @@ def resolve_recipe(method: str, changes: Mapping[str, Any], source: str, n_shots
     return recipe.resolve(n_shots).as_dict()
 
 
-class Digests:
-    """Short hashes of what data sets hold: names of images, labels, class names; not the pictures themselves."""
-
-    def __init__(self, benchmarks: Mapping[str, Benchmark]) -> None:
-        self.benchmarks = benchmarks
-        self.known: dict[int, str] = {}
-
-    def of_source(self, benchmark: Benchmark, subset: str) -> str:
-        """Of what is learned from and chosen on."""
-        parts = (benchmark.train, benchmark.val)
-        return digest([subset, *(None if part is None else self._of(part) for part in parts)], 12)
-
-    def of_test(self, test: Evaluation, has_own: bool) -> str:
-        """Of what is tested on, with its template where the method's prompts use it."""
-        benchmark = self.benchmarks[test.dataset]
-        assert benchmark.test is not None  # `choose` refuses others
-        return digest([self._of(benchmark.test), benchmark.template if has_own else None], 12)
-
-    def _of(self, part: ImageDataset) -> str:
-        key = id(part)  # `benchmarks` keeps them alive
-        if key not in self.known:
-            state = hashlib.blake2b(digest_size=12)
-            state.update(json.dumps([part.class_names, part.class_labels]).encode())
-            state.update(b"" if part.labels is None else np.ascontiguousarray(part.labels, dtype="<i8").tobytes())
-            state.update("\n".join(part.names or []).encode())
-            self.known[key] = state.hexdigest()
-        return self.known[key]
-
-
 def grid_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
     """The cells of runs, for `grid.json`."""
     return [
@@ -236,22 +201,3 @@ def grid_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
         }
         for run in runs
     ]
-
-
-def digest(value: Any, length: int) -> str:
-    """The first digits of the hash of a JSON value."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(text.encode()).hexdigest()[:length]
-
-
-def jsonable(value: Any) -> Any:
-    """Settings as JSON has them: paths as text, tuples as lists, numbers of other libraries as plain ones."""
-    if isinstance(value, Mapping):
-        return {str(name): jsonable(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    return value

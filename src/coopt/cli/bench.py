@@ -4,15 +4,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from coopt.bench import (
     ENSEMBLE,
     BenchFolder,
-    BenchReporter,
     Choice,
     Engine,
     InlineEngine,
@@ -32,7 +30,8 @@ from coopt.bench import (
     read_variants,
     run_bench,
 )
-from coopt.cli.console import err, out, percent, print_json, show_path
+from coopt.cli.bench_console import BenchConsole
+from coopt.cli.console import out, print_json, show_path
 from coopt.cli.demo import read_shot_list
 from coopt.cli.options import Device, Dtype, Json, Model, Revision
 from coopt.errors import ConfigError, RunError, did_you_mean
@@ -115,7 +114,7 @@ def bench(
         n_threads=threads,
         n_decoders=decoders,
     )
-    with Console(quiet=as_json) as console:
+    with BenchConsole(quiet=as_json) as console:
         for note in notes:
             console.note(note)
         outcome = work(runs, folder, console, engine, address, workers, threads, device)
@@ -160,7 +159,7 @@ def split(text: str | None) -> list[str]:
 def work(
     runs: list[Run],
     folder: BenchFolder,
-    console: "Console",
+    console: BenchConsole,
     engine: str,
     address: str | None,
     workers: int | None,
@@ -189,7 +188,7 @@ def work(
         made.close()
 
 
-def finish(outcome: Outcome, folder: BenchFolder, console: "Console", as_json: bool) -> None:
+def finish(outcome: Outcome, folder: BenchFolder, console: BenchConsole, as_json: bool) -> None:
     """What was done, what failed and why, and what to type next.
 
     Raises:
@@ -234,79 +233,3 @@ class BenchInterrupted(Interrupted):
     """Ctrl-C; not KeyboardInterrupt itself, which typer would end without a word."""
 
     remedy = "Type the same command to go on."
-
-
-class Console(BenchReporter):
-    """A bar with the current runs on a terminal, a line per run elsewhere."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
-        self.notes: list[str] = []
-        self.n_done = 0
-        self.current: dict[str, str] = {}
-        self.progress = Progress(
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=err,
-            transient=True,
-            disable=quiet or not err.is_terminal,
-        )
-        self.task: Any = None
-        self.n_runs = 0
-
-    def __enter__(self) -> "Console":
-        self.progress.start()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.progress.stop()
-
-    def planned(self, n_runs: int, n_done: int) -> None:
-        """The bar's length; the time left is reckoned from the runs of this call."""
-        self.n_runs, self.n_done = n_runs, n_done
-        self.task = self.progress.add_task("", total=n_runs - n_done)
-        if n_done:
-            self.say(f"{n_done} of {n_runs} runs are done already")
-
-    def started(self, run: Run) -> None:
-        """Beside the bar."""
-        self.current[run.id] = run.label
-        self._draw()
-
-    def finished(self, run: Run, lines: Sequence[dict[str, Any]]) -> None:
-        """Its accuracies, unless another process did it."""
-        self.n_done += 1
-        found = [f"{line['dataset']} {line['subset']} {percent(line['metrics']['accuracy'])}" for line in lines]
-        self._ended(run, ", ".join(found) if found else "no evaluation of its own here")
-
-    def failed(self, run: Run, reason: str) -> None:
-        """The reason's first line."""
-        self._ended(run, f"failed: {reason.splitlines()[0]}")
-
-    def retried(self, run: Run, reason: str) -> None:
-        """Shown at once."""
-        self.current.pop(run.id, None)
-        self.say(f"again: {run.label} ({reason})")
-
-    def note(self, message: str) -> None:
-        """Kept for the JSON output and shown at once."""
-        self.notes.append(message)
-        self.say(f"note: {message}")
-
-    def say(self, message: str) -> None:
-        """A line above the bar."""
-        if not self.quiet:
-            self.progress.console.print(message, markup=False)
-
-    def _ended(self, run: Run, result: str) -> None:
-        self.current.pop(run.id, None)
-        self.progress.advance(self.task)
-        if self.progress.disable:
-            self.say(f"[{self.n_done}/{self.n_runs}] {run.label}: {result}")
-        self._draw()
-
-    def _draw(self) -> None:
-        self.progress.update(self.task, description=" | ".join(self.current.values()))

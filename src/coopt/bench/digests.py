@@ -1,0 +1,61 @@
+"""Short hashes of what a run depends on."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coopt.bench.protocols import Evaluation
+from coopt.data import ImageDataset
+from coopt.data.benchmarks import Benchmark
+
+
+class Digests:
+    """Short hashes of what data sets hold: names of images, labels, class names; not the pictures themselves."""
+
+    def __init__(self, benchmarks: Mapping[str, Benchmark]) -> None:
+        self.benchmarks = benchmarks
+        self.known: dict[int, str] = {}
+
+    def of_source(self, benchmark: Benchmark, subset: str) -> str:
+        """Of what is learned from and chosen on."""
+        parts = (benchmark.train, benchmark.val)
+        return digest([subset, *(None if part is None else self._of(part) for part in parts)], 12)
+
+    def of_test(self, test: Evaluation, has_own: bool) -> str:
+        """Of what is tested on, with its template where the method's prompts use it."""
+        benchmark = self.benchmarks[test.dataset]
+        assert benchmark.test is not None  # `choose` refuses others
+        return digest([self._of(benchmark.test), benchmark.template if has_own else None], 12)
+
+    def _of(self, part: ImageDataset) -> str:
+        key = id(part)  # `benchmarks` keeps them alive
+        if key not in self.known:
+            state = hashlib.blake2b(digest_size=12)
+            state.update(json.dumps([part.class_names, part.class_labels]).encode())
+            state.update(b"" if part.labels is None else np.ascontiguousarray(part.labels, dtype="<i8").tobytes())
+            state.update("\n".join(part.names or []).encode())
+            self.known[key] = state.hexdigest()
+        return self.known[key]
+
+
+def digest(value: Any, length: int) -> str:
+    """The first digits of the hash of a JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode()).hexdigest()[:length]
+
+
+def jsonable(value: Any) -> Any:
+    """Settings as JSON has them: paths as text, tuples as lists, numbers of other libraries as plain ones."""
+    if isinstance(value, Mapping):
+        return {str(name): jsonable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
