@@ -9,12 +9,15 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from coopt.data import Augmentation, ImageDataset, Skipped, iterate_pixels
+from coopt.data import ImageDataset, Skipped, image_digest, iterate_pixels
 from coopt.errors import DataError
-from coopt.features import ImageFeatures, encode_dataset, training_augmentation
+from coopt.features import ImageFeatures, encode_batch, encode_dataset, training_augmentation
 from coopt.features.encode import Progress
 from coopt.methods import Classifier, Method
 from coopt.models import VLM
+
+PIXEL_VIEWS = 256
+"""How many views of images are held as pixels at a time."""
 
 
 @dataclass(frozen=True)
@@ -98,34 +101,37 @@ def pixel_batches(
 def view_batches(
     vlm: VLM, method: Method, dataset: ImageDataset, seed: int, skipped: list[Skipped], settings: dict
 ) -> Iterator[tuple[Float[Tensor, "B V E"], Int[Tensor, " B"]]]:
-    """Features of the plain image and of `n_test_views - 1` augmented views; fills `skipped` as it goes."""
-    size = settings["batch_size"]
-    for start in range(0, len(dataset), size):
-        part = dataset.subset(range(start, min(start + size, len(dataset))))
-        try:
-            plain = encode_dataset(vlm, part, **settings)
-        except DataError:  # nothing here can be read
-            if settings["strict"]:
-                raise
-            batches = iterate_pixels(part, None, vlm.preprocess, **settings)
-            list(batches)
-            skipped += batches.skipped
-            continue
-        skipped += plain.skipped
-        views = [plain.features]
-        for view in range(method.n_test_views - 1):
-            transform = _Shifted(training_augmentation(vlm, seed, view), start)
-            views.append(encode_dataset(vlm, part, transform, **settings).features)
-        yield torch.stack(views, dim=1), plain.indices + start
+    """Features of the plain image and of `n_test_views - 1` augmented views; fills `skipped` at the end."""
+    n_views, size = method.n_test_views, settings["batch_size"]
+    # Few images at a time as pixels, which are large; many as features, which the method takes together.
+    few = settings | {"batch_size": max(1, min(size, PIXEL_VIEWS // n_views))}
+    batches = iterate_pixels(dataset, None, ImageViews(vlm, n_views, seed), **few)
+    features: list[Tensor] = []
+    indices: list[int] = []
+    for pixels, rows in batches:
+        for views, row in zip(pixels, rows, strict=True):  # (3, V S, S)
+            views = views.unflatten(1, (n_views, -1)).transpose(0, 1)  # (V, 3, S, S)
+            features.append(encode_batch(vlm, views))  # an image's views alone, whatever else is in the batch
+            indices.append(int(row))
+        if len(indices) >= size:
+            yield torch.stack(features), torch.tensor(indices)
+            features, indices = [], []
+    if indices:
+        yield torch.stack(features), torch.tensor(indices)
+    skipped += batches.skipped
 
 
-class _Shifted:
-    """An augmentation of a part of a data set that draws what it would draw in the whole."""
+class ImageViews:
+    """An image as the model sees it and random crops of it, one below the other: (3, V S, S).
 
-    takes_index = True
+    The crops are drawn from the seed and the picture alone, so that they do not depend on what else is predicted.
+    """
 
-    def __init__(self, augmentation: Augmentation, start: int) -> None:
-        self.augmentation, self.start = augmentation, start
+    def __init__(self, vlm: VLM, n_views: int, seed: int) -> None:
+        self.plain = vlm.preprocess
+        self.crops = [training_augmentation(vlm, seed, view) for view in range(n_views - 1)]
 
-    def __call__(self, image: Image.Image, index: int) -> Tensor:
-        return self.augmentation(image, self.start + index)
+    def __call__(self, image: Image.Image) -> Tensor:
+        """All views of one image."""
+        picture = int(image_digest(image), 16)
+        return torch.cat([self.plain(image), *(crop(image, picture) for crop in self.crops)], dim=1)
