@@ -154,10 +154,11 @@ def test_ctrl_c_ends_it_cleanly_and_the_same_command_goes_on(sets: list[str], tm
     end = time.monotonic() + 200
     while time.monotonic() < end and len(list((out / "runs").glob("*.jsonl"))) < 3:
         time.sleep(0.02)
+    time.sleep(0.5)  # into the work on the fourth
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert "Interrupted: 3 of 5 runs are done. Type the same command to go on." in errors
+    assert "Interrupted: 3 of 5 runs are done. Type the same command to go on." in errors, errors
     assert "Traceback" not in errors
     assert len(read_records(out)) == 3
     with pytest.raises(ProcessLookupError):  # nobody of the group is left

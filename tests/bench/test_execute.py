@@ -127,6 +127,16 @@ def test_cross_dataset_prompts_with_the_names_and_template_of_the_data_set_it_te
     assert found["coop", "shapes", "signs"]["n_classes"] == 4
 
 
+def test_what_learns_under_a_template_is_tested_elsewhere_under_the_template_there(
+    plan: Plan, shared: Shared, vlm: VLM, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ZeroShot, "learns", True)  # so that one run, of the source, tests both
+    (run,) = plan("cross-dataset", "shapes,signs", "zero-shot", sources=["shapes"])
+    lines = {line["dataset"]: line for line in execute(run, shared).lines}
+    assert by_hand(vlm, places.load("shapes").test, "an icon of a {}.") == of(lines["shapes"])
+    assert by_hand(vlm, places.load("signs").test, "a sign with a {}.") == of(lines["signs"])
+
+
 def test_shift_tests_among_the_classes_of_the_variant(plan: Plan, shared: Shared, vlm: VLM, places: Places) -> None:
     """The variant has three of the source's five classes; a linear probe keeps their three columns."""
     shapes, chalk = places.load("shapes"), places.load("chalk")

@@ -13,7 +13,7 @@ def test_kills_and_restarts_end_in_the_same_tables(tmp_path: Path) -> None:
         sys.executable,
         "tools/bench_stress.py",
         "--kills",
-        "4",
+        "3",
         "--workers",
         "0",
         "--shots",
