@@ -18,8 +18,8 @@ from pathlib import Path
 SUITES = ("offline", "offline-shift")
 BASELINES = "zero-shot; linear-probe; coop"
 SMALL, LARGE = "icons,digits,animals,textiles", "icon-names,emoji-names"
-# A hundred classes learned from 16 shots by the paper's recipe take 10,000 steps: the two sets that have them are learned
-# from fewer shots here, and left out where the layout of the prompt is the question.
+# A hundred classes learned from 16 shots by the paper's recipe take 10,000 steps: the two sets that have them are
+# learned from fewer shots here, and left out where the layout of the prompt is the question.
 LAYOUTS = (
     "zero-shot; coop; coop class_specific=true; coop n_ctx=4; coop n_ctx=4, position=middle; "
     "coop n_ctx=4, position=front; coop ctx_init=a photo of a"
