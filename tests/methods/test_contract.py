@@ -63,6 +63,15 @@ def test_logits_are_finite_and_of_shape_b_c(method: Method) -> None:
     assert torch.isfinite(logits).all()
 
 
+def test_logits_of_a_step_in_half_precision_are_in_single_precision(method: Method) -> None:
+    """The towers may compute in bfloat16, but logits near 30 would be rounded to steps of 0.125."""
+    images, labels = toy(method)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = method.loss(images, labels)["logits"]
+    assert logits.dtype == torch.float32
+    assert not torch.equal(logits, logits.bfloat16().float())
+
+
 def test_images_do_not_influence_each_other(method: Method) -> None:
     images, _ = toy(method)
     with torch.no_grad():

@@ -55,7 +55,8 @@ class Cache(nn.Module):
 
     def forward(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
         """What the cache adds to the logits of the prompts."""
-        return self.alpha * votes(self.affinity(images), self.values(), self.beta)
+        with torch.autocast(self.keys.device.type, enabled=False):  # the exponent magnifies what a cosine is off by
+            return self.alpha * votes(self.affinity(images), self.values(), self.beta)
 
     def weigh(self, alpha: float, beta: float) -> dict[str, float]:
         """Set the two numbers; returned as settings, because a run folder shall say what was found."""
