@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from coopt.artifacts import load_run, save_run
-from coopt.data import load_dataset
+from coopt.data import image_digest, load_dataset
 from coopt.errors import ConfigError
 from coopt.evaluate import dataset_logits
-from coopt.features import encode_dataset, training_augmentation
+from coopt.features import encode_batch, encode_dataset, training_augmentation
 from coopt.methods import TPT, CoOp, build_method
 from coopt.methods.tpt import entropy_of_mean, most_confident
 from tests.goldens.golden import assert_close, golden_cases, golden_tensor, golden_vlm
@@ -183,7 +183,9 @@ def test_a_data_set_of_images_gives_the_views(tmp_path: Path) -> None:
     vlm = golden_vlm("vit_b")
     dataset = load_dataset(shapes_folder(tmp_path, n_test=2)).test
     method = TPT(vlm, dataset.class_names, n_views=11)
-    crops = [encode_dataset(vlm, dataset, training_augmentation(vlm, 5, view)).features for view in range(10)]
+    pictures = [(image, int(image_digest(image), 16)) for image in map(dataset.load, range(len(dataset)))]
+    crops = [torch.stack([training_augmentation(vlm, 5, view)(*picture) for picture in pictures]) for view in range(10)]
+    crops = [encode_batch(vlm, pixels) for pixels in crops]
     views = torch.stack([encode_dataset(vlm, dataset).features, *crops], dim=1)  # (N, 11, E)
     for batch_size in (2, 64):
         logits = dataset_logits(vlm, method, dataset, seed=5, batch_size=batch_size).logits
@@ -220,9 +222,18 @@ def test_it_starts_from_a_trained_context(tmp_path: Path) -> None:
         TPT(golden_vlm("vit_a"), NAMES, ctx_from=tmp_path / "gone", position="middle")
     specific = build_method("coop", vlm, NAMES, {"n_ctx": 3, "class_specific": True})
     save_run(tmp_path / "specific", specific, details={})
-    with pytest.raises(ConfigError, match="holds no context that all classes share"):
+    with pytest.raises(ConfigError, match="a run of 'coop' that holds no context which all classes share"):
         TPT(vlm, NAMES, ctx_from=tmp_path / "specific")
     assert isinstance(coop, CoOp)
+
+
+@pytest.mark.parametrize("key", ["cocoop", "ivlp", "maple", "promptsrc"])
+def test_it_does_not_start_from_a_part_of_what_was_learned(key: str, tmp_path: Path) -> None:
+    """Their vectors are of the same shape and name, but not without a network, deep prompts or the words that stay."""
+    vlm = golden_vlm("vit_b")
+    save_run(tmp_path / key, build_method(key, vlm, NAMES), details={})
+    with pytest.raises(ConfigError, match=f"is a run of '{key}' that holds no context .* take a run of coop"):
+        TPT(vlm, NAMES, ctx_from=tmp_path / key)
 
 
 def test_settings_that_cannot_be_used() -> None:
