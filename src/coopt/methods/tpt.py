@@ -18,6 +18,8 @@ from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, start_context
 
 N_CTX = 4
+SHARED_CONTEXT = ("coop", "kgcoop", "prograd", "tpt")
+"""Methods whose `ctx` is all that they learn; of others it is a part that means nothing by itself."""
 
 
 class TPT(Method):
@@ -166,21 +168,22 @@ def trained_context(vlm: VLM, folder: Path, position: str) -> Float[Tensor, "M D
     """The shared context that a run folder holds.
 
     Raises:
-        ConfigError: it cannot be read, or belongs to another model, to classes of its own, or to another position.
+        ConfigError: it cannot be read, belongs to another model or position, or learned more than one shared context.
     """
     try:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         ctx = load_file(folder / "adapter_model.safetensors").get("ctx")
         found = (config["fingerprint"], config["settings"].get("position", "end"))
+        kind = config["method"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise ConfigError(f"ctx_from is {str(folder)!r}, which cannot be read as a run folder: {error!r}.") from error
     wanted = (vlm.fingerprint, position)
     for what, has, needs in zip(("a model of fingerprint", "position"), found, wanted, strict=True):
         if has != needs:
             raise ConfigError(f"ctx_from {str(folder)!r} was trained with {what} {has!r}; this is {needs!r}.")
-    if ctx is None or ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:
+    if kind not in SHARED_CONTEXT or ctx is None or ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:
         raise ConfigError(
-            f"ctx_from {str(folder)!r} holds no context that all classes share; take a run of coop (not "
-            "class-specific), kgcoop or prograd."
+            f"ctx_from {str(folder)!r} is a run of {kind!r} that holds no context which all classes share and which is "
+            "all it learned; take a run of coop (not class-specific), kgcoop or prograd."
         )
     return ctx.to(vlm.device, torch.float32)
