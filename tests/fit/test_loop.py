@@ -50,13 +50,13 @@ class StopAfter:
 RECIPE = Recipe(epochs=7, batch_size=5, lr=0.05)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("n_batches", [1, 3, 8, 14])
+@pytest.mark.parametrize(("optimizer", "schedule"), [("sgd", "cosine"), ("adamw", "cosine-step")])
+@pytest.mark.parametrize("n_batches", [1, 3, 6, 8, 14])  # 3 and 6 are the last steps of an epoch
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_resumes_to_the_same_bits(
-    tmp_path: Path, optimizer: str, n_batches: int, number: signal.Signals
+    tmp_path: Path, optimizer: str, schedule: str, n_batches: int, number: signal.Signals
 ) -> None:
-    recipe = Recipe(epochs=7, batch_size=5, lr=0.05, optimizer=optimizer)
+    recipe = Recipe(epochs=7, batch_size=5, lr=0.05, optimizer=optimizer, schedule=schedule)
     whole = make()
     records = fit(whole, features(), recipe, seed=3)
 

@@ -88,7 +88,8 @@ def fit(
         for epoch in range(start_epoch, recipe.epochs):
             started = time.perf_counter()
             batches = epoch_batches(len(images), recipe.batch_size, seed, epoch, drop_last=recipe.drop_last)
-            rate = learning_rate(recipe, epoch)
+            # Of the step before, for the record: a stop behind an epoch's last step leaves none to take.
+            rate = learning_rate(recipe, epoch, max(0, start_step - 1) / len(batches))
             remaining = images.batches(epoch, batches[start_step:])
             for step, (x, y) in enumerate(remaining, start_step):
                 rate = learning_rate(recipe, epoch, step / len(batches))
