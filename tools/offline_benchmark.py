@@ -29,7 +29,7 @@ PARTS: dict[str, list[list[str]]] = {
     "main": [
         ["fewshot", "--datasets", SMALL, "--methods", BASELINES],
         ["fewshot", "--datasets", LARGE, "--methods", BASELINES, "--shots", "1,2,4"],
-        ["base-to-new", "--datasets", SMALL, "--methods", BASELINES],
+        ["base-to-new", "--datasets", "icons,digits,animals", "--methods", BASELINES],
         ["base-to-new", "--datasets", LARGE, "--methods", BASELINES, "--shots", "4"],
         ["shift", "--source", "icons,digits,animals", "--methods", BASELINES],
         ["cross-dataset", "--suite", "offline", "--source", "icons", "--methods", BASELINES],
