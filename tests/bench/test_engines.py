@@ -1,6 +1,7 @@
 """Processes and actors: the same records whoever computes them, also when one is killed in its work."""
 
 import importlib.util
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from coopt.bench import (
     read_records,
     run_bench,
 )
-from coopt.bench.engines import Engine
+from coopt.bench.engines import Engine, WorkerDied
 from coopt.bench.engines.local import WORKER_MEMORY
 from coopt.bench.records import accuracy_table, comparable
 from coopt.errors import MissingExtraError
@@ -87,6 +88,18 @@ def is_alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return False
+
+
+def test_closing_ends_a_worker_that_is_only_starting_and_leaves_no_thread(plan: Plan) -> None:
+    """The pool would wait for its run; its thread, alive while Python exits, may print an OSError."""
+    before = set(threading.enumerate())
+    engine = LocalEngine(1)
+    future = engine.submit(0, plan("fewshot", "shapes", "coop n_ctx=3, epochs=100000")[0])
+    (process,) = set(multiprocessing.active_children())
+    engine.close()
+    assert isinstance(future.exception(timeout=1), WorkerDied)
+    assert not process.is_alive()
+    assert set(threading.enumerate()) <= before
 
 
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def test_the_other_protocols(plan: Plan) -> None:
         ("shapes", "coop", 2, 1, [("shapes", "all"), ("signs", "all")]),
         ("shapes", "linear-probe", 2, 1, [("shapes", "all")]),
     ]
+    # Contexts of the classes' own do not apply to others: their cells are not asked for, so they are not missing.
+    assert cells(plan("base-to-new", "shapes", "coop class_specific=yes")) == [("shapes", "coop", 2, 1, half[:1])]
     shifted = [("shapes", "all"), ("chalk", "all")]
     assert cells(plan("shift", "signs,shapes", "coop,linear-probe")) == [
         ("shapes", "coop", 2, 1, shifted),

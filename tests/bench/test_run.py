@@ -205,6 +205,16 @@ def test_data_sets_added_to_a_transfer_are_tested_in_a_run_of_their_own(tmp_path
     assert go(tmp_path, FakeEngine(), [fake_run(1, "a", ("b", "c"), "cross-dataset")]).n_before == 1
 
 
+def test_a_part_that_another_process_did_in_the_meantime_is_not_measured_twice(tmp_path: Path) -> None:
+    """Planned before the other one, which tested c and d, was done; the report would refuse two records of a cell."""
+    go(tmp_path, FakeEngine(), [fake_run(1, "a", ("a", "c"), "cross-dataset")])
+    alone = fake_run(1, "a", ("c",), "cross-dataset")
+    engine = FakeEngine()
+    assert go(tmp_path, engine, [alone]).n_before == 1
+    assert engine.runs == []
+    assert sorted(line["dataset"] for line in read_records(tmp_path)) == ["a", "c"]
+
+
 def test_a_data_set_that_changed_is_tested_again(tmp_path: Path) -> None:
     go(tmp_path, FakeEngine(), [fake_run(1, "a", ("a", "b"), "shift")])
     engine = FakeEngine()

@@ -149,7 +149,9 @@ def make_runs(
         has_own = OWN in (settings.get("templates") or [])
         # What neither learns nor looks at augmented views is the same for every seed.
         seeds = range(1, 1 + (n_seeds if method.learns or method.n_test_views else 1))
-        for training in protocol.trainings(asked, method.learns, method.new_classes):
+        # Contexts of the classes' own apply to no others; the method's class cannot know its settings.
+        applies = method.new_classes and not settings.get("class_specific")
+        for training in protocol.trainings(asked, method.learns, applies):
             source = asked.benchmarks[training.source]
             first = Run(
                 protocol=protocol.name,

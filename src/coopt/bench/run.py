@@ -15,6 +15,8 @@ from coopt.bench.records import BenchFolder
 
 ATTEMPTS = 3
 """How often a run is begun whose worker dies."""
+SINGLE = ("fewshot", "zero-shot")
+"""Protocols with one evaluation per training: its file's name says all. Of the others a part may be done elsewhere."""
 POLL_SECONDS = 0.5
 """How often runs of another process are looked at while nothing else is left to do."""
 
@@ -198,7 +200,7 @@ def remaining(folder: BenchFolder, run: Run) -> Run:
     """
     if folder.is_done(run.id):
         return run.without(run.tests)
-    if len(run.tests) == 1:
+    if run.protocol in SINGLE:
         return run
     covered = folder.covered(run.key)
     return run.without([test for test in run.tests if (*test, run.tests_data[test]) in covered])

@@ -53,7 +53,7 @@ class BenchConsole(BenchReporter):
         """Its accuracies, unless another process did it."""
         self.n_done += 1
         found = [f"{line['dataset']} {line['subset']} {percent(line['metrics']['accuracy'])}" for line in lines]
-        self._ended(run, ", ".join(found) if found else "no evaluation of its own here")
+        self._ended(run, ", ".join(found) if found else "done by another process")
 
     def failed(self, run: Run, reason: str) -> None:
         """The reason's first line."""

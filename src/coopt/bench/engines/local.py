@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -57,18 +57,19 @@ class LocalEngine:
         return outcome
 
     def replace(self, worker: int) -> None:
-        """Drop what is left of it; the next run starts a new process."""
+        """End what is left of it; the next run starts a new process."""
         pool, self.pools[worker], self.pids[worker] = self.pools[worker], None, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+        if pool is None:
+            return
+        # Also one that is still importing the libraries, whose id nobody has; the pool itself would wait for its run.
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        # A pool whose thread is alive when Python exits may print an OSError of its closed pipe.
+        pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
         """Kill all processes."""
         for worker in range(self.n_workers):
-            pid = self.pids[worker]
-            if pid is not None and pid.done() and not pid.cancelled() and pid.exception() is None:
-                with suppress(ProcessLookupError):
-                    os.kill(pid.result(), signal.SIGKILL)
             self.replace(worker)
 
     def _pool(self, worker: int) -> ProcessPoolExecutor:
