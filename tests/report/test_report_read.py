@@ -121,3 +121,18 @@ def test_what_was_asked_for_is_checked(tmp_path: Path, grid: dict[str, Any], mes
     (folder / "grid.json").write_text(json.dumps({"rows": [{**ROW, "seeds": [2, 1], "tests": [["icons", "all"]]}]}))
     (asked,) = read_bench(folder).asked
     assert (asked.seeds, asked.tests) == ((1, 2), (("icons", "all"),))
+
+
+@pytest.mark.parametrize(("tests", "n_failed"), [([["a", "all"], ["b", "all"]], 0), ([["a", "all"], ["c", "all"]], 1)])
+def test_a_failure_whose_evaluations_other_runs_have_is_over(tmp_path: Path, tests: list, n_failed: int) -> None:
+    """A data set that was mended has another id, and so has a run that tests the rest of a transfer."""
+    place = {"protocol": "cross-dataset", "source": "a", "seed": 2}
+    lines = [record(60.0, run="r1", dataset="a", **place), record(60.0, run="r2", dataset="b", **place)]
+    folder = write_folder(tmp_path / "bench", lines)
+    names = ("protocol", "model", "method", "variant", "source", "shots", "seed")
+    failure = {"run": "old", "reason": "no", **{name: lines[0][name] for name in names}, "tests": tests}
+    (folder / "failed").mkdir(exist_ok=True)
+    (folder / "failed" / "old.json").write_text(json.dumps(failure))
+    assert len(read_bench(folder).failures) == n_failed
+    (folder / "failed" / "old.json").write_text(json.dumps({**failure, "seed": 1}))
+    assert len(read_bench(folder).failures) == 1

@@ -110,7 +110,11 @@ def parse_failure(value: Mapping[str, Any], where: str) -> Failure:
     for name, allowed in kinds.items():
         if value.get(name) is not None:
             _check_kind(value, name, allowed, where)
-    return Failure(value["run"], value["reason"], **{name: value.get(name) for name in kinds})
+    tests = value.get("tests") or []
+    if not isinstance(tests, list) or not all(isinstance(test, list) and len(test) == 2 for test in tests):
+        raise RunError(f"{where}: tests is {tests!r}; it must be a list of [data set, subset].")
+    owed = tuple((str(dataset), str(subset)) for dataset, subset in tests)
+    return Failure(value["run"], value["reason"], **{name: value.get(name) for name in kinds}, tests=owed)
 
 
 def parse_asked(value: Any, where: str) -> Asked:

@@ -55,6 +55,8 @@ class Failure:
     source: str | None
     shots: int | None
     seed: int | None
+    tests: tuple[tuple[str, str], ...] = ()
+    """(data set, subset) of every evaluation that it owes; empty where it does not say."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,20 @@ def collect(evaluations: Iterable[Evaluation], failures: Iterable[Failure] = (),
     for one, other in zip(ordered, ordered[1:], strict=False):
         if one.cell == other.cell:
             raise RunError(_twice(one, other))
-    # A run that went through on a second try counts; its old failure does not.
+    # A run that went through on a second try counts; its old failure does not. Nor does one whose evaluations a run of
+    # another id has: a damaged image that was removed, or data sets of a transfer that were tested in parts.
     done = {e.run for e in ordered}
-    failed = [f for f in failures if f.run not in done]
+    there = {(*_training(e), e.dataset, e.subset) for e in ordered}
+    failed = [
+        f for f in failures if f.run not in done and not (f.tests and {(*_training(f), *t) for t in f.tests} <= there)
+    ]
     failed.sort(key=lambda f: (f.protocol or "", f.run, f.reason))
     rows = sorted(set(asked), key=lambda a: (a.protocol, a.model, a.variant, a.source, a.shots or 0, a.seeds, a.tests))
     return Bench(tuple(ordered), tuple(failed), tuple(rows))
+
+
+def _training(item: Evaluation | Failure) -> tuple[Any, ...]:
+    return item.protocol, item.model, item.variant, item.source, item.shots, item.seed
 
 
 def _name_weights(evaluations: list[Evaluation]) -> list[Evaluation]:
