@@ -31,7 +31,7 @@ PARTS: dict[str, list[list[str]]] = {
         ["fewshot", "--datasets", LARGE, "--methods", BASELINES, "--shots", "1,2,4"],
         ["base-to-new", "--datasets", "icons,digits,animals", "--methods", BASELINES],
         ["base-to-new", "--datasets", LARGE, "--methods", BASELINES, "--shots", "4"],
-        # CoOp's preset for shift is its recipe for ImageNet, 50 epochs for a thousand classes: too short for few images.
+        # CoOp's preset for shift is its recipe for ImageNet: 50 epochs are too few for small sources.
         ["shift", "--source", "icons,digits,animals", "--methods", BASELINES, "--no-presets"],
         ["cross-dataset", "--suite", "offline", "--source", "icons", "--methods", BASELINES],
     ],
