@@ -1,13 +1,15 @@
 """Names, suites, shifts, and data sets of one's own."""
 
 import importlib.util
+import re
+import sys
 from pathlib import Path
 
 import pytest
 from data_helpers import class_paths
 
 from coopt.data.benchmarks import BENCHMARKS, CERTAINTIES, SHIFTS, SUITES, find_benchmark, load_benchmark
-from coopt.errors import DataError
+from coopt.errors import DataError, MissingExtraError
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,11 +109,20 @@ class TestOwn:
         ("birds: {path: b, templat: 'a {}'}", r"has the key\(s\) 'templat'; allowed are .* Did you mean 'template'"),
         ("birds: {path: b, template: a photo}", r"has the template 'a photo'; '\{\}' must stand in it once"),
         ("birds: {path: b, variant_of: 3}", "gives variant_of as 3; a text is needed"),
+        ("birds: {path: b}\noxford_pets: {path: p}", "defines 'oxford_pets', which is how 'oxford-pets' of the package"),
         ("birds: {path: b}", "The path '.*b' does not exist"),
     ])  # fmt: skip
     def test_mistakes(self, text: str, message: str, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=message):
             load_benchmark("birds", tmp_path, extra=data_file(tmp_path, text))
+
+    def test_without_the_reader_of_yaml_an_extra_that_brings_it_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "yaml", None)
+        with pytest.raises(MissingExtraError, match=r"Reading a file of data sets needs .*'coopt\[bench\]'"):
+            load_benchmark("birds", tmp_path, extra=data_file(tmp_path, "birds: {path: b}"))
+        assert re.search(r"^bench = \[.*\"pyyaml", (ROOT / "pyproject.toml").read_text(), flags=re.M)
 
     def test_a_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"file of data sets '.*no.yaml' does not exist"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coopt.data.benchmarks.table import known_benchmark
 from coopt.data.dataset import Splits
 from coopt.data.load import load_dataset
 from coopt.data.wording import some
@@ -42,7 +43,7 @@ def read_data_file(path: Path | str) -> dict[str, OwnBenchmark]:
         DataError: the file is missing or damaged, or an entry has a key or value that is not allowed.
     """
     path = Path(path)
-    yaml = require_extra("yaml", "demo", "Reading a file of data sets")
+    yaml = require_extra("yaml", "bench", "Reading a file of data sets")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -52,6 +53,12 @@ def read_data_file(path: Path | str) -> dict[str, OwnBenchmark]:
     if not isinstance(content, dict) or not content:
         raise DataError(f"The file of data sets '{path}' must map names to entries such as 'birds: {{path: birds}}'.")
     own = {str(name): _entry(str(name), entry, path) for name, entry in content.items()}
+    taken = {name: known.name for name in own if (known := known_benchmark(name)) is not None}
+    if taken:
+        raise DataError(
+            f"The file of data sets '{path}' defines {some(list(taken))}, which is how {some(list(taken.values()))} of the "
+            "package is spelled: tables would mix them up. Choose other names."
+        )
     return own
 
 

@@ -39,16 +39,22 @@ def find_benchmark(name: str, benchmarks: dict[str, BenchmarkFacts] | None = Non
         DataError: no data set is called so.
     """
     table = BENCHMARKS if benchmarks is None else benchmarks
-    spellings: dict[str, BenchmarkFacts] = {}
-    for facts in table.values():
-        for spelling in (facts.name, *facts.aliases, facts.title, facts.folder):
-            spellings.setdefault(_plain(spelling), facts)
-    if _plain(name) in spellings:
-        return spellings[_plain(name)]
+    known = known_benchmark(name, table)
+    if known is not None:
+        return known
     raise DataError(
         f"There is no data set '{name}'.{did_you_mean(name, table)} `coopt datasets list` shows all; one of your own "
         f"joins with a line of YAML (docs/datasets.md)."
     )
+
+
+def known_benchmark(name: str, benchmarks: dict[str, BenchmarkFacts] = BENCHMARKS) -> BenchmarkFacts | None:
+    """What `find_benchmark` finds, or None."""
+    spellings: dict[str, BenchmarkFacts] = {}
+    for facts in benchmarks.values():
+        for spelling in (facts.name, *facts.aliases, facts.title, facts.folder):
+            spellings.setdefault(_plain(spelling), facts)
+    return spellings.get(_plain(name))
 
 
 def _plain(name: str) -> str:
