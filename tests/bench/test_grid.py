@@ -56,6 +56,7 @@ def test_methods_that_look_at_views_have_seeds_though_they_learn_nothing(
     from coopt.methods import ZeroShot
 
     assert [run.seed for run in plan("zero-shot", "signs", "zero-shot", n_seeds=3)] == [1]
+    assert [run.seed for run in plan("zero-shot", "signs", "tpt n_views=4", n_seeds=3)] == [1, 2, 3]
     monkeypatch.setattr(ZeroShot, "n_test_views", 4)
     assert [run.seed for run in plan("zero-shot", "signs", "zero-shot", n_seeds=3)] == [1, 2, 3]
 

@@ -80,6 +80,7 @@ class TPT(Method):
     kind = "text prompt at test time"
     summary = "nothing before the test; then the prompt's context for each image, without labels"
     learns = False
+    n_test_views = 64  # an instance has its own number; that there are any, and so seeds, is known without one
     presets: ClassVar[Mapping[str, Preset]] = {
         "cross-dataset": Preset("TPT's code: scripts/test_tpt.sh (without its AugMix views)"),
         "shift": Preset("TPT's code: scripts/test_tpt.sh, on ImageNet and its variants"),
