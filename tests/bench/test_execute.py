@@ -1,5 +1,6 @@
 """What a run computes: the right images, classes, prompts and seeds, and nothing of the test part in any choice."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,14 @@ import torch
 import coopt.bench.execute
 from coopt.bench import BenchFolder, InlineEngine, ModelChoice, Places, Run, read_failures, run_bench
 from coopt.bench.execute import Failed, attempt, execute
-from coopt.bench.shared import Shared
+from coopt.bench.shared import HeldOut, Shared
 from coopt.data import ImageDataset
 from coopt.evaluate import dataset_logits, evaluate_logits
 from coopt.fit import Recipe, learn
 from coopt.methods import ZeroShot, build_method
 from coopt.models import VLM
 from tests.bench.conftest import Plan
-from tests.bench.pictures import SHAPES, SIGNS
+from tests.bench.pictures import SHAPES, SIGNS, write_data
 
 QUICK = "coop n_ctx=3, epochs=3"
 
@@ -257,3 +258,14 @@ def test_nothing_is_written_of_a_run_that_fails_in_its_last_evaluation(
     assert list((tmp_path / "runs").iterdir()) == []
     (failure,) = read_failures(tmp_path)
     assert "fails_second" in failure["traceback"]
+
+
+def test_a_damaged_test_image_is_told_where_its_class_is_tested_and_moves_no_label(vlm: VLM, tmp_path: Path) -> None:
+    places = Places(str(tmp_path), str(write_data(tmp_path)))
+    damaged = tmp_path / "signs" / "test" / sorted(SIGNS)[0] / "1.png"
+    damaged.write_bytes(b"no picture")
+    held_out = HeldOut(places.load("signs"))
+    base, new = held_out.features(vlm, [0, 1]), held_out.features(vlm, [2, 3])
+    assert [item.name for item in base.skipped] == ["test/arrow/1.png"]
+    assert new.skipped == []
+    assert base.indices.tolist() == [0, 2, 3, 4, 5] and new.indices.tolist() == [0, 1, 2, 3, 4, 5]
