@@ -22,18 +22,18 @@ from .training import Average, Log, Parts, load_state, parameter_groups, save_st
 class DistilRecipe:
     """How stage two is run."""
 
-    steps: int = 2150
+    steps: int = 5000
     batch: int = 128
     resolution: int = 48
     first_resolution: int = 32
     teacher_resolution: int = 32
     """The resolution at which the teacher was finished; it is shown the same picture at this one."""
-    first_steps: int = 1800
+    first_steps: int = 4300
     """Steps at the first resolution."""
     peak: float = 1.5e-3
     warmup: int = 300
-    horizon: int = 8000
-    cooldown: int = 350
+    horizon: int = 10000
+    cooldown: int = 700
     weight_decay: float = 0.05
     n_anchors: int = 6000
     """Captions whose similarities the student learns to give."""
@@ -113,7 +113,7 @@ def new_student(pair: Pair, seed: int, device: torch.device) -> CLIPModel:
 
 
 # Stage two goes on at the full resolution alone, from the weights that it ended with.
-POLISH = DistilRecipe(steps=900, first_steps=0, peak=8e-4, warmup=50, cooldown=600, seed=3)
+POLISH = DistilRecipe(steps=1500, first_steps=0, peak=8e-4, warmup=50, horizon=4000, cooldown=1000, seed=3)
 
 
 def train(
