@@ -35,8 +35,10 @@ def test_every_method_round_trips_exactly(key: str, tmp_path: Path) -> None:
     files = {"adapter_config.json", "adapter_model.safetensors", "metrics.jsonl", "README.md"}
     is_matrix = method.classifier() is not None
     assert set(os.listdir(run.folder)) == files | ({"classifier.safetensors"} if is_matrix else set())
-    x = features().features
-    again = run.build(golden_vlm("vit_b"))
+    vlm = golden_vlm("vit_b")
+    pixels = torch.randn(13, 3, vlm.image_size, vlm.image_size, generator=torch.Generator().manual_seed(4))
+    x = pixels if method.needs_pixels else features().features
+    again = run.build(vlm)
     with torch.no_grad():
         assert torch.equal(again(x), method(x))
         assert (run.classifier is not None) == is_matrix

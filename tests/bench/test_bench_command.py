@@ -156,7 +156,12 @@ def test_ctrl_c_ends_it_cleanly_and_the_same_command_goes_on(sets: list[str], tm
         time.sleep(0.02)
     time.sleep(0.5)  # into the work on the fourth
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
-    errors = process.communicate(timeout=60)[1]
+    try:
+        errors = process.communicate(timeout=240)[1]
+    finally:
+        if process.poll() is None:  # nothing of it shall trouble other tests
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
     assert process.returncode == 130
     assert "Interrupted: 3 of 5 runs are done. Type the same command to go on." in errors, errors
     assert "Traceback" not in errors
