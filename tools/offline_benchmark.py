@@ -28,16 +28,17 @@ LAYOUTS = (
 PARTS: dict[str, list[list[str]]] = {
     "main": [
         ["fewshot", "--datasets", SMALL, "--methods", BASELINES],
-        ["fewshot", "--datasets", LARGE, "--methods", BASELINES, "--shots", "1,2"],
         ["base-to-new", "--datasets", "icons,digits,animals", "--methods", BASELINES],
         ["base-to-new", "--datasets", LARGE, "--methods", BASELINES, "--shots", "4"],
         # CoOp's preset for shift is its recipe for ImageNet: 50 epochs are too few for small sources.
         ["shift", "--source", "icons,digits,animals", "--methods", BASELINES, "--no-presets"],
         ["cross-dataset", "--suite", "offline", "--source", "icons", "--methods", BASELINES],
     ],
+    # In a folder of its own, so that the averages of the main part are over the same sets at every number of shots.
+    "hundred": [["fewshot", "--datasets", LARGE, "--methods", BASELINES, "--shots", "1,2"]],
     "methods": [
-        ["fewshot", "--suite", "offline", "--methods", "all", "--shots", "4", "--seeds", "1"],
-        ["base-to-new", "--suite", "offline", "--methods", "all", "--shots", "4", "--seeds", "1"],
+        ["fewshot", "--datasets", SMALL, "--methods", "all", "--shots", "4", "--seeds", "1"],
+        ["base-to-new", "--datasets", "icons,digits,animals", "--methods", "all", "--shots", "4", "--seeds", "1"],
     ],
     "layouts": [["fewshot", "--datasets", "digits,animals,textiles", "--methods", LAYOUTS, "--shots", "1,4,16"]],
 }
