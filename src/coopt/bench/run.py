@@ -1,8 +1,10 @@
 """`run_bench`: hand out the runs that are not done, write what comes back, until nothing is left."""
 
+import signal
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +20,7 @@ ATTEMPTS = 3
 SINGLE = ("fewshot", "zero-shot")
 """Protocols with one evaluation per training: its file's name says all. Of the others a part may be done elsewhere."""
 POLL_SECONDS = 0.5
-"""How often runs of another process are looked at while nothing else is left to do."""
+"""How often runs of another process, and a wish to stop, are looked at."""
 
 
 class BenchReporter:
@@ -171,8 +173,11 @@ def run_bench(
     reporter.planned(len(runs), outcome.n_before)
     bench = _Bench(folder, engine, reporter, outcome)
     elsewhere: deque[Run] = deque()
+    stop, give_back = heed_ctrl_c()
     try:
         while left or elsewhere or bench.busy:
+            if stop.is_set():
+                raise KeyboardInterrupt
             for worker in bench.free_workers():
                 while left and worker in bench.free_workers():
                     run = next_run(left, bench.last[worker], bench.last)
@@ -180,7 +185,7 @@ def run_bench(
                     if not bench.begin(run, worker):
                         elsewhere.append(run)
             if bench.busy:
-                done, _ = wait(bench.busy, timeout=POLL_SECONDS if elsewhere else None, return_when=FIRST_COMPLETED)
+                done, _ = wait(bench.busy, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
                     bench.take_back(future, left)
             elif elsewhere:
@@ -188,9 +193,28 @@ def run_bench(
             if not left:
                 left, elsewhere = elsewhere, left
     finally:
+        give_back()
         for item in bench.busy.values():
             item.claim.release()
     return outcome
+
+
+def heed_ctrl_c() -> tuple[threading.Event, Callable[[], Any]]:
+    """An event that Ctrl-C sets, and what undoes that; a second Ctrl-C ends the process at once.
+
+    An exception may be lost where Python ignores those of a destructor or callback; an event is still set.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        return stop, lambda: None  # signals reach the main thread only
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    return stop, lambda: signal.signal(signal.SIGINT, before)
 
 
 def remaining(folder: BenchFolder, run: Run) -> Run:
