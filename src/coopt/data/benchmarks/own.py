@@ -56,8 +56,8 @@ def read_data_file(path: Path | str) -> dict[str, OwnBenchmark]:
     taken = {name: known.name for name in own if (known := known_benchmark(name)) is not None}
     if taken:
         raise DataError(
-            f"The file of data sets '{path}' defines {some(list(taken))}, which is how {some(list(taken.values()))} of the "
-            "package is spelled: tables would mix them up. Choose other names."
+            f"The file of data sets '{path}' defines {some(list(taken))}, which is how {some(list(taken.values()))} "
+            "of the package is spelled: tables would mix them up. Choose other names."
         )
     return own
 
