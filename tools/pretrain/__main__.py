@@ -57,8 +57,7 @@ def main() -> None:
         elif step == "teacher":
             teacher.train(work, teacher.TeacherRecipe(), device, arguments.workers)
         elif step == "distil":
-            student = distil.train(work, distil.DistilRecipe(), device, arguments.workers)
-            distil.train(work, distil.POLISH, device, arguments.workers, name="polished", start=student)
+            distil.train(work, distil.DistilRecipe(), device, arguments.workers)
         elif step == "export":
             count = export.export(work, arguments.target)
             print(f"{count / 1e6:.2f} M parameters in {arguments.target}", flush=True)

@@ -22,18 +22,16 @@ from .training import Average, Log, Parts, load_state, parameter_groups, save_st
 class DistilRecipe:
     """How stage two is run."""
 
-    steps: int = 5000
+    steps: int = 8000
     batch: int = 128
     resolution: int = 48
-    first_resolution: int = 32
+    """The shipped model's, from the first step on: a vision transformer that began with fewer patches lagged behind."""
     teacher_resolution: int = 32
     """The resolution at which the teacher was finished; it is shown the same picture at this one."""
-    first_steps: int = 4300
-    """Steps at the first resolution."""
     peak: float = 1.5e-3
     warmup: int = 300
-    horizon: int = 10000
-    cooldown: int = 700
+    horizon: int = 12000
+    cooldown: int = 1500
     weight_decay: float = 0.05
     n_anchors: int = 6000
     """Captions whose similarities the student learns to give."""
@@ -112,20 +110,8 @@ def new_student(pair: Pair, seed: int, device: torch.device) -> CLIPModel:
     return model.to(device)
 
 
-# Stage two goes on at the full resolution alone, from the weights that it ended with.
-POLISH = DistilRecipe(steps=1500, first_steps=0, peak=8e-4, warmup=50, horizon=4000, cooldown=1000, seed=3)
-
-
-def train(
-    work: Path,
-    recipe: DistilRecipe,
-    device: torch.device,
-    workers: int = 1,
-    stop_at: int | None = None,
-    name: str = "student",
-    start: Path | None = None,
-) -> Path:
-    """Run or resume stage two in `work`; returns the path of the finished (averaged) weights, `NAME.pt`.
+def train(work: Path, recipe: DistilRecipe, device: torch.device, workers: int = 1, stop_at: int | None = None) -> Path:
+    """Run or resume stage two in `work`; returns the path of the finished (averaged) weights.
 
     Args:
         work: holds the corpus, the tokenizer and the finished teacher.
@@ -133,18 +119,14 @@ def train(
         device: where to train.
         workers: processes that draw batches ahead.
         stop_at: stop before this step, as if killed there.
-        name: of the weights and the checkpoint.
-        start: weights to begin with instead of random ones.
     """
-    finished, checkpoint = work / f"{name}.pt", work / f"{name}-checkpoint.pt"
+    finished, checkpoint = work / "student.pt", work / "student-checkpoint.pt"
     if finished.exists():
         return finished
     corpus = corpora.load(work / "corpus")
     batches, parts = Batches(corpus, tokenizers.load(work / "tokenizer"), recipe.seed), Parts(recipe.parts)
     pair = load_pair(work, corpus.n_words, device)
     model = new_student(pair, recipe.seed, device)
-    if start is not None:
-        model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
     anchors = anchor_embeddings(batches, pair, recipe.n_anchors, device)
     optimizer = torch.optim.AdamW(
         parameter_groups(model, recipe.weight_decay), lr=recipe.peak, betas=(0.9, 0.98), fused=True
@@ -155,12 +137,11 @@ def train(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.values, first = state["average"], state["step"]
-    log = Log(work / "distil.jsonl", "distil" if start is None else "polish")
+    log = Log(work / "distil.jsonl", "distil")
     log.write({"step": first, "recipe": asdict(recipe), "anchors": len(anchors)})
 
     def make(step: int) -> Batch:
-        resolution = recipe.first_resolution if step < recipe.first_steps else recipe.resolution
-        return batches.batch(step, recipe.batch, resolution, torch.device("cpu"))
+        return batches.batch(step, recipe.batch, recipe.resolution, torch.device("cpu"))
 
     model.train()
     last = min(recipe.steps, stop_at or recipe.steps)

@@ -76,7 +76,6 @@ def encode_text(model: CLIPModel, ids: Tensor) -> Float[Tensor, "B E"]:
 
 
 def encode_image(model: CLIPModel, pixels: Tensor) -> Float[Tensor, "B E"]:
-    """Image embeddings (not normalised) at any resolution that the patches divide."""
-    resized = pixels.shape[-1] != IMAGE_SIZE
-    pooled = model.vision_model(pixel_values=pixels, interpolate_pos_encoding=resized).pooler_output
+    """Image embeddings (not normalised)."""
+    pooled = model.vision_model(pixel_values=pixels).pooler_output
     return model.visual_projection(pooled)

@@ -20,7 +20,7 @@ from .training import Log, Parts, load_state, parameter_groups, save_state, shar
 class TeacherRecipe:
     """How stage one is run; the schedule is in steps, so it does not depend on the machine's speed."""
 
-    steps: int = 12000
+    steps: int = 15000
     batch: int = 128
     resolution: int = 32
     """Resolution of the cooldown."""
@@ -30,7 +30,7 @@ class TeacherRecipe:
     warmup: int = 200
     horizon: int = 20000
     """Steps over which the cosine would fall to zero; the cooldown cuts it short."""
-    cooldown: int = 1000
+    cooldown: int = 2000
     """Last steps, in which the rate falls linearly to zero."""
     weight_decay: float = 0.05
     word_weight: float = 1.0
