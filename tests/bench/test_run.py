@@ -1,6 +1,7 @@
 """Handing out runs and writing records: what is done, skipped, retried, claimed, listed as failed."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -264,3 +265,22 @@ def test_progress_is_told(tmp_path: Path) -> None:
     go(tmp_path, FakeEngine(lambda run: next(answers), 1), RUNS[:2], Listener())
     assert told == ["planned 2 0", "retried x", "a note", "finished 0", "failed E: y"]
     assert json.loads((tmp_path / "failed" / f"{RUNS[1].id}.json").read_text())["traceback"] is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_is_heeded_also_where_python_ignores_exceptions(tmp_path: Path) -> None:
+    class Destroyed:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            for _ in range(100):  # the handler runs here, between two instructions
+                pass
+
+    engine = FakeEngine(lambda run: Destroyed() and None)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, engine)
+    assert len(engine.submitted) < len(RUNS)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert free(tmp_path)
+    go(tmp_path, FakeEngine())
+    assert len(read_records(tmp_path)) == len(RUNS)
