@@ -1,5 +1,6 @@
 """Model folders in the transformers layout, made on the spot, and the plain maths that towers are held to."""
 
+import json
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,9 @@ from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2Imag
 
 from coopt.models import VLM, Block
 
+BUILTIN = files("coopt.models") / "builtin"
+END_TOKEN = json.loads((BUILTIN / "config.json").read_text())["text_config"]["eos_token_id"]
+"""The built-in tokenizer's last token; the one before it is the start token."""
 WORDS = ["</s>", "<unk>", *"a photo of dog cat bird on in the small big green red blue painting".split()]
 
 
@@ -34,10 +38,13 @@ def scramble(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
-def clip_folder(folder: Path, seed: int = 0, eos_token_id: int = 3071, real: bool = False) -> transformers.CLIPModel:
+def clip_folder(
+    folder: Path, seed: int = 0, eos_token_id: int = END_TOKEN, real: bool = False
+) -> transformers.CLIPModel:
     """A CLIP of two small layers with the built-in tokenizer; `real` has the shape of ViT-B/32."""
     image_size = 224 if real else 34
-    text = {"vocab_size": 3072, "bos_token_id": 3070, "eos_token_id": eos_token_id, "pad_token_id": 3071}
+    text = {"vocab_size": END_TOKEN + 1, "bos_token_id": END_TOKEN - 1, "pad_token_id": END_TOKEN}
+    text |= {"eos_token_id": eos_token_id}
     if real:
         config = transformers.CLIPConfig(text_config=text, vision_config={})
     else:
@@ -57,7 +64,7 @@ def clip_folder(folder: Path, seed: int = 0, eos_token_id: int = 3071, real: boo
     module.logit_scale.data.fill_(3.3)
     module.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(str(files("coopt.models") / "builtin" / name), folder / name)
+        shutil.copyfile(str(BUILTIN / name), folder / name)
     crop = {"height": image_size, "width": image_size}
     CLIPImageProcessorPil(size={"shortest_edge": image_size}, crop_size=crop).save_pretrained(folder)
     return module

@@ -16,6 +16,7 @@ from transformers.models.siglip2.image_processing_pil_siglip2 import convert_ima
 from coopt.errors import DataError, MissingExtraError, ModelError
 from coopt.models import VLM, list_models, load_model
 from tests.models.folders import (
+    END_TOKEN,
     assert_towers_equal_forward,
     clip_folder,
     image_by_blocks,
@@ -60,7 +61,7 @@ def assert_equal_to(vlm: VLM, module: transformers.PreTrainedModel, texts: list[
     assert (features[0].norm(dim=-1) - 1).abs().min() > 1e-3
 
 
-@pytest.mark.parametrize("eos_token_id", [3071, 2])
+@pytest.mark.parametrize("eos_token_id", [END_TOKEN, 2])
 def test_clip_equals_transformers(tmp_path: Path, eos_token_id: int) -> None:
     module = clip_folder(tmp_path, eos_token_id=eos_token_id)
     vlm = load_model(tmp_path)
@@ -276,8 +277,9 @@ def test_weights_that_are_incomplete_or_damaged(tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
-    clip_folder(tmp_path, eos_token_id=3070)
-    with pytest.raises(ModelError, match="feature at token 3070, but its tokenizer ends texts with token 3071"):
+    clip_folder(tmp_path, eos_token_id=END_TOKEN - 1)
+    told = f"feature at token {END_TOKEN - 1}, but its tokenizer ends texts with token {END_TOKEN}"
+    with pytest.raises(ModelError, match=told):
         load_model(tmp_path)
     siglip_tokenizer(tmp_path)  # its end token is 0
     with pytest.raises(ModelError, match="do not belong together"):
