@@ -17,11 +17,12 @@ import torch
 from PIL import Image
 
 from coopt.cli import main
-from coopt.data import ImageDataset, UnreadableImageError, load_dataset
+from coopt.data import Augmentation, ImageDataset, UnreadableImageError, load_dataset
 from coopt.errors import ConfigError
 from coopt.features import CacheWarning, encode_dataset, encode_views, training_augmentation
 from coopt.features.cache_keys import find_space
 from coopt.models import VLM, load_model
+from coopt.models.preprocess import Preprocess
 from tests.pictures import shapes_folder
 
 
@@ -178,6 +179,24 @@ def test_how_it_is_computed_counts(vlm: VLM, monkeypatch: pytest.MonkeyPatch) ->
             patched.setattr(place, value)
             digests.append(find_space(vlm, vlm.preprocess, 4).digest)  # type: ignore[union-attr]
     assert len(set(digests)) == 7
+
+
+def test_only_transforms_that_are_known_have_a_place_in_the_cache(vlm: VLM) -> None:
+    """A subclass may draw whatever it likes, and a function says nothing about itself."""
+
+    class Mirrored(Augmentation):
+        def __call__(self, image: Image.Image, index: int) -> torch.Tensor:
+            return super().__call__(image, index).flip(-1)
+
+    class Darkened(Preprocess):
+        def __call__(self, image: Image.Image) -> torch.Tensor:
+            return 0.5 * super().__call__(image)
+
+    known = training_augmentation(vlm, 6, 1)
+    assert find_space(vlm, known, 4) is not None and find_space(vlm, vlm.preprocess, 4) is not None
+    assert find_space(vlm, Mirrored(known.size, known.mean, known.std), 4) is None
+    assert find_space(vlm, Darkened(**vars(vlm.preprocess)), 4) is None
+    assert find_space(vlm, lambda image: vlm.preprocess(image), 4) is None
 
 
 def test_changed_content_is_a_miss_and_a_new_place_is_not(vlm: VLM, folder: Path, shapes: ImageDataset) -> None:
