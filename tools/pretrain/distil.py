@@ -22,7 +22,7 @@ from .training import Average, Log, Parts, load_state, parameter_groups, save_st
 class DistilRecipe:
     """How stage two is run."""
 
-    steps: int = 8000
+    steps: int = 10000
     batch: int = 128
     resolution: int = 48
     """The shipped model's, from the first step on: a vision transformer that began with fewer patches lagged behind."""
@@ -31,7 +31,7 @@ class DistilRecipe:
     peak: float = 1.5e-3
     warmup: int = 300
     horizon: int = 12000
-    cooldown: int = 1500
+    cooldown: int = 2000
     weight_decay: float = 0.05
     n_anchors: int = 6000
     """Captions whose similarities the student learns to give."""
