@@ -199,6 +199,15 @@ def test_only_transforms_that_are_known_have_a_place_in_the_cache(vlm: VLM) -> N
     assert find_space(vlm, lambda image: vlm.preprocess(image), 4) is None
 
 
+def test_features_are_written_as_they_come(vlm: VLM, shapes: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed cannot write at the end, so it loses the last few images at most."""
+    monkeypatch.setattr("coopt.features.known.STORE_EVERY", 4)
+    written = []
+    encode_dataset(vlm, shapes, batch_size=2, progress=lambda done, total: written.append(len(cache_files())))
+    # Before the first batch, after those of 2, 2, 2, 2 and 1 images, and after the last write.
+    assert written == [0, 0, 1, 1, 2, 2, 3]
+
+
 def test_changed_content_is_a_miss_and_a_new_place_is_not(vlm: VLM, folder: Path, shapes: ImageDataset) -> None:
     encode_dataset(vlm, shapes)
     changed = folder / "train" / "square" / "1.png"
