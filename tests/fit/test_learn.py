@@ -1,5 +1,6 @@
 """`learn`: shots, features, views and training together, against the plain way written out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,11 @@ def test_fresh_views_are_the_augmentation_of_each_epoch(vlm: VLM, shapes: ImageD
 @pytest.mark.parametrize("views", [0, 2, "fresh"])
 def test_every_way_of_views_trains(vlm: VLM, shapes: ImageDataset, views: int | str) -> None:
     recipe = Recipe(epochs=4, batch_size=21, lr=0.1, views=views)
-    learned = learn(vlm, shapes, shots=None, settings={"n_ctx": 4}, recipe=recipe)
+    # Under each other's names, so that the model does not know the answers before it learns.
+    renamed = replace(shapes, class_names=[*CLASSES[1:], CLASSES[0]])
+    learned = learn(vlm, renamed, shots=None, settings={"n_ctx": 4}, recipe=recipe)
     assert len(learned.train) == 21
-    assert learned.records[-1].loss < learned.records[0].loss
+    assert learned.records[-1].loss < 0.8 * learned.records[0].loss
 
 
 def test_validation_shots_come_from_the_same_stream(vlm: VLM, shapes: ImageDataset) -> None:
