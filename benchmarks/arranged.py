@@ -1,7 +1,8 @@
 """What weights arranged beforehand for oneDNN would gain: `python -m benchmarks.arranged`.
 
-The frozen products of a 12-block text tower of width 512, forward and backward, for the number of distinct tokens of 10
-and of 100 classes: with the weights as they are (coopt's way), transposed copies, and copies in oneDNN's own order.
+The frozen products of a 12-block text tower of width 512 (queries, keys and values as one product), forward and
+backward, for the number of distinct tokens of 10 and of 100 classes: with the weights as they are (no copy, as in
+coopt), transposed copies, and copies in oneDNN's own order.
 Processor time of one thread, lowest and median of nine.
 """
 

@@ -80,7 +80,7 @@ class Batch:
 class Batches:
     """Batches by step number: the same seed and step give the same batch, on any machine and after any resume."""
 
-    def __init__(self, corpus: Corpus, tokenizer, seed: int, style_check: bool = True) -> None:
+    def __init__(self, corpus: Corpus, tokenizer, seed: int) -> None:
         self.corpus, self.seed = corpus, seed
         self.bos, self.eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         self.object_wordings, self.object_rows = expand_templates(OBJECT_TEMPLATES, tokenizer)
