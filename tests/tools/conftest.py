@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from coopt.files import write_json
-from tools.pretrain import captions, corpus, tokenizer
+from tools.pretrain import align, captions, corpus, tokenizer
 from tools.pretrain.sources import IconSet
 
 
@@ -12,7 +12,8 @@ from tools.pretrain.sources import IconSet
 def work(tmp_path, monkeypatch):
     """A work folder with a packed corpus: 13 coloured and 16 one-colour icons, and their tags."""
     sources = (IconSet("colourful", 3.0, emoji=True), IconSet("plain", 1.0))
-    monkeypatch.setattr(corpus, "SOURCES", sources)
+    for module in (corpus, align):
+        monkeypatch.setattr(module, "SOURCES", sources)
     generator = np.random.default_rng(5)
     raster, tag_folder = tmp_path / "raster", tmp_path / "captions"
     raster.mkdir()

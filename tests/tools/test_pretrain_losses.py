@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tools.pretrain.losses import contrastive, distillation, learning_rate, word_loss
+from tools.pretrain.losses import contrastive, distillation, learning_rate, twins, word_loss
 
 
 def test_contrastive_with_one_positive_each():
@@ -22,6 +22,18 @@ def test_contrastive_shares_the_target_over_positives():
     logits = torch.tensor([[math.log(3), 0.0]])
     expected = -0.25 * (math.log(3 / 4) + math.log(1 / 4))
     assert contrastive(logits, torch.tensor([[True, True]])).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_twins_must_find_each_other_among_strangers():
+    """Pictures 0 and 2 show one icon, 1 and 3 another. Logits are 0 but ln 3 between twins: against two strangers the
+    softmax gives 3/5; where a caption joins the icons both ways, the twin stands alone and nothing is lost."""
+    same = torch.eye(2, dtype=torch.bool).repeat(2, 2)
+    logits = same * math.log(3)
+    logits.fill_diagonal_(99.0)  # a picture beside itself does not count
+    assert twins(logits, same).item() == pytest.approx(math.log(5 / 3), rel=1e-6)
+    assert twins(logits, torch.ones(4, 4, dtype=torch.bool)).item() == pytest.approx(0, abs=1e-6)
+    one_way = same | torch.tensor([[False, True, False, True], [False] * 4] * 2)
+    assert twins(logits, one_way).item() == pytest.approx(math.log(5 / 3), rel=1e-6)
 
 
 def test_word_loss_ignores_images_without_words():

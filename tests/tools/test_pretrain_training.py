@@ -1,4 +1,4 @@
-"""Batches, one small training of both stages, and that a resumed run equals one that was not stopped."""
+"""Batches, one small training of all stages, and that a resumed run equals one that was not stopped."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import CLIPModel, CLIPTokenizer
 
-from tools.pretrain import augment, corpus, distil, export, networks, teacher, tokenizer
+from tools.pretrain import align, augment, corpus, distil, export, name, networks, teacher, tokenizer
 from tools.pretrain.batches import Batches
 
 CPU = torch.device("cpu")
@@ -77,32 +77,50 @@ DISTIL = distil.DistilRecipe(
 )
 
 
-def test_both_stages_resume_to_the_result_of_an_unbroken_run(work, tmp_path_factory, capsys):
+ALIGN = align.AlignRecipe(steps=4, batch=6, warmup=2, coarse=0.5, save_every=2)
+NAME = name.NameRecipe(steps=4, batch=7, warmup=2, save_every=2)
+STAGES = ((teacher, RECIPE), (distil, DISTIL), (align, ALIGN), (name, NAME))
+RESULTS = ("teacher.pt", "student.pt", "aligned.pt", "named.pt")
+
+
+def test_all_stages_resume_to_the_result_of_an_unbroken_run(work, tmp_path_factory, capsys):
     broken = tmp_path_factory.mktemp("broken")
-    for name in ("corpus", "tokenizer"):
-        (broken / name).symlink_to(work / name)
+    for folder in ("corpus", "tokenizer", "captions", "raster"):
+        (broken / folder).symlink_to(work / folder)
     for folder, stops in ((work, (None,)), (broken, (2, None))):
-        for stop in stops:
-            torch.rand(11)  # what else was drawn before must not matter
-            teacher.train(folder, RECIPE, CPU, workers=0, stop_at=stop)
-        for stop in stops:
-            distil.train(folder, DISTIL, CPU, workers=0, stop_at=stop)
-    for name in ("teacher.pt", "student.pt"):
-        whole, resumed = (torch.load(folder / name, weights_only=True) for folder in (work, broken))
+        for stage, recipe in STAGES:
+            for stop in stops:
+                torch.rand(11)  # what else was drawn before must not matter
+                stage.train(folder, recipe, CPU, workers=0, stop_at=stop)
+    results = [torch.load(work / file, weights_only=True) for file in RESULTS]
+    for file, whole in zip(RESULTS, results, strict=True):
+        resumed = torch.load(broken / file, weights_only=True)
         assert whole.keys() == resumed.keys()
         assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    _check_stages(*results)
     _check_export(work)
 
 
+def _check_stages(taught, distilled, aligned, named):
+    """Each stage changes what it says it changes: one the text, two the images, three both, four the text alone."""
+
+    def kept(before, after, part):
+        return [torch.equal(before[key], after[key]) for key in after if key.startswith(part) and key in before]
+
+    assert all(kept(taught, distilled, "text")) and not any(kept(distilled, aligned, "text_projection"))
+    assert not any(kept(distilled, aligned, "visual_projection")) and all(kept(aligned, named, "vis"))
+    assert not any(kept(aligned, named, "text_projection"))
+
+
 def _check_export(work):
-    """The exported folder is a stock CLIPModel whose text tower is the teacher's and which encodes as it did before."""
+    """The exported folder is a stock CLIPModel with the weights of stage four, which encodes as it did before."""
     target = work / "model"
     assert 4e6 < export.export(work, target) < 6e6
     assert (target / "model.safetensors").stat().st_size < 12e6
     model = CLIPModel.from_pretrained(target, dtype=torch.float32).eval()
-    values = torch.load(work / "teacher.pt", weights_only=True)
-    key = "text_projection.weight"
-    assert torch.allclose(model.state_dict()[key], values[key], atol=1e-3)
+    values = torch.load(work / "named.pt", weights_only=True)
+    for key in ("text_projection.weight", "visual_projection.weight"):
+        assert torch.allclose(model.state_dict()[key], values[key], atol=1e-3)
     ids = CLIPTokenizer.from_pretrained(target)(
         ["an icon of a cat.", "dog"], padding=True, return_tensors="pt"
     ).input_ids
@@ -110,6 +128,34 @@ def _check_export(work):
     with torch.no_grad():
         short = networks.encode_text(model, ids[1:, : int((ids[1] == ids[1, -1]).nonzero()[0]) + 1])
         assert torch.allclose(networks.encode_text(model, ids)[1:], short, atol=1e-5)  # pooled at the first end token
+
+
+def test_half_of_an_aligned_batch_shows_the_icons_of_the_other_half(work):
+    packed = align.load_corpus(work, 4.0)
+    plain, coarse = (align.TwinBatches(packed, tokenizer.load(work / "tokenizer"), 3, part) for part in (0.0, 1.0))
+    sharp, rough = plain.batch(4, 8, 48, CPU), coarse.batch(4, 8, 48, CPU)
+    for batch in (sharp, rough):
+        assert torch.equal(batch.icons[:4], batch.icons[4:])
+        assert batch.pixels.shape == (8, 3, 48, 48) and batch.pixels.abs().max() <= 1
+        assert not torch.equal(batch.pixels[:4], batch.pixels[4:])
+    steps = [(batch.pixels.diff(dim=-1).abs() > 0.5).sum() for batch in (sharp, rough)]
+    assert steps[1] < steps[0] / 2  # enlarged from few pixels there are hardly any sharp edges
+
+
+def test_views_are_those_of_the_icons_that_their_captions_name(work):
+    packed = align.load_corpus(work, 1.0)
+    batches = name.NamedViews(packed, tokenizer.load(work / "tokenizer"), 3)
+    n_icons = len(packed.style)
+    features = torch.arange(2 * n_icons, dtype=torch.float16).view(2, n_icons, 1)
+    views = name.Views(features, torch.full((2, n_icons), -1))
+    seen, ids, positives = batches.named(0, 40, views)
+    icons = (seen[:, 0] % n_icons).long()
+    assert seen.max() >= n_icons > seen.min()  # both views
+    spoken = [set(row.tolist()) for row in ids]
+    for row in range(40):
+        own = packed.tags[icons[row]]
+        tokens = [{token for token in packed.tag_ids[tag].tolist() if token >= 0} for tag in own[own >= 0]]
+        assert positives[row, row] and any(tag <= spoken[row] for tag in tokens)
 
 
 def test_finished_stages_are_not_run_again(work):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from . import captions, corpus, distil, export, fetch, rasterise, teacher, tokenizer
+from . import align, captions, corpus, distil, export, fetch, name, rasterise, teacher, tokenizer
 from .batches import CATEGORY_TEMPLATES, OBJECT_TEMPLATES
 
-STEPS = ("fetch", "rasterise", "captions", "teacher", "distil", "export")
+STEPS = ("fetch", "rasterise", "captions", "teacher", "distil", "align", "name", "export")
 
 
 def make_captions(work: Path) -> None:
@@ -58,6 +58,10 @@ def main() -> None:
             teacher.train(work, teacher.TeacherRecipe(), device, arguments.workers)
         elif step == "distil":
             distil.train(work, distil.DistilRecipe(), device, arguments.workers)
+        elif step == "align":
+            align.train(work, align.AlignRecipe(), device, arguments.workers)
+        elif step == "name":
+            name.train(work, name.NameRecipe(), device, arguments.workers)
         elif step == "export":
             count = export.export(work, arguments.target)
             print(f"{count / 1e6:.2f} M parameters in {arguments.target}", flush=True)

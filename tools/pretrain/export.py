@@ -27,12 +27,12 @@ PREPROCESSOR = {
 
 
 def export(work: Path, target: Path) -> int:
-    """Write the folder `target` from `work/student.pt`; returns the number of parameters.
+    """Write the folder `target` from `work/named.pt`; returns the number of parameters.
 
     Raises:
-        FileNotFoundError: stage two has not finished.
+        FileNotFoundError: stage four has not finished.
     """
-    values = torch.load(work / "student.pt", map_location="cpu", weights_only=True)
+    values = torch.load(work / "named.pt", map_location="cpu", weights_only=True)
     model = clip_model()
     model.load_state_dict(values)
     model.to(torch.float16).save_pretrained(target)

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 import torch.nn.functional as functional
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -17,6 +18,20 @@ def contrastive(logits: Float[Tensor, "B C"], positives: Bool[Tensor, "B C"]) ->
     by_image = -(logits.log_softmax(1) * true).sum(1) / true.sum(1)
     by_text = -(logits.log_softmax(0) * true).sum(0) / true.sum(0)
     return 0.5 * (by_image.mean() + by_text.mean())
+
+
+def twins(logits: Float[Tensor, "2B 2B"], positives: Bool[Tensor, "2B 2B"]) -> Float[Tensor, ""]:
+    """Cross entropy with which picture i finds picture i + B, its twin, among pictures that no caption joins to it.
+
+    Args:
+        logits: similarities of the pictures at some scale; the pictures of the first half come again in the second.
+        positives: caption j is true of picture i; pictures that each other's captions are true of are no negatives.
+    """
+    rows = torch.arange(len(logits), device=logits.device)
+    twin = rows.roll(len(rows) // 2)
+    left_out = positives & positives.T  # a picture beside itself among them: its own caption is true of it
+    left_out[rows, twin] = False
+    return functional.cross_entropy(logits.masked_fill(left_out, float("-inf")), twin)
 
 
 def word_loss(logits: Float[Tensor, "B W"], targets: Bool[Tensor, "B W"]) -> Float[Tensor, ""]:
