@@ -110,6 +110,7 @@ def _check_stages(taught, distilled, aligned, named):
     assert all(kept(taught, distilled, "text")) and not any(kept(distilled, aligned, "text_projection"))
     assert not any(kept(distilled, aligned, "visual_projection")) and all(kept(aligned, named, "vis"))
     assert not any(kept(aligned, named, "text_projection"))
+    assert named["logit_scale"].exp().item() == pytest.approx(NAME.shipped_scale)
 
 
 def _check_export(work):

@@ -39,6 +39,9 @@ class NameRecipe:
     warmup: int = 200
     weight_decay: float = 0.1
     """On everything but the logit scale."""
+    shipped_scale: float = 15.0
+    """The logit scale of the result. The one that is trained fits views that come again and again and grows far beyond
+    what new pictures bear; prompts learned under such a scale often stick where they began."""
     parts: int = 2
     save_every: int = 100
     seed: int = 5
@@ -184,5 +187,5 @@ def train(work: Path, recipe: NameRecipe, device: torch.device, workers: int = 1
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             save_state(checkpoint, state | {"step": step + 1})
     if last == recipe.steps:
-        save_state(finished, model.state_dict())
+        save_state(finished, model.state_dict() | {"logit_scale": torch.tensor(math.log(recipe.shipped_scale))})
     return finished
