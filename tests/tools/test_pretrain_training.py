@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import CLIPModel, CLIPTokenizer
 
-from tools.pretrain import align, augment, corpus, distil, export, name, networks, teacher, tokenizer
+from tools.pretrain import align, augment, corpus, distil, export, losses, name, networks, teacher, tokenizer
 from tools.pretrain.batches import Batches
 
 CPU = torch.device("cpu")
@@ -97,6 +97,8 @@ def test_all_stages_resume_to_the_result_of_an_unbroken_run(work, tmp_path_facto
         resumed = torch.load(broken / file, weights_only=True)
         assert whole.keys() == resumed.keys()
         assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    average = torch.load(work / "aligned-checkpoint.pt", weights_only=True)["average"]
+    assert all(torch.equal(average[key], results[2][key]) for key in average)
     _check_stages(*results)
     _check_export(work)
 
@@ -157,6 +159,60 @@ def test_views_are_those_of_the_icons_that_their_captions_name(work):
         own = packed.tags[icons[row]]
         tokens = [{token for token in packed.tag_ids[tag].tolist() if token >= 0} for tag in own[own >= 0]]
         assert positives[row, row] and any(tag <= spoken[row] for tag in tokens)
+
+
+def test_a_step_of_stage_three_has_the_gradient_of_both_losses_in_both_towers(work, tmp_path):
+    """The step in two parts beside a plain backward through the whole batch, in float32."""
+    torch.manual_seed(5)
+    model, packed = networks.clip_model(), align.load_corpus(work, 4.0)
+    batch = align.TwinBatches(packed, tokenizer.load(work / "tokenizer"), 3, 0.5).batch(0, 6, 48, CPU)
+    with torch.autocast("cpu", torch.bfloat16):
+        image, text = networks.encode_image(model, batch.pixels), networks.encode_text(model, batch.ids)
+    seen, said = (torch.nn.functional.normalize(found.float(), dim=-1) for found in (image, text))
+    match = losses.contrastive(model.logit_scale.exp() * seen @ said.T, batch.positives)
+    twin = losses.twins(ALIGN.twin_scale * seen @ seen.T, batch.positives)
+    places = (model.visual_projection.weight, model.text_projection.weight, model.logit_scale)
+    expected = torch.autograd.grad(match + ALIGN.twin_weight * twin, places)
+    norm = torch.stack([part.norm() for part in expected])
+    still = torch.optim.SGD(model.parameters(), lr=0.0)
+    values = align.train_step(model, align.Parts(2), still, batch, ALIGN)
+    assert values["contrastive"] == pytest.approx(match.item(), rel=0.02)
+    found = [place.grad for place in places]
+    clipped = torch.stack([part.norm() for part in found])
+    # The whole gradient may have been shortened; each part keeps its direction and its share.
+    assert torch.allclose(clipped / clipped[0], norm / norm[0], rtol=0.05)
+    for part, wanted in zip(found[:2], expected[:2], strict=True):
+        assert torch.nn.functional.cosine_similarity(part.flatten(), wanted.flatten(), dim=0) > 0.99
+
+
+def test_stage_four_sees_through_the_aligned_tower_and_starts_a_text_tower_anew(work):
+    torch.manual_seed(7)
+    aligned = networks.clip_model()
+    torch.save(aligned.state_dict(), work / "aligned.pt")
+    views = name.encode_views(work, NAME, CPU, workers=0)
+    batches = Batches(align.load_corpus(work, 1.0), tokenizer.load(work / "tokenizer"), NAME.seed)
+    for view in range(NAME.views):  # 29 icons are one chunk, so a view is a step
+        drawn = batches.draw_pictures(torch.arange(29), batches.generator(view), NAME.resolution, CPU)
+        with torch.no_grad():
+            wanted = torch.nn.functional.normalize(networks.encode_image(aligned.eval(), drawn.pixels), dim=-1)
+        assert torch.allclose(views.features[view].float(), wanted, atol=2e-2)
+        assert torch.equal(views.colour[view], drawn.colour)
+    fresh, again = (name.new_text_tower(work, NAME.seed) for _ in range(2))
+    assert torch.equal(fresh.text_projection.weight, again.text_projection.weight)
+    assert not torch.equal(fresh.text_projection.weight, aligned.text_projection.weight)
+    name.train(work, replace(NAME, word_rate=0.0), CPU, workers=0)
+    words = "text_model.embeddings.token_embedding.weight"
+    assert torch.equal(torch.load(work / "named.pt", weights_only=True)[words], fresh.state_dict()[words])
+
+
+def test_negatives_have_no_colour_that_a_caption_could_name(work):
+    packed = align.load_corpus(work, 1.0)
+    batches, icons = Batches(packed, tokenizer.load(work / "tokenizer"), 3), torch.arange(13, 29)
+    drawn, before = (batches.draw_pictures(icons, batches.generator(1), 48, CPU) for _ in range(2))
+    align.coarsen(drawn, packed.style[icons] != 0, 1.0, batches.generator(2))
+    turned = (drawn.pixels * before.pixels).mean((1, 2, 3)) < 0
+    assert 0 < turned.sum() < len(turned)
+    assert (drawn.colour[turned] == -1).all() and torch.equal(drawn.colour[~turned], before.colour[~turned])
 
 
 def test_finished_stages_are_not_run_again(work):

@@ -115,7 +115,7 @@ def tables(records: Records, model: str) -> str:
     shots = [n for n in SHOTS if any(row.get("shots") == n for row in rows)]
     lines += [
         "",
-        "| set | prompt | " + " | ".join(f"{n} shots" for n in shots) + " |",
+        "| set | prompt | " + " | ".join(f"{n} shot{'s' * (n > 1)}" for n in shots) + " |",
         "| --- " * (len(shots) + 2) + "|",
     ]
     for name in names:

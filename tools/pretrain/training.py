@@ -1,4 +1,4 @@
-"""What both stages of training share: step-indexed batches in a worker, averaged weights, checkpoints, the log."""
+"""What the stages of training share: step-indexed batches in a worker, averaged weights, checkpoints, the log."""
 
 import copy
 import json
