@@ -9,10 +9,11 @@ import re
 import numpy as np
 import torch
 
+from coopt.data.digits import WORDS as DIGITS
+
 from .captions import LIMITS
 from .corpus import TAG_LENGTH, Corpus
 
-DIGITS = "zero one two three four five six seven eight nine".split()
 _KINDS = "numeric number(?:-circle|-square|-small)? numbers digit keycap counter looks filter box-multiple"
 _SHAPES = "circle square box box-multiple diamond hexagon octagon waves key small rounded"
 _SHOWN = re.compile(
