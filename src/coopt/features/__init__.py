@@ -8,11 +8,13 @@ from coopt.features.encode import (
     encode_views,
     training_augmentation,
 )
+from coopt.features.inputs import Inputs
 
 __all__ = [
     "CacheWarning",
     "FeatureCache",
     "ImageFeatures",
+    "Inputs",
     "encode_batch",
     "encode_dataset",
     "encode_views",
