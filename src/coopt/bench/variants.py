@@ -39,9 +39,9 @@ class Variant:
     """A preset that was asked for by name; "none" for none at all; None leaves it to the protocol."""
 
     @property
-    def learns(self) -> bool:
+    def uses_shots(self) -> bool:
         """Whether it looks at training images."""
-        return find_method(self.method).learns
+        return find_method(self.method).uses_shots
 
 
 def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Variant]:
@@ -59,7 +59,7 @@ def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Vari
     variants: dict[str, Variant] = {}
     for method, pairs in parsed:
         own = {pair.partition("=")[0].strip() for pair in pairs}
-        known = {*method_settings(find_method(method)), *(RECIPE if find_method(method).learns else ())}
+        known = {*method_settings(find_method(method)), *(RECIPE if find_method(method).uses_shots else ())}
         shared = [pair for pair in common if (name := pair.partition("=")[0].strip()) in known and name not in own]
         for name in known:
             unused.pop(name, None)
@@ -105,7 +105,7 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
     if preset not in (None, "none"):
         find_preset(method, preset)
     for_recipe = {name: recipe_value(texts[name]) for name in RECIPE if name in texts and name not in known}
-    if for_recipe and not find_method(method).learns:
+    if for_recipe and not find_method(method).uses_shots:
         raise ConfigError(f"{method!r} learns nothing, so it has no {' and no '.join(for_recipe)}.")
     others = {
         name: text for name, text in texts.items() if name not in for_recipe and name not in ("preset", "templates")

@@ -99,7 +99,7 @@ def bench(
     folder = BenchFolder(out_folder)
     places = Places(str(root.absolute()), str(data_file.absolute()) if data_file is not None else None)
     asked, notes = choose(Choice(split(datasets), suite, split(source)), chosen, places)
-    if any(variant.learns for variant in variants):
+    if any(variant.uses_shots for variant in variants):
         notes += check_shots(asked.benchmarks, asked.sources, shot_list)
     fingerprint = load_model(model, device=device, dtype=dtype, revision=revision).fingerprint
     runs = make_runs(
@@ -141,9 +141,9 @@ def read_methods(texts: Sequence[str] | None, protocol: Protocol, common: Sequen
     if not texts:
         texts = ["zero-shot,linear-probe,coop"] if learns else [f"zero-shot; {ENSEMBLE}"]
     elif not learns and list(texts) == ["all"]:
-        texts = [name for name, method in METHODS.items() if not method.learns] + [ENSEMBLE]
+        texts = [name for name, method in METHODS.items() if not method.uses_shots] + [ENSEMBLE]
     variants = read_variants(texts, common)
-    wrong = [variant.name for variant in variants if variant.learns and not learns]
+    wrong = [variant.name for variant in variants if variant.uses_shots and not learns]
     if wrong:
         raise ConfigError(
             f"zero-shot is for methods that learn nothing; leave out {', '.join(wrong)}, or take fewshot."

@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.table import Table
 
@@ -17,8 +16,6 @@ from coopt.data import ImageDataset, load_dataset
 from coopt.data.demo import make_demo_icons
 from coopt.data.digits import write_digits
 from coopt.errors import ConfigError, DataError
-from coopt.estimator import run_details
-from coopt.evaluate import evaluate_logits
 from coopt.features import ImageFeatures, encode_dataset
 from coopt.files import write_json
 from coopt.fit import learn
@@ -162,7 +159,7 @@ def learn_all(
             cells.append(Cell(ready.data.name, shots, seed, accuracy(learned.method, ready)))
         values = ", ".join(percent(cell.accuracy) for cell in cells if cell.shots == shots)
         reporter.say(f"{ready.data.name}: {shots} shot(s): {values}")
-    details = run_details(learned, shots, seed, list(ready.train.class_labels or ready.train.class_names))
+    details = learned.details()
     details["data"] |= {"split": ready.split, "n_test": len(ready.test)}
     records = [record.as_dict() for record in learned.records]
     save_run(run, learned.method, records=records, details=details, overwrite=True)
@@ -171,10 +168,9 @@ def learn_all(
 
 def accuracy(method: Method, ready: Ready) -> float:
     """Test accuracy in percent."""
-    assert ready.test.labels is not None  # the demo's folders are labelled
-    labels = torch.as_tensor(ready.test.labels)[ready.encoded.indices].to(method.device)
-    with torch.no_grad():
-        return evaluate_logits(method(ready.encoded.features), labels, method.class_names).accuracy
+    targets = method.task.targets(ready.test)[ready.encoded.indices.cpu()].to(method.device)
+    metrics = method.task.metrics(method.predictor()(ready.encoded.features), targets)
+    return metrics.figures()[metrics.shown[0].name]
 
 
 def results_table(

@@ -44,7 +44,7 @@ def facts(key: str, method: type[Method]) -> dict[str, Any]:
         "learns": method.summary,
         "settings": {setting: p.default for setting, p in method_settings(method).items()},
         "recipe": dict(method.recipe),
-        "needs": "pixels" if method.needs_pixels else "features",
+        "needs": "pixels" if method.inputs.kind == "pixels" else "features",
         "new_classes": method.new_classes,
         "uses_validation": method.uses_validation,
         "presets": {name: preset.source for name, preset in method.presets.items()},
@@ -75,7 +75,7 @@ def show(key: str, method: type[Method]) -> None:
     print_table(("name", "type", "default", "meaning"), settings)
     own, usual = recipe_for(key).as_dict(), Recipe().as_dict()
     changed = [f"{name}={own[name]}" for name in own if own[name] != usual[name]]
-    if method.learns:
+    if method.uses_shots:
         heading("Recipe")
         out.print(Text(f"CoOp's with {', '.join(changed)}." if changed else "CoOp's."))
     if method.presets:

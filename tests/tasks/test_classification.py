@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from coopt.errors import DataError
-from coopt.evaluate import evaluate_logits, expected_calibration_error, wilson_interval
+from coopt.tasks import Classification, expected_calibration_error, wilson_interval
 from tests.goldens.golden import FOLDER, golden_tensor
 
 
@@ -16,7 +16,7 @@ def test_accuracy_and_macro_f1_match_the_authors_evaluator() -> None:
     case = json.loads((FOLDER / "data.json").read_text())["cases"]["evaluator_60x6"]
     logits, labels = golden_tensor(case["inputs"]["logits"]), golden_tensor(case["inputs"]["labels"])
     logits[torch.arange(60), labels] += 1.5
-    metrics = evaluate_logits(logits, labels, list("abcdef"))
+    metrics = Classification(list("abcdef")).metrics(logits, labels)
     assert metrics.accuracy == pytest.approx(case["result"]["accuracy"])
     assert metrics.macro_f1 == pytest.approx(case["result"]["macro_f1"])
     assert sum(map(sum, metrics.confusion)) == 60
@@ -25,7 +25,7 @@ def test_accuracy_and_macro_f1_match_the_authors_evaluator() -> None:
 
 def test_per_class_confusion_and_a_class_without_images() -> None:
     logits = torch.tensor([[3.0, 1, 0], [0, 2, 1], [5, 1, 2], [0, 1, 0]])
-    metrics = evaluate_logits(logits, torch.tensor([0, 1, 1, 1]), ["x", "y", "z"])
+    metrics = Classification(["x", "y", "z"]).metrics(logits, torch.tensor([0, 1, 1, 1]))
     assert metrics.per_class == {"x": 100.0, "y": pytest.approx(200 / 3), "z": None}
     assert metrics.confusion == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
 
@@ -83,6 +83,6 @@ def test_logits_that_are_not_finite_are_refused() -> None:
     logits = torch.zeros(3, 2)
     logits[1, 0] = float("nan")
     with pytest.raises(DataError, match="image number 1 are not finite"):
-        evaluate_logits(logits, torch.tensor([0, 1, 0]), ["a", "b"])
+        Classification(["a", "b"]).metrics(logits, torch.tensor([0, 1, 0]))
     with pytest.raises(DataError, match="no labelled image"):
-        evaluate_logits(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), ["a", "b"])
+        Classification(["a", "b"]).metrics(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
