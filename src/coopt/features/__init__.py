@@ -8,9 +8,10 @@ from coopt.features.encode import (
     encode_views,
     training_augmentation,
 )
-from coopt.features.inputs import Inputs
+from coopt.features.inputs import PLAIN, Inputs
 
 __all__ = [
+    "PLAIN",
     "CacheWarning",
     "FeatureCache",
     "ImageFeatures",
