@@ -20,7 +20,7 @@ from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import Evaluation, classes_of
 from coopt.bench.shared import HeldOut, Shared
 from coopt.bench.versions import versions
-from coopt.data.benchmarks import Benchmark
+from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits, evaluate_logits
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn

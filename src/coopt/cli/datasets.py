@@ -10,7 +10,7 @@ from rich.table import Table
 
 from coopt.cli.console import err, out, print_json
 from coopt.cli.options import Json
-from coopt.data.benchmarks import (
+from coopt.datasets import (
     BENCHMARKS,
     CERTAINTIES,
     SHIFTS,
@@ -19,10 +19,10 @@ from coopt.data.benchmarks import (
     find_benchmark,
     read_data_file,
 )
-from coopt.data.benchmarks.check import Check, check_benchmark
-from coopt.data.benchmarks.fetch import MIRROR, fetch_benchmark, names_of
-from coopt.data.benchmarks.load import read_listing
-from coopt.data.benchmarks.splits import write_split_file
+from coopt.datasets.check import Check, check_benchmark
+from coopt.datasets.fetch import MIRROR, fetch_benchmark, names_of
+from coopt.datasets.load import read_listing
+from coopt.datasets.splits import write_split_file
 from coopt.errors import DataError
 
 datasets = typer.Typer(

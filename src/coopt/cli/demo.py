@@ -14,8 +14,8 @@ from coopt.artifacts import save_run
 from coopt.cli.console import ConsoleReporter, out, percent, print_json, show_path
 from coopt.cli.options import Json, Model
 from coopt.data import ImageDataset, load_dataset
-from coopt.data.demo import make_demo_icons
-from coopt.data.digits import write_digits
+from coopt.datasets.makers.demo import make_demo_icons
+from coopt.datasets.makers.digits import write_digits
 from coopt.errors import ConfigError, DataError
 from coopt.estimator import run_details
 from coopt.evaluate import evaluate_logits

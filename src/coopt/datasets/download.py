@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 
-from coopt.data.benchmarks.facts import RemoteFile
+from coopt.datasets.facts import RemoteFile
 from coopt.errors import DataError
 
 BLOCK = 1 << 20

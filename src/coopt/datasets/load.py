@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from coopt.data.benchmarks.facts import BenchmarkFacts, Item, Listing
-from coopt.data.benchmarks.own import OwnBenchmark, load_own, read_data_file
-from coopt.data.benchmarks.table import BENCHMARKS, find_benchmark
 from coopt.data.dataset import ImageDataset
 from coopt.data.wording import some
+from coopt.datasets.facts import BenchmarkFacts, Item, Listing
+from coopt.datasets.own import OwnBenchmark, load_own, read_data_file
+from coopt.datasets.table import BENCHMARKS, find_benchmark
 from coopt.errors import DataError
 
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coopt.data.benchmarks.facts import BenchmarkFacts, Item, Listing
-from coopt.data.benchmarks.splits import held_out_val, join, read_split_file, three_way
 from coopt.data.decode import is_image_name
 from coopt.data.wording import some
+from coopt.datasets.facts import BenchmarkFacts, Item, Listing
+from coopt.datasets.splits import held_out_val, join, read_split_file, three_way
 from coopt.errors import DataError, did_you_mean
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from coopt.data.benchmarks.check import Check, check_benchmark
-from coopt.data.benchmarks.download import Progress, download, file_digest, silent
-from coopt.data.benchmarks.facts import BenchmarkFacts
-from coopt.data.benchmarks.table import SUITES, find_benchmark
-from coopt.data.benchmarks.unpack import merge, unpack
+from coopt.datasets.check import Check, check_benchmark
+from coopt.datasets.download import Progress, download, file_digest, silent
+from coopt.datasets.facts import BenchmarkFacts
+from coopt.datasets.table import SUITES, find_benchmark
+from coopt.datasets.unpack import merge, unpack
 from coopt.errors import ConfigError, DataError
 
 MIRROR = "zhengli97/prompt_learning_dataset"

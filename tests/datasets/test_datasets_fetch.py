@@ -12,16 +12,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from benchmark_layouts import LAYOUTS, image
 
-from coopt.data.benchmarks import BENCHMARKS, fetch, load_benchmark
-from coopt.data.benchmarks.check import check_benchmark
-from coopt.data.benchmarks.download import ATTEMPTS, download
-from coopt.data.benchmarks.facts import RemoteFile
-from coopt.data.benchmarks.fetch import fetch_benchmark, names_of
-from coopt.data.benchmarks.splits import write_split_file
-from coopt.data.benchmarks.unpack import merge, unpack
+from coopt.datasets import BENCHMARKS, fetch, load_benchmark
+from coopt.datasets.check import check_benchmark
+from coopt.datasets.download import ATTEMPTS, download
+from coopt.datasets.facts import RemoteFile
+from coopt.datasets.fetch import fetch_benchmark, names_of
+from coopt.datasets.splits import write_split_file
+from coopt.datasets.unpack import merge, unpack
 from coopt.errors import ConfigError, DataError
+from tests.datasets.benchmark_layouts import LAYOUTS, image
 
 CONTENT = bytes(range(256)) * 1000
 COMMIT = "c" * 40
@@ -195,7 +195,7 @@ class TestUnpack:
         assert not any(path.is_symlink() for path in (tmp_path / "here").rglob("*"))
 
     def test_a_bomb_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("coopt.data.benchmarks.unpack.FREE_BYTES", 10_000)
+        monkeypatch.setattr("coopt.datasets.unpack.FREE_BYTES", 10_000)
         (tmp_path / "bomb.zip").write_bytes(zip_of({"a": b"0" * 3_000_000}))
         with pytest.raises(DataError, match="grows beyond .* bytes when unpacked"):
             unpack(tmp_path / "bomb.zip", tmp_path / "out")

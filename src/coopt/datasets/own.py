@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coopt.data.benchmarks.table import known_benchmark
 from coopt.data.dataset import Splits
 from coopt.data.load import load_dataset
 from coopt.data.wording import some
+from coopt.datasets.table import known_benchmark
 from coopt.errors import DataError, did_you_mean, require_extra
 
 KEYS = ("path", "template", "variant_of", "class_names", "image_column", "label_column")

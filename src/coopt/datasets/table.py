@@ -1,8 +1,8 @@
 """`BENCHMARKS`: every data set that coopt knows by name; the suites; which data set shifts into which."""
 
-from coopt.data.benchmarks.facts import BenchmarkFacts
-from coopt.data.benchmarks.offline import OFFLINE, OFFLINE_SHIFTED
-from coopt.data.benchmarks.paper import PAPER, SHIFTED
+from coopt.datasets.facts import BenchmarkFacts
+from coopt.datasets.offline import OFFLINE, OFFLINE_SHIFTED
+from coopt.datasets.paper import PAPER, SHIFTED
 from coopt.errors import DataError, did_you_mean
 
 BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for facts in (*PAPER, *SHIFTED, *OFFLINE, *OFFLINE_SHIFTED)}
