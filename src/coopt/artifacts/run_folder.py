@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from coopt.artifacts.card import card
+from coopt.download import Progress
 from coopt.errors import RunError
 from coopt.files import atomic_folder, write_json, write_tensors, write_text
 from coopt.methods import METHODS, Classifier, Method, build_method
@@ -50,7 +51,13 @@ class Run:
         """The classes it was trained for."""
         return self.config["class_names"]
 
-    def load_vlm(self, device: str | torch.device | None = None, dtype: Any = None, model: str | None = None) -> VLM:
+    def load_vlm(
+        self,
+        device: str | torch.device | None = None,
+        dtype: Any = None,
+        model: str | None = None,
+        progress: Progress | None = None,
+    ) -> VLM:
         """The base model that the run names (or `model` in its place), checked to be the same weights.
 
         Raises:
@@ -59,7 +66,7 @@ class Run:
         """
         name = model or self.config["base_model_name_or_path"]
         revision = None if model else self.config.get("revision_asked")
-        vlm = load_model(name, device=device, dtype=dtype, revision=revision)
+        vlm = load_model(name, device=device, dtype=dtype, revision=revision, progress=progress)
         self.check_backbone(vlm)
         return vlm
 

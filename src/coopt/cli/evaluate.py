@@ -9,6 +9,7 @@ from rich.table import Table
 
 from coopt.artifacts import load_run
 from coopt.cli.console import ConsoleReporter, out, percent, print_json
+from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     BatchSize,
     Data,
@@ -55,7 +56,8 @@ def evaluate(
     dataset, part = choose_part(loaded.config, data, split, image_column, label_column)
     known = set(dataset.names or []) & trained_on(loaded.config, dataset)
     dataset = dataset.align(loaded.config.get("class_labels") or loaded.class_names, loaded.class_names)
-    vlm = loaded.load_vlm(device, dtype, model)
+    with download_bar(as_json) as progress:
+        vlm = loaded.load_vlm(device, dtype, model, progress)
     with ConsoleReporter(quiet=as_json) as reporter:
         if known:
             reporter.note(f"{len(known)} of these {len(dataset)} images were trained on; this is no test of them.")

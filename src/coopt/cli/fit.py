@@ -14,6 +14,7 @@ import typer
 from coopt.artifacts import save_run
 from coopt.artifacts.run_folder import check_target
 from coopt.cli.console import ConsoleReporter, err, out, percent, print_json, show_path
+from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     Data,
     Device,
@@ -113,7 +114,8 @@ def fit(
     )
     if splits.train is None:
         raise DataError(f"{data!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    vlm = load_model(model, device=device, dtype=dtype, revision=revision)
+    with download_bar(as_json) as progress:
+        vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     partial = folder.with_name(folder.name + ".partial")
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from coopt.errors import ConfigError
+
 Data = Annotated[
     str,
     typer.Argument(
@@ -26,3 +28,15 @@ Strict = Annotated[bool, typer.Option("--strict", help="Make an unreadable image
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 ImageColumn = Annotated[str | None, typer.Option(help="The table column with the image paths.")]
 LabelColumn = Annotated[str | None, typer.Option(help="The table column with the labels.")]
+
+
+def read_shot_list(text: str) -> list[int]:
+    """`"1,2,4"` to numbers.
+
+    Raises:
+        ConfigError: something else stands there.
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--shots is {text!r}; give whole numbers from 1, such as 1,2,4,8,16.")
+    return [int(part) for part in parts]

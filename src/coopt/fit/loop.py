@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from coopt.data import epoch_batches
-from coopt.errors import TrainingError
+from coopt.errors import Interrupted, TrainingError
 from coopt.fit.checkpoint import Checkpoint, TrainingState
 from coopt.fit.images import TrainingImages
 from coopt.fit.recipe import Recipe, learning_rate, make_optimizer
@@ -36,12 +36,6 @@ class EpochRecord:
     def as_dict(self) -> dict[str, Any]:
         """For the log."""
         return asdict(self)
-
-
-class Interrupted(Exception):  # noqa: N818
-    """Training was asked to stop (Ctrl-C or a termination signal) and has saved a checkpoint if it has a place."""
-
-    remedy = "Type the same command with --resume to go on."
 
 
 def fit(

@@ -95,7 +95,8 @@ def fetch_published(name: str, offline: bool | None, progress: Progress | None =
     except urllib.error.URLError as error:
         raise ModelError(
             f"the checkpoint of '{name}' is not on this machine, and {published.url} could not be reached "
-            f"({error.reason}). If you have the file from elsewhere, put it at '{path}' or load it by its path. {OFFLINE_CHOICES}"
+            f"({error.reason}). If you have the file from elsewhere, put it at '{path}' or load it by its path. "
+            f"{OFFLINE_CHOICES}"
         ) from error
     except FAILURES as error:
         raise ModelError(
