@@ -51,14 +51,14 @@ def names_of(names: list[str]) -> list[str]:
 def fetch_benchmark(
     name: str, root: Path | str, *, source: str | None = None, progress: Progress | None = None
 ) -> Fetched:
-    """Bring a data set below `root`; one that is there and whole is left alone.
+    """Bring a data set below `root`; one that is there and whole is not touched.
 
     A download that was cut off goes on where it stopped. Files that lie in the data set's folder are never replaced.
 
     Args:
         name: a name of `BENCHMARKS`.
         root: the folder with the data sets' folders.
-        source: "mirror" or "official"; the mirror where there is one, since it alone has the shared split files.
+        source: "mirror" or "official"; the mirror where there is one, since only it has the shared split files.
         progress: called with file, bytes done and bytes in all.
 
     Raises:

@@ -19,7 +19,7 @@ OPENMOJI = "CC BY-SA 4.0 (OpenMoji)"
 
 
 def read_made(folder: Path, facts: BenchmarkFacts) -> Listing:
-    """Class folders below `train` and `test`, or `test` alone, as our own makers write them."""
+    """Class folders below `train` and `test`, or only `test`, as our own makers write them."""
     names = folder / "class_names.json"
     splits = load_dataset(folder, class_names=names if names.is_file() else None, make_split=False)
     parts = {
