@@ -7,11 +7,10 @@ import pytest
 
 import coopt.bench.grid
 from coopt.bench import PROTOCOLS, Choice, ModelChoice, Places, Run, check_shots, choose, find_protocol
-from coopt.methods import jsonable
 from coopt.bench.grid import IMAGENET_EPOCHS, resolve_recipe
 from coopt.errors import ConfigError, DataError
 from coopt.features import Inputs
-from coopt.methods import CoOp, Preset
+from coopt.methods import CoOp, Preset, jsonable
 from tests.bench.conftest import Plan
 from tests.bench.pictures import write_data
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from coopt.artifacts.earlier import FORMAT, READABLE, upgrade
 from coopt.artifacts.place import CLASSIFIER, CONFIG, WEIGHTS, finish_swap
+from coopt.download import Progress
 from coopt.errors import RunError
 from coopt.methods import METHODS, Classifier, LinearPredictor, Method, Predictor, build_method
 from coopt.methods.settings import METHOD
@@ -51,7 +52,13 @@ class Run:
         facts = self.config["task"]
         return find_task(facts["name"])(self.class_names, self.config.get("class_labels"), **facts["settings"])
 
-    def load_vlm(self, device: str | torch.device | None = None, dtype: Any = None, model: str | None = None) -> VLM:
+    def load_vlm(
+        self,
+        device: str | torch.device | None = None,
+        dtype: Any = None,
+        model: str | None = None,
+        progress: Progress | None = None,
+    ) -> VLM:
         """The base model that the run names (or `model` in its place), checked to be the same weights.
 
         Raises:
@@ -60,7 +67,7 @@ class Run:
         """
         name = model or self.config["base_model_name_or_path"]
         revision = None if model else self.config.get("revision_asked")
-        vlm = load_model(name, device=device, dtype=dtype, revision=revision)
+        vlm = load_model(name, device=device, dtype=dtype, revision=revision, progress=progress)
         self.check_backbone(vlm)
         return vlm
 

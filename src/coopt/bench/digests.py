@@ -10,7 +10,7 @@ import numpy as np
 
 from coopt.bench.protocols import Evaluation
 from coopt.data import ImageDataset
-from coopt.data.benchmarks import Benchmark
+from coopt.datasets import Benchmark
 
 
 class Digests:

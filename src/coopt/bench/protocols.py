@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from coopt.data.benchmarks import Benchmark
+from coopt.datasets import Benchmark
 from coopt.errors import ConfigError, DataError, did_you_mean
 
 DEFAULT_SOURCE = "imagenet"

@@ -32,8 +32,8 @@ from coopt.bench import (
 )
 from coopt.cli.bench_console import BenchConsole
 from coopt.cli.console import out, print_json, show_path
-from coopt.cli.demo import read_shot_list
-from coopt.cli.options import Device, Dtype, Json, Model, Revision
+from coopt.cli.downloads import download_bar
+from coopt.cli.options import Device, Dtype, Json, Model, Revision, read_shot_list
 from coopt.errors import ConfigError, RunError, did_you_mean
 from coopt.fit import Interrupted
 from coopt.methods import METHODS
@@ -101,14 +101,15 @@ def bench(
     asked, notes = choose(Choice(split(datasets), suite, split(source)), chosen, places)
     if any(variant.uses_shots for variant in variants):
         notes += check_shots(asked.benchmarks, asked.sources, shot_list)
-    fingerprint = load_model(model, device=device, dtype=dtype, revision=revision).fingerprint
+    with download_bar(as_json) as progress:
+        vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     runs = make_runs(
         chosen,
         asked,
         variants,
         shots=sorted(set(shot_list)),
         n_seeds=seeds,
-        model=ModelChoice(model, fingerprint, device, dtype, revision),
+        model=ModelChoice(model, vlm.fingerprint, device, dtype, revision),
         places=places,
         use_presets=presets,
         n_threads=threads,

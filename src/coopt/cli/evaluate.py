@@ -8,6 +8,7 @@ from rich.table import Table
 
 from coopt.artifacts import load_run
 from coopt.cli.console import ConsoleReporter, out, print_json
+from coopt.cli.downloads import download_bar
 from coopt.cli.fit import source_names
 from coopt.cli.options import (
     DATA_HELP,
@@ -59,7 +60,8 @@ def evaluate(
     dataset, part = choose_part(loaded.config, data, split, image_column, label_column, grouped)
     known = set(dataset.names or []) & trained_on(loaded.config, dataset)
     loaded.task.targets(dataset)  # a class that the run does not know is told before the slow part
-    vlm = loaded.load_vlm(device, dtype, model)
+    with download_bar(as_json) as progress:
+        vlm = loaded.load_vlm(device, dtype, model, progress)
     predictor = loaded.predictor(vlm)
     with ConsoleReporter(quiet=as_json) as reporter:
         if known:

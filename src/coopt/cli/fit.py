@@ -12,6 +12,7 @@ import typer
 
 from coopt.artifacts import check_target, save_run
 from coopt.cli.console import ConsoleReporter, err, out, print_json, show_path
+from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
     Device,
@@ -117,7 +118,8 @@ def fit(
     beside = None
     if unlabelled is not None:
         beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole()
-    vlm = load_model(model, device=device, dtype=dtype, revision=revision)
+    with download_bar(as_json) as progress:
+        vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     partial = folder.with_name(folder.name + ".partial")
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from coopt.errors import ConfigError
+
 DATA_HELP = (
     "A folder per class, train/val/test folders, a CSV/TSV/JSONL/Parquet table, a zip or tar of these, or "
     "hf:OWNER/NAME."
@@ -26,3 +28,15 @@ TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Import the method or task from outside coopt that the run names.")
 ]
 LabelColumn = Annotated[str | None, typer.Option(help="The table column with the labels.")]
+
+
+def read_shot_list(text: str) -> list[int]:
+    """`"1,2,4"` to numbers.
+
+    Raises:
+        ConfigError: something else stands there.
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--shots is {text!r}; give whole numbers from 1, such as 1,2,4,8,16.")
+    return [int(part) for part in parts]

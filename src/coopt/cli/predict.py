@@ -12,6 +12,7 @@ from rich.table import Table
 
 from coopt.artifacts import Run, load_run
 from coopt.cli.console import ConsoleReporter, out, print_json, show_path
+from coopt.cli.downloads import download_bar
 from coopt.cli.options import BatchSize, Device, Dtype, Json, OtherModel, RunFolder, Strict, TrustCode, Workers
 from coopt.data import ImageDataset, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
@@ -48,7 +49,8 @@ def predict(
         raise ConfigError(f"--output is {str(output)!r}; the file must end in .csv or .json.")
     loaded = load_run(run, trust_code=trust_code)
     dataset = read_images(images)
-    vlm = loaded.load_vlm(device, dtype, model)
+    with download_bar(as_json) as progress:
+        vlm = loaded.load_vlm(device, dtype, model, progress)
     predictor = choose_classes(loaded, vlm, class_names)
     with ConsoleReporter(quiet=as_json) as reporter:
         found = dataset_logits(

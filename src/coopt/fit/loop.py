@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from coopt.data import epoch_batches
-from coopt.errors import TrainingError
+from coopt.errors import Interrupted, TrainingError
 from coopt.fit.batches import TrainingBatches
 from coopt.fit.checkpoint import Checkpoint, TrainingState
 from coopt.fit.recipe import Recipe, learning_rate, make_optimizer
@@ -42,12 +42,6 @@ class EpochRecord:
         values = asdict(self)
         name, value = values.pop("progress_name"), values.pop("progress")
         return {"epoch": values.pop("epoch"), "loss": values.pop("loss"), name: value, **values}
-
-
-class Interrupted(Exception):  # noqa: N818
-    """Training was asked to stop (Ctrl-C or a termination signal) and has saved a checkpoint if it has a place."""
-
-    remedy = "Type the same command with --resume to go on."
 
 
 def fit(

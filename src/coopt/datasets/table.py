@@ -1,8 +1,8 @@
 """`BENCHMARKS`: every data set that coopt knows by name; the suites; which data set shifts into which."""
 
-from coopt.data.benchmarks.facts import BenchmarkFacts
-from coopt.data.benchmarks.offline import OFFLINE, OFFLINE_SHIFTED
-from coopt.data.benchmarks.paper import PAPER, SHIFTED
+from coopt.datasets.facts import BenchmarkFacts
+from coopt.datasets.offline import OFFLINE, OFFLINE_SHIFTED
+from coopt.datasets.paper import PAPER, SHIFTED
 from coopt.errors import DataError, did_you_mean
 
 BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for facts in (*PAPER, *SHIFTED, *OFFLINE, *OFFLINE_SHIFTED)}
@@ -16,42 +16,34 @@ SUITES: dict[str, list[str]] = {
 }
 """The 11 data sets of the paper, ImageNet's variants, and the same for what runs without a hub.
 
-The suites "shift" and "offline-shift" have test images alone: `SHIFTS` says what is learned on."""
+The suites "shift" and "offline-shift" have only test images: `SHIFTS` says what is learned on."""
 
 
-def variants(benchmarks: dict[str, BenchmarkFacts]) -> dict[str, list[str]]:
-    """By source: the data sets of its classes in another domain, which are for testing alone."""
-    shifts: dict[str, list[str]] = {}
-    for facts in benchmarks.values():
-        if facts.variant_of is not None:
-            shifts.setdefault(facts.variant_of, []).append(facts.name)
-    return shifts
+SHIFTS: dict[str, list[str]] = {}
+"""By source: the data sets of its classes in another domain, which are only for testing."""
+for _facts in BENCHMARKS.values():
+    if _facts.variant_of is not None:
+        SHIFTS.setdefault(_facts.variant_of, []).append(_facts.name)
 
 
-SHIFTS: dict[str, list[str]] = variants(BENCHMARKS)
-"""Source -> its shifted variants."""
-
-
-def find_benchmark(name: str, benchmarks: dict[str, BenchmarkFacts] | None = None) -> BenchmarkFacts:
+def find_benchmark(name: str) -> BenchmarkFacts:
     """The facts of a data set by its name, in any case, with '_' or '-', as the authors spell it, or by its title.
 
     Raises:
         DataError: no data set is called so.
     """
-    table = BENCHMARKS if benchmarks is None else benchmarks
-    known = known_benchmark(name, table)
-    if known is not None:
+    if (known := known_benchmark(name)) is not None:
         return known
     raise DataError(
-        f"There is no data set '{name}'.{did_you_mean(name, table)} `coopt datasets list` shows all; one of your own "
+        f"There is no data set '{name}'.{did_you_mean(name, BENCHMARKS)} `coopt datasets list` shows all; one of your own "
         f"joins with a line of YAML (docs/datasets.md)."
     )
 
 
-def known_benchmark(name: str, benchmarks: dict[str, BenchmarkFacts] = BENCHMARKS) -> BenchmarkFacts | None:
+def known_benchmark(name: str) -> BenchmarkFacts | None:
     """What `find_benchmark` finds, or None."""
     spellings: dict[str, BenchmarkFacts] = {}
-    for facts in benchmarks.values():
+    for facts in BENCHMARKS.values():
         for spelling in (facts.name, *facts.aliases, facts.title, facts.folder):
             spellings.setdefault(_plain(spelling), facts)
     return spellings.get(_plain(name))

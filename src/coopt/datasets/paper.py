@@ -5,9 +5,9 @@ DATASETS.md, trainers/zsclip.py), as are the numbers of images unless their cert
 those that torchvision publishes for the same files.
 """
 
-from coopt.data.benchmarks.facts import BenchmarkFacts, RemoteFile
-from coopt.data.benchmarks.imagenet import read_imagenet, read_imagenet_folders, read_imagenet_v2
-from coopt.data.benchmarks.readers import (
+from coopt.datasets.facts import BenchmarkFacts, RemoteFile
+from coopt.datasets.imagenet import read_imagenet, read_imagenet_folders, read_imagenet_v2
+from coopt.datasets.readers import (
     read_aircraft,
     read_cars,
     read_class_folders,

@@ -8,11 +8,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from data_helpers import picture, png
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from coopt.data import load_dataset
+from tests.data.data_helpers import picture, png
 
 TOOLS = Path(__file__).parents[2] / "tools"
 

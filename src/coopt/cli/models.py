@@ -1,4 +1,4 @@
-"""`coopt models`."""
+"""`coopt models`: the names that are known, and what of them is on this machine."""
 
 from dataclasses import asdict
 from typing import Literal

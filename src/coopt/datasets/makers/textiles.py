@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from coopt.data.benchmarks.packages import TEXTILES, PackageArchive, open_package
 from coopt.data.sampling import split_train_val_test
+from coopt.datasets.makers.packages import TEXTILES, PackageArchive, open_package
 from coopt.errors import DataError
 from coopt.files import atomic_folder, write_json
 

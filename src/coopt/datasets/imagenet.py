@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from coopt.data.benchmarks.facts import BenchmarkFacts, Item, Listing
-from coopt.data.benchmarks.readers import class_folders, images_of, lines
 from coopt.data.wording import some
+from coopt.datasets.facts import BenchmarkFacts, Item, Listing
+from coopt.datasets.readers import class_folders, images_of, lines
 from coopt.errors import DataError
 
 

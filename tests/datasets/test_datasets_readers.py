@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmark_layouts import LAYOUTS, image, label_in, write_split
 from scipy.io import savemat
 
 from coopt.data import sample_few_shot_train_val, split_classes
-from coopt.data.benchmarks import BENCHMARKS, Benchmark, load_benchmark
+from coopt.datasets import BENCHMARKS, Benchmark, load_benchmark
 from coopt.errors import DataError
+from tests.datasets.benchmark_layouts import LAYOUTS, image, label_in, write_split
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 CASES = json.loads((GOLDENS / "data.json").read_text())["cases"]

@@ -1,7 +1,7 @@
 """One small reader per annotation format; each lists images in the order of the authors' code.
 
-Where a data set has the split file that the field shares, its reader takes that; else it reads the original
-annotations and splits by the authors' rule.
+They are asked where a data set lacks the split file that the field shares: they read the original annotations, and
+split by the authors' rule.
 """
 
 import json
@@ -10,18 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coopt.data.benchmarks.facts import BenchmarkFacts, Item, Listing
-from coopt.data.benchmarks.splits import held_out_val, join, read_split_file, three_way
 from coopt.data.decode import is_image_name
 from coopt.data.wording import some
+from coopt.datasets.facts import BenchmarkFacts, Item, Listing
+from coopt.datasets.splits import held_out_val, join, three_way
 from coopt.errors import DataError, did_you_mean
 
 
 def read_class_folders(folder: Path, facts: BenchmarkFacts) -> Listing:
     """A folder per class, 50/20/30 per class (Caltech101, Food101, DTD, EuroSAT)."""
-    shared = read_split_file(folder, facts)
-    if shared is not None:
-        return shared
     names = [name for name in class_folders(folder / facts.images) if name not in facts.leave_out]
     items = [
         Item(path, label, facts.rename.get(name, name))
@@ -33,9 +30,6 @@ def read_class_folders(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 def read_pets(folder: Path, facts: BenchmarkFacts) -> Listing:
     """Lists with lines `Abyssinian_100 1 1 1`: image, label from 1, species, breed of the species."""
-    shared = read_split_file(folder, facts)
-    if shared is not None:
-        return shared
 
     def items(name: str) -> list[Item]:
         found = []
@@ -50,9 +44,6 @@ def read_pets(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 def read_cars(folder: Path, facts: BenchmarkFacts) -> Listing:
     """MATLAB tables of annotations; a class 'Audi TT RS Coupe 2012' is called '2012 Audi TT RS Coupe'."""
-    shared = read_split_file(folder, facts)
-    if shared is not None:
-        return shared
     meta = matlab(folder / "devkit" / "cars_meta.mat", "class_names")
     names = [str(cell[0]) for cell in meta]
 
@@ -72,9 +63,6 @@ def read_cars(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 def read_flowers(folder: Path, facts: BenchmarkFacts) -> Listing:
     """`imagelabels.mat` has the label, from 1, of image_00001.jpg onwards; `cat_to_name.json` names the labels."""
-    shared = read_split_file(folder, facts)
-    if shared is not None:
-        return shared
     try:
         names = json.loads(text(folder / "cat_to_name.json"))
     except json.JSONDecodeError as error:
@@ -112,9 +100,6 @@ def read_aircraft(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 def read_sun(folder: Path, facts: BenchmarkFacts) -> Listing:
     """`ClassName.txt` lists the classes as paths; `/a/apartment_building/outdoor` is "outdoor apartment_building"."""
-    shared = read_split_file(folder, facts)
-    if shared is not None:
-        return shared
     classes = [line.removeprefix("/") for line in lines(folder / "ClassName.txt")]
     label = {name: index for index, name in enumerate(classes)}
 
@@ -134,9 +119,6 @@ def read_sun(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 def read_ucf(folder: Path, facts: BenchmarkFacts) -> Listing:
     """Lists of videos, `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`; the middle frame lies in Apply_Eye_Makeup/."""
-    shared = read_split_file(folder, facts)
-    if shared is not None:
-        return shared
     lists = folder / "ucfTrainTestlist"
     label = {}
     for line in lines(lists / "classInd.txt"):
@@ -178,19 +160,24 @@ def images_of(root: Path, below: str) -> list[str]:
     return [f"{below}/{name}" for name in names]
 
 
+def need(path: Path) -> None:
+    """Refuse to go on without an annotation file."""
+    if not path.is_file():
+        raise DataError(
+            f"The annotation file '{path}' does not exist. `coopt datasets check` says what else is missing, "
+            f"`coopt datasets fetch` brings it."
+        )
+
+
 def text(path: Path) -> str:
     """The content of an annotation file.
 
     Raises:
         DataError: it is missing or not text.
     """
+    need(path)
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"The annotation file '{path}' does not exist. `coopt datasets check` says what else is missing, "
-            f"`coopt datasets fetch` brings it."
-        ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"The annotation file '{path}' is not UTF-8 text: {error}. Fetch it again.") from error
 
@@ -223,11 +210,7 @@ def matlab(path: Path, key: str) -> Sequence[Any]:
     """
     from scipy.io import loadmat  # its import takes a moment that other data sets need not wait for
 
-    if not path.is_file():
-        raise DataError(
-            f"The annotation file '{path}' does not exist. `coopt datasets check` says what else is missing, "
-            f"`coopt datasets fetch` brings it."
-        )
+    need(path)
     try:
         return list(loadmat(path)[key][0])
     except Exception as error:  # scipy raises many kinds for a damaged file

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from coopt.data.benchmarks.facts import BenchmarkFacts, Item, Listing
-from coopt.data.benchmarks.own import OwnBenchmark, load_own, read_data_file
-from coopt.data.benchmarks.table import BENCHMARKS, find_benchmark
 from coopt.data.dataset import ImageDataset
+from coopt.data.load import load_dataset
 from coopt.data.wording import some
+from coopt.datasets.facts import BenchmarkFacts, Item, Listing
+from coopt.datasets.own import OwnBenchmark, read_data_file
+from coopt.datasets.splits import read_split_file
+from coopt.datasets.table import find_benchmark
 from coopt.errors import DataError
 
 
@@ -29,7 +31,7 @@ class Benchmark:
     class_names: list[str]
     """The words of each class, by label; all parts share them. ImageNet's list has the same words for some classes."""
     variant_of: str | None = None
-    """The data set that prompts are learned on, where this one is for testing alone."""
+    """The data set that prompts are learned on, where this one is only for testing."""
     made_by: str = ""
     """Where the split comes from, in words."""
 
@@ -54,7 +56,7 @@ def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = No
     own = read_data_file(extra) if extra is not None else {}
     if name in own:
         return _own_benchmark(own[name])
-    facts = find_benchmark(name, BENCHMARKS)
+    facts = find_benchmark(name)
     listing = read_listing(facts, Path(root))
     names, labels = class_names_of(listing, facts)
     folder = Path(root) / facts.folder
@@ -72,7 +74,7 @@ def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = No
 
 
 def read_listing(facts: BenchmarkFacts, root: Path) -> Listing:
-    """What a data set's reader finds below `root`.
+    """The images of a data set below `root`: from the split file that the field shares, else by its own reader.
 
     Raises:
         DataError: its folder is missing, or the reader's reasons.
@@ -83,7 +85,7 @@ def read_listing(facts: BenchmarkFacts, root: Path) -> Listing:
             f"{facts.title} is not at '{folder}'. `coopt datasets fetch {facts.name} --root {root}` brings it, or "
             f"says how; where it lies elsewhere, link it there."
         )
-    listing = facts.read(folder, facts)
+    listing = read_split_file(folder, facts) or facts.read(folder, facts)
     empty = [part for part, items in listing.parts.items() if not items]
     if empty:
         raise DataError(f"{facts.title} in '{folder}' has no images in its part(s) {some(empty)}.")
@@ -131,7 +133,13 @@ def _dataset(part: str, items: Sequence[Item], folder: Path, names: list[str], l
 
 
 def _own_benchmark(own: OwnBenchmark) -> Benchmark:
-    splits = load_own(own)
+    splits = load_dataset(
+        own.path,
+        class_names=own.class_names,
+        image_column=own.image_column,
+        label_column=own.label_column,
+        make_split=own.variant_of is None,
+    )
     return Benchmark(
         name=own.name, title=own.name, template=own.template, train=splits.train, val=splits.val, test=splits.test,
         class_names=splits.class_names, variant_of=own.variant_of, made_by=splits.made_by,

@@ -6,20 +6,20 @@ gives the same files. The built-in model has seen none of this artwork.
 
 from pathlib import Path
 
-from coopt.data.benchmarks.drawn import make_animal_emoji, make_icon_names, make_unicon_names, make_unicons
-from coopt.data.benchmarks.facts import BenchmarkFacts, Item, Listing
-from coopt.data.benchmarks.scanned import make_animals, make_mnist
-from coopt.data.benchmarks.textiles import make_textiles
-from coopt.data.demo import make_demo_emoji, make_demo_emoji_names, make_demo_icons
-from coopt.data.digits import write_digits
 from coopt.data.load import load_dataset
+from coopt.datasets.facts import BenchmarkFacts, Item, Listing
+from coopt.datasets.makers.demo import make_demo_emoji, make_demo_emoji_names, make_demo_icons
+from coopt.datasets.makers.digits import write_digits
+from coopt.datasets.makers.drawn import make_animal_emoji, make_icon_names, make_unicon_names, make_unicons
+from coopt.datasets.makers.scanned import make_animals, make_mnist
+from coopt.datasets.makers.textiles import make_textiles
 
 FONT_AWESOME = "CC BY 4.0 (Font Awesome Free icons by Fonticons, Inc.)"
 OPENMOJI = "CC BY-SA 4.0 (OpenMoji)"
 
 
 def read_made(folder: Path, facts: BenchmarkFacts) -> Listing:
-    """Class folders below `train` and `test`, or `test` alone, as our own makers write them."""
+    """Class folders below `train` and `test`, or only `test`, as our own makers write them."""
     names = folder / "class_names.json"
     splits = load_dataset(folder, class_names=names if names.is_file() else None, make_split=False)
     parts = {

@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from coopt.data import demo
+from coopt.datasets.makers import demo
 from coopt.errors import DataError, MissingExtraError
 
 _MISSING = [

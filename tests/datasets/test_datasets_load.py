@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from data_helpers import class_paths
 
-from coopt.data.benchmarks import BENCHMARKS, CERTAINTIES, SHIFTS, SUITES, find_benchmark, load_benchmark
+from coopt.datasets import BENCHMARKS, CERTAINTIES, SHIFTS, SUITES, find_benchmark, load_benchmark
 from coopt.errors import DataError, MissingExtraError
+from tests.data.data_helpers import class_paths
 
 ROOT = Path(__file__).parents[2]
 

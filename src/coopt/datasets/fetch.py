@@ -2,16 +2,19 @@
 
 import re
 import shutil
+import urllib.error
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
 
-from coopt.data.benchmarks.check import Check, check_benchmark
-from coopt.data.benchmarks.download import Progress, download, file_digest, silent
-from coopt.data.benchmarks.facts import BenchmarkFacts
-from coopt.data.benchmarks.table import SUITES, find_benchmark
-from coopt.data.benchmarks.unpack import merge, unpack
+from coopt.datasets.check import Check, check_benchmark
+from coopt.datasets.facts import BenchmarkFacts, RemoteFile
+from coopt.datasets.table import SUITES, find_benchmark
+from coopt.datasets.unpack import merge, unpack
+from coopt.download import FAILURES, ChecksumError, download, file_digest, part_of
 from coopt.errors import ConfigError, DataError
 
 MIRROR = "zhengli97/prompt_learning_dataset"
@@ -19,6 +22,8 @@ MIRROR = "zhengli97/prompt_learning_dataset"
 ENDPOINT: str | None = None
 """The hub's address, where it is not the usual one (HF_ENDPOINT)."""
 SOURCES = ("mirror", "official")
+Progress = Callable[[str, int, int], None]
+"""Called with what is fetched, bytes done, and bytes in all (0 where the site does not say)."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,17 @@ def names_of(names: list[str]) -> list[str]:
     return list(dict.fromkeys(find_benchmark(name).name for name in every))
 
 
-def fetch_benchmark(name: str, root: Path | str, *, source: str | None = None, progress: Progress = silent) -> Fetched:
-    """Bring a data set below `root`; one that is there and whole is left alone.
+def fetch_benchmark(
+    name: str, root: Path | str, *, source: str | None = None, progress: Progress | None = None
+) -> Fetched:
+    """Bring a data set below `root`; one that is there and whole is not touched.
 
     A download that was cut off goes on where it stopped. Files that lie in the data set's folder are never replaced.
 
     Args:
         name: a name of `BENCHMARKS`.
         root: the folder with the data sets' folders.
-        source: "mirror" or "official"; the mirror where there is one, since it alone has the shared split files.
+        source: "mirror" or "official"; the mirror where there is one, since only it has the shared split files.
         progress: called with file, bytes done and bytes in all.
 
     Raises:
@@ -84,7 +91,7 @@ def _make(facts: BenchmarkFacts, folder: Path, before: Check) -> str:
     return f"the package {facts.package}"
 
 
-def _fetch(facts: BenchmarkFacts, folder: Path, source: str | None, progress: Progress) -> str:
+def _fetch(facts: BenchmarkFacts, folder: Path, source: str | None, progress: Progress | None) -> str:
     if source is None:
         source = "mirror" if facts.mirror is not None else "official"
     staging = folder.with_name(f".{facts.folder}.fetch")
@@ -121,14 +128,14 @@ def _unpack_fresh(archive: Path, out: Path, below: str = "") -> None:
         raise
 
 
-def _from_official(facts: BenchmarkFacts, staging: Path, progress: Progress) -> str:
+def _from_official(facts: BenchmarkFacts, staging: Path, progress: Progress | None) -> str:
     if not facts.official:
         raise DataError(f"{facts.title} cannot be fetched from an official address. {_by_hand(facts)}")
     dead = [remote.url for remote in facts.official if remote.dead]
     if dead:
         other = f" `coopt datasets fetch {facts.name}` takes the mirror." if facts.mirror else ""
         raise DataError(f"The official address of {facts.title} is dead ({dead[0]}).{other} Its page: {facts.homepage}")
-    files = [download(remote, staging / "downloads", progress) for remote in facts.official]
+    files = [fetch_file(remote, staging / "downloads", progress) for remote in facts.official]
     shutil.rmtree(staging / "unpacked", ignore_errors=True)
     for remote, file in zip(facts.official, files, strict=True):
         if remote.unpack:
@@ -144,6 +151,29 @@ def _by_hand(facts: BenchmarkFacts) -> str:
     if facts.mirror is not None:
         text += f" The mirror has it: `coopt datasets fetch {facts.name}`."
     return text.strip() or f"See {facts.homepage}."
+
+
+def fetch_file(remote: RemoteFile, folder: Path, progress: Progress | None = None) -> Path:
+    """Fetch a file of an official site into `folder`, unless it is there already.
+
+    Raises:
+        DataError: the site does not answer or refuses, the connection broke for good, or the checksum is another.
+    """
+    target = folder / remote.name
+    if target.is_file():
+        return target
+    told = None if progress is None else partial(progress, remote.name)
+    try:
+        download(remote.url, target, sha256=remote.sha256, md5=remote.md5, progress=told)
+    except ChecksumError as error:
+        raise DataError(str(error)) from error
+    except urllib.error.HTTPError as error:
+        raise DataError(f"{remote.url} answers {error.code} {error.reason}: the site has moved or is dead.") from error
+    except FAILURES as error:
+        arrived = part_of(target).stat().st_size if part_of(target).exists() else 0
+        kept = f" The {arrived:,} bytes that arrived are kept; the same command goes on from there." * (arrived > 0)
+        raise DataError(f"{remote.url} could not be fetched: {getattr(error, 'reason', error)}.{kept}") from error
+    return target
 
 
 def fetch_from_hub(name: str, folder: Path) -> Path:
@@ -166,7 +196,7 @@ def fetch_from_hub(name: str, folder: Path) -> Path:
             f"What arrived is kept; the same command goes on from there."
         ) from error
     published = facts.etag or ""
-    if re.fullmatch("[0-9a-f]{64}", published) and (found := file_digest(path, "sha256")) != published:
+    if re.fullmatch("[0-9a-f]{64}", published) and (found := file_digest(path)) != published:
         path.unlink()
         raise DataError(
             f"'{name}' of {MIRROR} has the SHA-256 {found}, not the {published} that the hub states; the file was "

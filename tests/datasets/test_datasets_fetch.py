@@ -4,85 +4,29 @@ import hashlib
 import io
 import re
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from benchmark_layouts import LAYOUTS, image
 
-from coopt.data.benchmarks import BENCHMARKS, fetch, load_benchmark
-from coopt.data.benchmarks.check import check_benchmark
-from coopt.data.benchmarks.download import ATTEMPTS, download
-from coopt.data.benchmarks.facts import RemoteFile
-from coopt.data.benchmarks.fetch import fetch_benchmark, names_of
-from coopt.data.benchmarks.splits import write_split_file
-from coopt.data.benchmarks.unpack import merge, unpack
+from coopt.datasets import BENCHMARKS, fetch, load_benchmark
+from coopt.datasets.check import check_benchmark
+from coopt.datasets.facts import RemoteFile
+from coopt.datasets.fetch import fetch_benchmark, fetch_file, names_of
+from coopt.datasets.splits import write_split_file
+from coopt.datasets.unpack import merge, unpack
+from coopt.download import ATTEMPTS
 from coopt.errors import ConfigError, DataError
-
-CONTENT = bytes(range(256)) * 1000
-COMMIT = "c" * 40
-
-
-class Server(ThreadingHTTPServer):
-    """Serves files by name, plainly and as the Hugging Face hub does; keeps what was asked for."""
-
-    files: dict[str, bytes]
-    cuts: list[int]
-    """How many bytes to send before closing, one for each next request."""
-    ranges = True
-    sha256: str | None = None
-    requests: list[tuple[str, str, str | None]]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_HEAD(self) -> None:
-        self.answer(send=False)
-
-    def do_GET(self) -> None:
-        self.answer(send=True)
-
-    def answer(self, send: bool) -> None:
-        name = self.path.split("?")[0].rsplit("/", 1)[-1]
-        requested = self.headers.get("Range") if self.server.ranges else None
-        self.server.requests.append((self.command, self.path, requested))
-        content = self.server.files.get(name)
-        if content is None:
-            self.send_error(404)
-            return
-        start = int(re.match(r"bytes=(\d+)-", requested)[1]) if requested else 0
-        if requested and start >= len(content):
-            self.send_error(416)
-            return
-        self.send_response(206 if requested else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        if requested:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("ETag", f'"{self.server.sha256 or hashlib.sha256(content).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if send:
-            self.wfile.write(content[start:][: self.server.cuts.pop(0) if self.server.cuts else None])
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+from tests.datasets.benchmark_layouts import LAYOUTS, image
+from tests.serving import COMMIT, CONTENT, Server, serving
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    served = Server(("127.0.0.1", 0), Handler)
-    served.files, served.cuts, served.requests = {"set.tar": CONTENT}, [], []
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield served
-    served.shutdown()
-    served.server_close()
-    thread.join()
+    with serving() as served:
+        yield served
 
 
 def remote(server: Server, name: str = "set.tar", **settings: object) -> RemoteFile:
@@ -95,13 +39,13 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 class TestDownload:
     def test_once_and_checked(self, server: Server, tmp_path: Path) -> None:
         seen: list[tuple[str, int, int]] = []
-        path = download(remote(server, md5=MD5), tmp_path / "a", lambda *facts: seen.append(facts))
+        path = fetch_file(remote(server, md5=MD5), tmp_path / "a", lambda *facts: seen.append(facts))
         assert path.read_bytes() == CONTENT and seen[-1] == ("set.tar", 256_000, 256_000)
-        assert download(remote(server, md5=MD5), tmp_path / "a") == path and len(server.requests) == 1
+        assert fetch_file(remote(server, md5=MD5), tmp_path / "a") == path and len(server.requests) == 1
 
     def test_a_broken_connection_is_taken_up_again(self, server: Server, tmp_path: Path) -> None:
         server.cuts = [100_000, 50_000]
-        assert download(remote(server, md5=MD5), tmp_path).read_bytes() == CONTENT
+        assert fetch_file(remote(server, md5=MD5), tmp_path).read_bytes() == CONTENT
         assert [asked for _, _, asked in server.requests] == [None, "bytes=100000-", "bytes=150000-"]
         assert [path.name for path in tmp_path.iterdir()] == ["set.tar"]
 
@@ -110,38 +54,38 @@ class TestDownload:
         with pytest.raises(
             DataError, match=r"closed after 100,000 of 256,000 bytes. The 100,000 bytes that arrived are kept"
         ):
-            download(remote(server), tmp_path)
+            fetch_file(remote(server), tmp_path)
         assert not (tmp_path / "set.tar").exists() and len(server.requests) == 2
-        assert download(remote(server, md5=MD5), tmp_path).read_bytes() == CONTENT
+        assert fetch_file(remote(server, md5=MD5), tmp_path).read_bytes() == CONTENT
         assert server.requests[-1][2] == "bytes=100000-"
 
     def test_it_gives_up(self, server: Server, tmp_path: Path) -> None:
         server.cuts = [1] * 99
         with pytest.raises(DataError, match=f"closed after {ATTEMPTS} of 256,000 bytes"):
-            download(remote(server), tmp_path)
+            fetch_file(remote(server), tmp_path)
 
     def test_a_site_without_ranges_starts_over(self, server: Server, tmp_path: Path) -> None:
         server.cuts, server.ranges = [100_000], False
-        assert download(remote(server, md5=MD5), tmp_path).read_bytes() == CONTENT
+        assert fetch_file(remote(server, md5=MD5), tmp_path).read_bytes() == CONTENT
 
     def test_a_download_that_only_lacked_its_check_is_taken(self, server: Server, tmp_path: Path) -> None:
         (tmp_path / "set.tar.part").write_bytes(CONTENT)
-        assert download(remote(server, md5=MD5), tmp_path).read_bytes() == CONTENT
+        assert fetch_file(remote(server, md5=MD5), tmp_path).read_bytes() == CONTENT
 
     @pytest.mark.parametrize("kind", ["md5", "sha256"])
     def test_another_content_is_removed(self, kind: str, server: Server, tmp_path: Path) -> None:
         published = hashlib.new(kind, CONTENT).hexdigest()
         server.files["set.tar"] = b"x" + CONTENT[1:]
         with pytest.raises(DataError, match=f"{kind.upper()} .*, not the published {published}; the file was removed"):
-            download(remote(server, **{kind: published}), tmp_path)
+            fetch_file(remote(server, **{kind: published}), tmp_path)
         assert list(tmp_path.iterdir()) == []
 
     def test_a_dead_site(self, server: Server, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"/gone.zip answers 404 .*the site has moved or is dead"):
-            download(remote(server, "gone.zip"), tmp_path)
+            fetch_file(remote(server, "gone.zip"), tmp_path)
         # The port that discards: nobody listens.
         with pytest.raises(DataError, match=r"http://127.0.0.1:9/x.zip could not be fetched: .*refused"):
-            download(RemoteFile("http://127.0.0.1:9/x.zip"), tmp_path)
+            fetch_file(RemoteFile("http://127.0.0.1:9/x.zip"), tmp_path)
 
 
 def tar_of(*members: tarfile.TarInfo, mode: str = "w") -> bytes:
@@ -195,7 +139,7 @@ class TestUnpack:
         assert not any(path.is_symlink() for path in (tmp_path / "here").rglob("*"))
 
     def test_a_bomb_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("coopt.data.benchmarks.unpack.FREE_BYTES", 10_000)
+        monkeypatch.setattr("coopt.datasets.unpack.FREE_BYTES", 10_000)
         (tmp_path / "bomb.zip").write_bytes(zip_of({"a": b"0" * 3_000_000}))
         with pytest.raises(DataError, match="grows beyond .* bytes when unpacked"):
             unpack(tmp_path / "bomb.zip", tmp_path / "out")

