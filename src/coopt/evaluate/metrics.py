@@ -1,6 +1,5 @@
 """How good predictions are: accuracy with its interval, per class, macro F1, confusion, calibration."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +10,6 @@ from sklearn.metrics import confusion_matrix, f1_score
 from torch import Tensor
 
 from coopt.errors import DataError
-
-Z95 = 1.959963984540054
-"""The 97.5% quantile of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +80,10 @@ def check_logits(logits: Float[Tensor, "N C"]) -> None:
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
     """The 95% score interval of a share `hits / n` (Wilson, 1927)."""
-    share = hits / n
-    centre = share + Z95**2 / (2 * n)
-    spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    scale = 1 + Z95**2 / n
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    from scipy.stats import binomtest  # slow to import
+
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def expected_calibration_error(logits: Float[Tensor, "N C"], labels: Int[Tensor, " N"], n_bins: int = 15) -> float:

@@ -82,7 +82,7 @@ class BenchmarkFacts:
     needs: tuple[str, ...] = ()
     """Files and folders that reading needs beside the images where the split file is missing."""
     variant_of: str | None = None
-    """The data set of the same classes that prompts are learned on, where this one is for testing alone."""
+    """The data set of the same classes that prompts are learned on, where this one is for testing only."""
     aliases: tuple[str, ...] = ()
     licence: str = ""
     homepage: str = ""
@@ -99,6 +99,12 @@ class BenchmarkFacts:
     """Class names that the authors' code replaces."""
     leave_out: tuple[str, ...] = ()
     """Class folders that the authors' code leaves out."""
+    epochs: int | None = None
+    """For how long the authors' scripts train on it, where that does not go by the number of shots."""
+    usual_source: bool = False
+    """Whether transfer to other data sets is learned on it, as in the papers."""
+    joins_ensemble: bool = True
+    """Whether its own template joins the seven templates of the authors' prompt ensemble."""
 
     @property
     def counts(self) -> dict[str, int | None]:
