@@ -21,10 +21,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from coopt.bench.records import accuracy_table, comparable, read_failures, read_records
+from coopt.bench import read_failures, read_records
 from coopt.cli import main as coopt
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.bench.compare import accuracy_table, comparable  # noqa: E402
 from tests.bench.pictures import write_data  # noqa: E402
 
 METHODS = "zero-shot; zero-shot templates=imagenet-7 + own; linear-probe; coop n_ctx=3, epochs=20"

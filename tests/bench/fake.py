@@ -9,6 +9,7 @@ from coopt.bench import ModelChoice, Places, Run
 from coopt.bench.engines import WorkerDied
 from coopt.bench.execute import Failed, Result
 from coopt.bench.protocols import Evaluation
+from coopt.evaluate.record import METRICS, Record
 
 
 def fake_run(
@@ -36,19 +37,20 @@ def fake_run(
     )
 
 
-def fake_lines(run: Run) -> list[dict[str, Any]]:
-    """Records that depend on the run alone."""
+def fake_records(run: Run) -> list[Record]:
+    """Records that depend on the run only."""
     return [
-        {
-            "format": 1,
-            "run": run.id,
+        Record(
+            run=run.id,
             **run.facts(),
             **test._asdict(),
-            "metrics": {"accuracy": 10.0 * run.seed},
-            "versions": {"test_data": run.tests_data[test]},
-            "seconds": {"fit": 0.5},
-            "peak_memory_mb": 3.0,
-        }
+            selection="none",
+            n_parameters=4,
+            metrics=dict.fromkeys(METRICS, 10.0 * run.seed),
+            versions={"test_data": run.tests_data[test]},
+            seconds={"fit": 0.5},
+            peak_memory_mb=3.0,
+        )
         for test in run.tests
     ]
 
@@ -69,7 +71,7 @@ class FakeEngine:
         if isinstance(answer, WorkerDied):
             future.set_exception(answer)
         else:
-            future.set_result(Failed(answer) if isinstance(answer, str) else answer or Result(fake_lines(run)))
+            future.set_result(Failed(answer) if isinstance(answer, str) else answer or Result(fake_records(run)))
         return future
 
     def replace(self, worker: int) -> None:

@@ -23,6 +23,7 @@ from coopt.bench import (
     read_variants,
     run_bench,
 )
+from coopt.evaluate.record import Record
 from coopt.models import load_model
 
 
@@ -33,7 +34,7 @@ class Killer(BenchReporter):
         self.engine = engine
         self.n_retries = self.n_finished = 0
 
-    def finished(self, run: Run, lines: Sequence[dict]) -> None:
+    def finished(self, run: Run, records: Sequence[Record]) -> None:
         self.n_finished += 1
         if self.n_finished == 1:
             idle, _ = ray.wait([actor.process_id.remote() for actor in self.engine.actors if actor is not None])

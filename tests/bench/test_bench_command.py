@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from coopt.bench import read_failures, read_grid, read_records
-from coopt.bench.records import comparable
 from coopt.cli import main
+from tests.bench.compare import comparable
 
 QUICK = [
     "--methods",
@@ -55,7 +55,7 @@ def test_the_grid_is_done_and_the_same_command_finds_it_done(
     assert "[18/18] signs coop n_ctx=3, epochs=2 2 shots seed 2: signs all" in errors
     records = read_records(tmp_path / "bench")
     assert len(records) == 18
-    assert {r["variant"] for r in records} == {"zero-shot", "linear-probe", "coop n_ctx=3, epochs=2"}
+    assert {r.variant for r in records} == {"zero-shot", "linear-probe", "coop n_ctx=3, epochs=2"}
     assert len(read_grid(tmp_path / "bench")) == 2 * (1 + 2 + 2)
     assert call(*command, "--json") == 0
     facts = json.loads(capsys.readouterr().out)
@@ -115,7 +115,7 @@ def test_a_suite_may_hold_sets_for_testing_alone(
     sets: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setitem(
-        __import__("coopt.bench.datasets", fromlist=["SUITES"]).SUITES, "drawn", ["shapes", "chalk", "signs"]
+        __import__("coopt.bench.choice", fromlist=["SUITES"]).SUITES, "drawn", ["shapes", "chalk", "signs"]
     )
     command = ["--suite", "drawn", *sets, "--out", str(tmp_path / "bench"), "--methods", "zero-shot", "--workers", "0"]
     assert call("fewshot", *command) == 0
@@ -125,7 +125,7 @@ def test_a_suite_may_hold_sets_for_testing_alone(
     assert "left to the protocol shift: chalk" in errors
     assert "learning from shapes; --source names another" in errors
     assert call("zero-shot", *command) == 0
-    assert sorted(r["dataset"] for r in read_records(tmp_path / "bench") if r["protocol"] == "zero-shot") == [
+    assert sorted(r.dataset for r in read_records(tmp_path / "bench") if r.protocol == "zero-shot") == [
         "chalk",
         "shapes",
         "signs",

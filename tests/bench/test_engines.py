@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,8 +26,9 @@ from coopt.bench import (
 )
 from coopt.bench.engines import Engine, WorkerDied
 from coopt.bench.engines.local import WORKER_MEMORY
-from coopt.bench.records import accuracy_table, comparable
 from coopt.errors import MissingExtraError
+from coopt.evaluate.record import Record
+from tests.bench.compare import accuracy_table, comparable
 from tests.bench.conftest import Plan
 
 GRID = "zero-shot; linear-probe; coop n_ctx=3, epochs=4"
@@ -40,7 +42,7 @@ class Killer(BenchReporter):
         self.retries: list[str] = []
         self.ended = 0
 
-    def finished(self, run: Run, lines: Sequence[dict]) -> None:
+    def finished(self, run: Run, lines: Sequence[Record]) -> None:
         self.ended += 1
         if self.ended == 1:
             threading.Thread(target=self.kill).start()
@@ -63,7 +65,7 @@ class Kill:
         os.kill(self.pid, signal.SIGKILL)
 
 
-def written(folder: Path, runs: list[Run], engine: Engine, reporter: BenchReporter | None = None) -> list[dict]:
+def written(folder: Path, runs: list[Run], engine: Engine, reporter: BenchReporter | None = None) -> list[Record]:
     try:
         assert run_bench(runs, BenchFolder(folder), engine, reporter).failed == []
     finally:
@@ -124,8 +126,8 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
 
 def test_the_pool_fits_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(7)), raising=False)
-    for free, expected in ((100 * WORKER_MEMORY, 7), (3.5 * WORKER_MEMORY, 3), (0.1 * WORKER_MEMORY, 1), (None, 7)):
-        monkeypatch.setattr("coopt.bench.engines.local._free_memory", lambda free=free: free)
+    for free, expected in ((100 * WORKER_MEMORY, 7), (3.5 * WORKER_MEMORY, 3), (0.1 * WORKER_MEMORY, 1)):
+        monkeypatch.setattr("psutil.virtual_memory", lambda free=free: SimpleNamespace(available=free))
         assert default_workers() == expected
 
 

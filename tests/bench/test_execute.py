@@ -13,6 +13,7 @@ from coopt.bench.execute import Failed, attempt, execute
 from coopt.bench.shared import HeldOut, Shared
 from coopt.data import ImageDataset
 from coopt.evaluate import dataset_logits
+from coopt.evaluate.record import Record
 from coopt.fit import Recipe, learn
 from coopt.methods import ZeroShot, build_method
 from coopt.models import VLM
@@ -39,35 +40,35 @@ def metrics(vlm: VLM, method: Any, test: ImageDataset) -> dict[str, float]:
     return {"accuracy": found.accuracy, "calibration_error": found.calibration_error}
 
 
-def of(line: dict[str, Any]) -> dict[str, float]:
+def of(line: Record) -> dict[str, float]:
     """What `metrics` compares; the calibration error tells two predictions apart where the accuracy is the same."""
-    return {name: pytest.approx(line["metrics"][name], abs=1e-4) for name in ("accuracy", "calibration_error")}
+    return {name: pytest.approx(line.metrics[name], abs=1e-4) for name in ("accuracy", "calibration_error")}
 
 
 def test_fewshot_is_what_learning_by_hand_gives(plan: Plan, shared: Shared, vlm: VLM, places: Places) -> None:
     shapes = places.load("shapes")
     seen = []
     for run in plan("fewshot", "shapes", QUICK, n_seeds=2):
-        (line,) = execute(run, shared).lines
+        (line,) = execute(run, shared).records
         learned = learn(
             vlm,
             shapes.train,
             val=shapes.val,
             settings={"n_ctx": 3},
             shots=2,
-            seed=line["seed"],
+            seed=line.seed,
             recipe=Recipe(epochs=3),
         )
         assert metrics(vlm, learned.method, shapes.test) == of(line)
-        seen.append(line["metrics"]["calibration_error"])
-        assert (line["n_train"], line["n_test"], line["n_classes"], line["shots"]) == (10, 15, 5, 2)
-        assert (line["source"], line["dataset"], line["subset"]) == ("shapes", "shapes", "all")
-        assert line["n_parameters"] == 3 * vlm.text.width
-        assert line["settings"]["n_ctx"] == 3
-        assert line["recipe"]["epochs"] == 3
-        assert line["selection"] == "none"
-        assert line["seconds"]["fit"] > 0 and line["seconds"]["evaluate"] > 0
-        assert 50 < line["peak_memory_mb"] < 20_000
+        seen.append(line.metrics["calibration_error"])
+        assert (line.n_train, line.n_test, line.n_classes, line.shots) == (10, 15, 5, 2)
+        assert (line.source, line.dataset, line.subset) == ("shapes", "shapes", "all")
+        assert line.n_parameters == 3 * vlm.text.width
+        assert line.settings["n_ctx"] == 3
+        assert line.recipe["epochs"] == 3
+        assert line.selection == "none"
+        assert line.seconds["fit"] > 0 and line.seconds["evaluate"] > 0
+        assert 50 < line.peak_memory_mb < 20_000
     assert seen[0] != seen[1]
 
 
@@ -78,7 +79,7 @@ def test_base_to_new_learns_the_first_half_and_tests_each_half_by_itself(
     assert shapes.class_names == sorted(SHAPES)
     halves = {"base": [0, 1, 2], "new": [3, 4]}
     (run,) = plan("base-to-new", "shapes", QUICK)
-    lines = {line["subset"]: line for line in execute(run, shared).lines}
+    lines = {line.subset: line for line in execute(run, shared).records}
     learned = learn(
         vlm, shapes.train.select_classes(halves["base"]), val=shapes.val.select_classes(halves["base"]),
         settings={"n_ctx": 3}, shots=2, seed=1, recipe=Recipe(epochs=3),
@@ -87,34 +88,34 @@ def test_base_to_new_learns_the_first_half_and_tests_each_half_by_itself(
     new.load_state_dict(learned.method.state_dict())
     for name, method in (("base", learned.method), ("new", new)):
         assert metrics(vlm, method, shapes.test.select_classes(halves[name])) == of(lines[name])
-        assert lines[name]["n_classes"] == len(halves[name])
-        assert lines[name]["n_test"] == 3 * len(halves[name])
-        assert lines[name]["n_train"] == 2 * 3
+        assert lines[name].n_classes == len(halves[name])
+        assert lines[name].n_test == 3 * len(halves[name])
+        assert lines[name].n_train == 2 * 3
 
 
 def test_base_to_new_of_a_hand_written_prompt(plan: Plan, shared: Shared, vlm: VLM, places: Places) -> None:
     (run,) = plan("base-to-new", "signs", "zero-shot")
-    base, new = execute(run, shared).lines
+    base, new = execute(run, shared).records
     signs = places.load("signs")
     assert by_hand(vlm, signs.test.select_classes([0, 1]), "a sign with a {}.") == of(base)
     assert by_hand(vlm, signs.test.select_classes([2, 3]), "a sign with a {}.") == of(new)
-    assert (base["shots"], base["selection"], base["n_parameters"], base["recipe"]) == (None, "none", 0, None)
+    assert (base.shots, base.selection, base.n_parameters, base.recipe) == (None, "none", 0, None)
 
 
 def test_what_is_learned_for_its_own_classes_alone_has_no_line_for_others(plan: Plan, shared: Shared) -> None:
     for method in ("linear-probe", "coop class_specific=yes, epochs=1"):
         (run,) = plan("base-to-new", "shapes", method)
-        assert [line["subset"] for line in execute(run, shared).lines] == ["base"]
+        assert [line.subset for line in execute(run, shared).records] == ["base"]
         (run,) = plan("cross-dataset", "shapes,signs", method, sources=["shapes"])
-        assert [line["dataset"] for line in execute(run, shared).lines] == ["shapes"]
+        assert [line.dataset for line in execute(run, shared).records] == ["shapes"]
 
 
 def test_cross_dataset_prompts_with_the_names_and_template_of_the_data_set_it_tests(
     plan: Plan, shared: Shared, vlm: VLM, places: Places
 ) -> None:
     runs = plan("cross-dataset", "shapes,signs", f"zero-shot; {QUICK}", sources=["shapes"])
-    lines = [line for run in runs for line in execute(run, shared).lines]
-    found = {(line["method"], line["source"], line["dataset"]): line for line in lines}
+    lines = [line for run in runs for line in execute(run, shared).records]
+    found = {(line.method, line.source, line.dataset): line for line in lines}
     assert sorted(found) == [
         ("coop", "shapes", "shapes"),
         ("coop", "shapes", "signs"),
@@ -127,7 +128,7 @@ def test_cross_dataset_prompts_with_the_names_and_template_of_the_data_set_it_te
     there = build_method("coop", vlm, sorted(SIGNS), {"n_ctx": 3})
     there.load_state_dict(learned.method.state_dict())
     assert metrics(vlm, there, signs.test) == of(found["coop", "shapes", "signs"])
-    assert found["coop", "shapes", "signs"]["n_classes"] == 4
+    assert found["coop", "shapes", "signs"].n_classes == 4
 
 
 def test_what_learns_under_a_template_is_tested_elsewhere_under_the_template_there(
@@ -135,7 +136,7 @@ def test_what_learns_under_a_template_is_tested_elsewhere_under_the_template_the
 ) -> None:
     monkeypatch.setattr(ZeroShot, "uses_shots", True)  # so that one run, of the source, tests both
     (run,) = plan("cross-dataset", "shapes,signs", "zero-shot", sources=["shapes"])
-    lines = {line["dataset"]: line for line in execute(run, shared).lines}
+    lines = {line.dataset: line for line in execute(run, shared).records}
     assert by_hand(vlm, places.load("shapes").test, "an icon of a {}.") == of(lines["shapes"])
     assert by_hand(vlm, places.load("signs").test, "a sign with a {}.") == of(lines["signs"])
 
@@ -144,17 +145,17 @@ def test_shift_tests_among_the_classes_of_the_variant(plan: Plan, shared: Shared
     """The variant has three of the source's five classes; a linear probe keeps their three columns."""
     shapes, chalk = places.load("shapes"), places.load("chalk")
     runs = {run.method: run for run in plan("shift", "shapes", f"linear-probe; {QUICK}")}
-    lines = {method: execute(run, shared).lines for method, run in runs.items()}
-    assert [[line["dataset"] for line in found] for found in lines.values()] == [["shapes", "chalk"]] * 2
-    assert all(found[1]["n_classes"] == 3 and found[1]["n_test"] == 6 for found in lines.values())
+    lines = {method: execute(run, shared).records for method, run in runs.items()}
+    assert [[line.dataset for line in found] for found in lines.values()] == [["shapes", "chalk"]] * 2
+    assert all(found[1].n_classes == 3 and found[1].n_test == 6 for found in lines.values())
     probe = learn(vlm, shapes.train, val=shapes.val, method="linear-probe", shots=2, seed=1)
     columns = [shapes.class_names.index(name) for name in chalk.class_names]
     logits = dataset_logits(vlm, probe.method.predictor(), chalk.test).logits[:, columns]
     found = Classification(chalk.class_names).metrics(logits, torch.as_tensor(chalk.test.labels))
-    assert found.accuracy == pytest.approx(lines["linear-probe"][1]["metrics"]["accuracy"])
-    assert found.calibration_error == pytest.approx(lines["linear-probe"][1]["metrics"]["calibration_error"], abs=1e-4)
+    assert found.accuracy == pytest.approx(lines["linear-probe"][1].metrics["accuracy"])
+    assert found.calibration_error == pytest.approx(lines["linear-probe"][1].metrics["calibration_error"], abs=1e-4)
     (chalk_run,) = [run for run in plan("shift", "shapes", "zero-shot") if run.source == "chalk"]
-    assert by_hand(vlm, chalk.test, "a chalk {}.") == of(execute(chalk_run, shared).lines[0])
+    assert by_hand(vlm, chalk.test, "a chalk {}.") == of(execute(chalk_run, shared).records[0])
 
 
 @pytest.mark.parametrize(("protocol", "names"), [("fewshot", "shapes"), ("base-to-new", "shapes"), ("shift", "shapes")])
@@ -170,8 +171,8 @@ def test_no_choice_sees_a_test_image(
     monkeypatch.setattr(coopt.bench.execute, "learn", spy)
     shapes = places.load(names)
     for run in plan(protocol, names, "linear-probe", shots=[3]):
-        lines = execute(run, shared).lines
-        assert {line["selection"] for line in lines} == {"validation shots"}
+        lines = execute(run, shared).records
+        assert {line.selection for line in lines} == {"validation shots"}
     (call,) = given
     kept = range(3) if protocol == "base-to-new" else range(5)
     for part in ("train", "val"):
@@ -184,7 +185,7 @@ def test_no_choice_sees_a_test_image(
 def test_the_selection_is_named(plan: Plan, shared: Shared) -> None:
     def selection(names: str, method: str, shots: int) -> str:
         (run,) = plan("fewshot", names, method, shots=[shots])
-        return execute(run, shared).lines[0]["selection"]
+        return execute(run, shared).records[0].selection
 
     assert selection("shapes", "linear-probe", 2) == "validation shots"
     assert selection("signs", "linear-probe", 2) == "cross-validation"
@@ -194,12 +195,12 @@ def test_the_selection_is_named(plan: Plan, shared: Shared) -> None:
 
 def test_a_result_does_not_depend_on_what_the_process_did_before(plan: Plan, shared: Shared) -> None:
     run, other = plan("fewshot", "shapes", f"{QUICK}; coop n_ctx=2, epochs=1")
-    first = execute(run, shared).lines[0]["metrics"]
+    first = execute(run, shared).records[0].metrics
     execute(other, shared)
     torch.rand(7)
     np.random.rand(3)
-    assert execute(run, shared).lines[0]["metrics"] == first
-    assert execute(run, Shared()).lines[0]["metrics"] == first
+    assert execute(run, shared).records[0].metrics == first
+    assert execute(run, Shared()).records[0].metrics == first
 
 
 def test_features_of_half_the_classes_are_those_of_their_images(
@@ -221,7 +222,7 @@ def test_unreadable_test_images_are_left_out_and_told(plan: Plan, choice: ModelC
     where = Places(str(file.parent), str(file))
     (run,) = plan("base-to-new", "shapes", "zero-shot", where=where)
     result = execute(run, Shared())
-    assert {line["subset"]: line["n_test"] for line in result.lines} == {"base": 8, "new": 6}
+    assert {line.subset: line.n_test for line in result.records} == {"base": 8, "new": 6}
     assert [note for note in result.notes if "test/bar/1.png" in note]
 
 
@@ -260,7 +261,7 @@ def test_nothing_is_written_of_a_run_that_fails_in_its_last_evaluation(
     assert calls == [0, 0]
     assert list((tmp_path / "runs").iterdir()) == []
     (failure,) = read_failures(tmp_path)
-    assert "fails_second" in failure["traceback"]
+    assert "fails_second" in failure.traceback
 
 
 def test_a_damaged_test_image_is_told_where_its_class_is_tested_and_moves_no_label(vlm: VLM, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import coopt.bench.grid
 from coopt.bench import PROTOCOLS, Choice, ModelChoice, Places, Run, check_shots, choose, find_protocol
-from coopt.bench.grid import IMAGENET_EPOCHS, resolve_recipe
+from coopt.bench.grid import resolve_recipe
 from coopt.errors import ConfigError, DataError
 from coopt.features import Inputs
 from coopt.methods import CoOp, Preset, jsonable
@@ -135,7 +135,7 @@ def test_the_recipe_is_that_of_the_shots_and_of_imagenet() -> None:
         return recipe["epochs"]
 
     assert [epochs("dtd", shots) for shots in (1, 2, 4, 8, 16)] == [50, 100, 100, 200, 200]
-    assert [epochs("imagenet", shots) for shots in (1, 16)] == [IMAGENET_EPOCHS] * 2
+    assert [epochs("imagenet", shots) for shots in (1, 16)] == [50] * 2
     recipe = resolve_recipe("coop", {"epochs": 7}, "imagenet", 16)
     assert recipe is not None and recipe["epochs"] == 7
     assert resolve_recipe("zero-shot", {}, "dtd", None) is None
@@ -154,7 +154,7 @@ def test_settings_become_json() -> None:
         ("fewshot", Choice(["shaps"]), "no data set 'shaps'.*Did you mean 'shapes'"),
         ("fewshot", Choice([], "ofline"), "no suite 'ofline'.*Did you mean 'offline'"),
         ("fewshot", Choice(), "Name data sets with --datasets"),
-        ("fewshot", Choice(["chalk"]), "chalk is for testing alone .it is a variant of shapes."),
+        ("fewshot", Choice(["chalk"]), "chalk is for testing only .it is a variant of shapes."),
         ("fewshot", Choice(["shapes"], None, ["signs"]), "--source goes with cross-dataset and shift"),
         ("fewshot", Choice(["dtd", "eurosat"]), "coopt datasets fetch dtd --root(.|\n)*coopt datasets fetch eurosat"),
         ("shift", Choice(["signs"]), "None of signs has variants"),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ import coopt.bench.run
 from coopt.bench import BenchFolder, BenchReporter, Outcome, Run, read_failures, read_grid, read_records, run_bench
 from coopt.bench.engines import Engine, WorkerDied
 from coopt.bench.execute import Failed, Result
-from coopt.bench.records import comparable
-from tests.bench.fake import FULL, FakeEngine, fake_lines, fake_run
+from coopt.evaluate.record import Record
+from tests.bench.compare import comparable
+from tests.bench.fake import FULL, FakeEngine, fake_records, fake_run
 
 RUNS = [fake_run(seed, source) for source in ("a", "b") for seed in (1, 2, 3)]
 
@@ -45,7 +47,7 @@ def test_every_run_is_done_once_and_written_as_it_came(tmp_path: Path) -> None:
     outcome = go(tmp_path, engine)
     assert (outcome.n_runs, outcome.n_before, outcome.n_done, outcome.failed) == (6, 0, 6, [])
     assert sorted(run.id for run in engine.runs) == sorted(run.id for run in RUNS)
-    assert comparable(read_records(tmp_path)) == comparable(line for run in RUNS for line in fake_lines(run))
+    assert comparable(read_records(tmp_path)) == comparable(line for run in RUNS for line in fake_records(run))
     assert {path.stem for path in (tmp_path / "runs").iterdir()} == {run.id for run in RUNS}
     assert free(tmp_path)
 
@@ -76,8 +78,8 @@ def test_a_failed_run_is_written_down_does_not_stop_the_others_and_is_tried_agai
     outcome = go(tmp_path, FakeEngine(lambda run: "DataError: no such image" if run.id == bad.id else None))
     assert [(run.id, reason) for run, reason in outcome.failed] == [(bad.id, "DataError: no such image")]
     (failure,) = read_failures(tmp_path)
-    assert (failure["run"], failure["reason"], failure["seed"]) == (bad.id, "DataError: no such image", 2)
-    assert {name: failure[name] for name in bad.facts()} == bad.facts()
+    assert (failure.run, failure.reason, failure.seed) == (bad.id, "DataError: no such image", 2)
+    assert {name: getattr(failure, name) for name in bad.facts()} == bad.facts()
     assert len(read_records(tmp_path)) == 5
     assert free(tmp_path)
     engine = FakeEngine()
@@ -94,7 +96,7 @@ def test_a_run_whose_worker_dies_begins_again(tmp_path: Path) -> None:
     assert outcome.failed == []
     assert [run.id for run in engine.runs].count(RUNS[2].id) == 3
     assert len(engine.replaced) == 2
-    assert comparable(read_records(tmp_path)) == comparable(line for run in RUNS for line in fake_lines(run))
+    assert comparable(read_records(tmp_path)) == comparable(line for run in RUNS for line in fake_records(run))
     assert free(tmp_path)
 
 
@@ -124,7 +126,7 @@ def test_whatever_ends_the_call_keeps_what_is_done_and_gives_claims_back(tmp_pat
     assert len(read_records(tmp_path)) == 3
     assert free(tmp_path)
     go(tmp_path, FakeEngine())
-    assert comparable(read_records(tmp_path)) == comparable(line for run in RUNS for line in fake_lines(run))
+    assert comparable(read_records(tmp_path)) == comparable(line for run in RUNS for line in fake_records(run))
 
 
 def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +143,7 @@ def test_a_full_disk_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_result_that_is_no_json_leaves_no_record(tmp_path: Path) -> None:
-    engine = FakeEngine(lambda run: Result([{"run": run.id, "metrics": {"accuracy": float("nan")}}]))
+    engine = FakeEngine(lambda run: Result([replace(fake_records(run)[0], metrics={"accuracy": float("nan")})]))
     with pytest.raises(ValueError, match="JSON"):
         go(tmp_path, engine, RUNS[:1])
     assert list((tmp_path / "runs").iterdir()) == []
@@ -201,7 +203,7 @@ def test_data_sets_added_to_a_transfer_are_tested_in_a_run_of_their_own(tmp_path
     wider = fake_run(1, "a", ("a", "b", "c"), "cross-dataset")
     go(tmp_path, engine, [wider])
     assert [[test.dataset for test in run.tests] for run in engine.runs] == [["c"]]
-    assert sorted(line["dataset"] for line in read_records(tmp_path)) == ["a", "b", "c"]
+    assert sorted(line.dataset for line in read_records(tmp_path)) == ["a", "b", "c"]
     assert go(tmp_path, FakeEngine(), [wider]).n_before == 1
     assert go(tmp_path, FakeEngine(), [fake_run(1, "a", ("b", "c"), "cross-dataset")]).n_before == 1
 
@@ -213,7 +215,7 @@ def test_a_part_that_another_process_did_in_the_meantime_is_not_measured_twice(t
     engine = FakeEngine()
     assert go(tmp_path, engine, [alone]).n_before == 1
     assert engine.runs == []
-    assert sorted(line["dataset"] for line in read_records(tmp_path)) == ["a", "c"]
+    assert sorted(line.dataset for line in read_records(tmp_path)) == ["a", "c"]
 
 
 def test_a_data_set_that_changed_is_tested_again(tmp_path: Path) -> None:
@@ -230,11 +232,11 @@ def test_the_grid_says_what_was_asked_for_in_all_calls(tmp_path: Path) -> None:
     assert (tmp_path / "grid.json").read_bytes() == first
     go(tmp_path, FakeEngine(lambda run: "DataError: no"), [fake_run(3), fake_run(1, "b")])
     rows = read_grid(tmp_path)
-    assert [(row["source"], row["seeds"], row["tests"]) for row in rows] == [
-        ("a", [1, 2, 3], [["a", "all"]]),
-        ("b", [1], [["b", "all"]]),
+    assert [(row.source, row.seeds, row.tests) for row in rows] == [
+        ("a", (1, 2, 3), (("a", "all"),)),
+        ("b", (1,), (("b", "all"),)),
     ]
-    assert {name: rows[0][name] for name in ("protocol", "method", "variant", "shots")} == {
+    assert {name: getattr(rows[0], name) for name in ("protocol", "method", "variant", "shots")} == {
         "protocol": "fewshot",
         "method": "coop",
         "variant": "coop n_ctx=4",
@@ -249,7 +251,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
         def planned(self, n_runs: int, n_done: int) -> None:
             told.append(f"planned {n_runs} {n_done}")
 
-        def finished(self, run: Run, lines: Sequence[dict]) -> None:
+        def finished(self, run: Run, lines: Sequence[Record]) -> None:
             told.append(f"finished {len(lines)}")
 
         def failed(self, run: Run, reason: str) -> None:

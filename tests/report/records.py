@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from coopt.report.read import parse_asked, parse_evaluation, parse_failure
+from coopt.evaluate.record import Failure, GridRow, Record
 from coopt.report.records import Bench, collect
 
 METHODS = {"zero-shot": "none", "linear-probe": "cross-validation", "coop": "none"}
@@ -61,9 +61,9 @@ def bench_of(
     asked: Iterable[dict[str, Any]] = (),
 ) -> Bench:
     """The checked records of a list of lines."""
-    evaluations = [parse_evaluation(line, "a test") for line in lines]
-    failed = [parse_failure(failure, "a test") for failure in failures]
-    return collect(evaluations, failed, [parse_asked(row, "a test") for row in asked])
+    evaluations = [Record.from_dict(line, "a test") for line in lines]
+    failed = [Failure.from_dict(failure, "a test") for failure in failures]
+    return collect(evaluations, failed, [GridRow.from_dict(row, "a test") for row in asked])
 
 
 def write_folder(folder: Path, lines: Iterable[dict[str, Any]], failures: Iterable[dict[str, Any]] = ()) -> Path:

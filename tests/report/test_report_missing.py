@@ -1,15 +1,15 @@
 """What is missing prints as missing: never a mean over fewer seeds or data sets than the grid has."""
 
 from coopt.report import build_report
-from coopt.report.accuracy import accuracy_table, calibration_table, difference_table
 from coopt.report.grid import make_grids
+from coopt.report.results import calibration_table, difference_table, results_table
 from coopt.report.tables import MISSING, NOT_ASKED, Table
 from tests.report.records import bench_of, record
 
 
 def table_of(lines: list[dict], protocol: str = "fewshot", asked: tuple = (), failures: tuple = ()) -> Table:
     (grid,) = make_grids(bench_of(lines, failures, asked), protocol)
-    return accuracy_table(grid)
+    return results_table(grid)
 
 
 def texts(table: Table) -> dict[tuple[str, ...], list[str]]:
@@ -88,7 +88,7 @@ def test_a_pair_that_is_not_there_is_missing() -> None:
 def test_a_fixed_prompt_needs_one_seed_and_is_paired_with_all() -> None:
     lines = [record(50.0 + s, seed=s) for s in (1, 2, 3)] + [record(45.0, method="zero-shot", shots=None)]
     (grid,) = make_grids(bench_of(lines), "fewshot")
-    assert texts(accuracy_table(grid))["zero-shot", "0"] == ["45.00 n=1"]
+    assert texts(results_table(grid))["zero-shot", "0"] == ["45.00 n=1"]
     table = difference_table(grid, "zero-shot")
     assert table is not None
     assert table.rows[0][3].text == "+7.00 ± 1.00"
@@ -124,7 +124,7 @@ def test_sources_of_transfer_have_tables_of_their_own() -> None:
             lines.append(record(accuracy - 9, method="zero-shot", shots=None, source=dataset, dataset=dataset, **place))
     grids = make_grids(bench_of(lines), "shift")
     assert [(grid.source, grid.datasets) for grid in grids] == [("a", ["a", "a-noisy"]), ("b", ["b", "b-dark"])]
-    assert [texts(accuracy_table(grid))["zero-shot", "0"] for grid in grids] == [["51.00 n=1"] * 2, ["31.00 n=1"] * 2]
+    assert [texts(results_table(grid))["zero-shot", "0"] for grid in grids] == [["51.00 n=1"] * 2, ["31.00 n=1"] * 2]
 
 
 def test_the_average_of_transfer_is_without_the_source() -> None:
@@ -143,4 +143,6 @@ def test_hand_written_prompts_of_the_other_protocol_join_the_curves() -> None:
 
 def test_calibration_is_that_of_the_records() -> None:
     (grid,) = make_grids(bench_of([record(64.0, seed=1), record(60.0, seed=2)]), "fewshot")
-    assert calibration_table(grid).rows[0][3].text == "38.00 ± 2.83"
+    table = calibration_table(grid)
+    assert table is not None
+    assert table.rows[0][3].text == "38.00 ± 2.83"

@@ -1,6 +1,6 @@
 """The benchmark: protocols over data sets, methods, shots and seeds, as records that survive a kill."""
 
-from coopt.bench.datasets import Choice, Places, check_shots, choose
+from coopt.bench.choice import Choice, Places, check_shots, choose
 from coopt.bench.engines import Engine, InlineEngine, LocalEngine, RayEngine, default_workers
 from coopt.bench.grid import ModelChoice, Run, make_runs
 from coopt.bench.protocols import PROTOCOLS, Protocol, find_protocol

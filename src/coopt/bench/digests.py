@@ -1,4 +1,4 @@
-"""Short hashes of what a run depends on."""
+"""Short hashes of everything that a run depends on."""
 
 import hashlib
 import json
@@ -21,12 +21,12 @@ class Digests:
         self.known: dict[int, str] = {}
 
     def of_source(self, benchmark: Benchmark, subset: str) -> str:
-        """Of what is learned from and chosen on."""
+        """Hash of the images that are learned from and chosen on."""
         parts = (benchmark.train, benchmark.val)
         return digest([subset, *(None if part is None else self._of(part) for part in parts)], 12)
 
     def of_test(self, test: Evaluation, has_own: bool) -> str:
-        """Of what is tested on, with its template where the method's prompts use it."""
+        """Hash of the images that are tested on, with the template where the method's prompts use it."""
         benchmark = self.benchmarks[test.dataset]
         assert benchmark.test is not None  # `choose` refuses others
         return digest([self._of(benchmark.test), benchmark.template if has_own else None], 12)
@@ -50,12 +50,10 @@ def digest(value: Any, length: int) -> str:
 
 def jsonable(value: Any) -> Any:
     """Settings as JSON has them: paths as text, tuples as lists, numbers of other libraries as plain ones."""
-    if isinstance(value, Mapping):
-        return {str(name): jsonable(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
+
+    def convert(item: Any) -> Any:
+        if isinstance(item, Mapping):
+            return dict(item)
+        return str(item) if isinstance(item, Path) else item.item()
+
+    return json.loads(json.dumps(value, default=convert))

@@ -6,34 +6,33 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from coopt.bench.datasets import align_labels
+from coopt.bench.choice import align_labels
 from coopt.bench.grid import Run
-from coopt.bench.memory import PeakMemory
-from coopt.bench.protocols import Evaluation, classes_of
+from coopt.bench.memory import PeakMemory, on_cuda
+from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
 from coopt.bench.shared import HeldOut, Shared
 from coopt.bench.versions import versions
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
+from coopt.evaluate.record import Headline, Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.methods import Method, find_method, for_classes, jsonable
-
-FORMAT = 1
+from coopt.outside import outside_name
 
 
 @dataclass
 class Result:
-    """What came of a run."""
+    """The records of a run that succeeded."""
 
-    lines: list[dict[str, Any]]
-    """Its records."""
+    records: list[Record]
     notes: list[str] = field(default_factory=list)
     """What a user should know: skipped images, classes with few images."""
 
@@ -50,13 +49,13 @@ class Failed:
 
 
 class Notes(Reporter):
-    """Keeps the notes."""
+    """Keeps what is noted while a run is worked on."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
     def note(self, message: str) -> None:
-        """For the result."""
+        """Keep it for the result."""
         self.notes.append(message)
 
 
@@ -91,8 +90,12 @@ def execute(run: Run, shared: Shared) -> Result:
         CooptError: what the run cannot do, with the reason.
         Interrupted: a signal asked to stop.
     """
-    reporter = Notes()
-    with settled(run.seed, run.n_threads), warnings.catch_warnings(record=True) as caught, PeakMemory() as memory:
+    reporter, device = Notes(), run.model.device
+    with (
+        settled(run.seed, run.n_threads, device),
+        warnings.catch_warnings(record=True) as caught,
+        PeakMemory(device) as memory,
+    ):
         warnings.simplefilter("always")
         vlm = shared.model(run.model)
         benchmark = shared.benchmark(run.places, run.source)
@@ -106,25 +109,26 @@ def execute(run: Run, shared: Shared) -> Result:
     settings = jsonable({**learned.method.settings, **learned.method.found})
     facts = {**run.facts(), "settings": settings}
     facts["recipe"] = learned.recipe.as_dict() if learned.records else None
-    lines = [
-        {
-            "format": FORMAT,
-            "run": run.id,
+    records = [
+        Record(
+            run=run.id,
             **facts,
             **test._asdict(),
-            "selection": selection(run, benchmark),
-            "n_train": len(learned.train),
-            "n_parameters": learned.method.n_parameters(),
+            selection=selection(run, benchmark),
+            n_train=len(learned.train),
+            n_parameters=learned.method.n_parameters(),
             **result[0],
-            "seconds": {"fit": fit_seconds, "evaluate": result[1]},
-            "peak_memory_mb": memory.peak_mb,
-            "versions": {**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
-        }
+            seconds={"fit": fit_seconds, "evaluate": result[1]},
+            peak_memory_mb=memory.peak_mb,
+            task=learned.method.task.name or outside_name(type(learned.method.task)),
+            headline=Headline(**asdict(learned.method.task.figures[0])),
+            versions={**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
+        )
         for test, result in results.items()
         if result is not None
     ]
     notes = [*reporter.notes, *(str(warning.message) for warning in caught)]
-    return Result(lines, [f"{run.source}: {note}" for note in dict.fromkeys(notes)])
+    return Result(records, [f"{run.source}: {note}" for note in dict.fromkeys(notes)])
 
 
 def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> Learned:
@@ -164,7 +168,7 @@ def evaluate(
     classes = None if test.subset == "all" else classes_of(test_set.benchmark, test.subset)
     dataset = test_set.part(classes)
     is_new = (test.dataset, test.subset) != (run.source, run.subset)
-    if is_new and not learner.new_classes and run.protocol != "shift":
+    if is_new and not learner.new_classes and not PROTOCOLS[run.protocol].to_variants:
         return None
     encoded = None
     if learner.inputs.are_plain:
@@ -203,13 +207,19 @@ def selection(run: Run, benchmark: Benchmark) -> str:
 
 
 @contextmanager
-def settled(seed: int, n_threads: int) -> Iterator[None]:
-    """Random streams and threads that do not depend on what this process did before."""
+def settled(seed: int, n_threads: int, device: str | None) -> Iterator[None]:
+    """Random streams and threads that do not depend on what this process did before.
+
+    A run on the CPU leaves the GPUs of the machine asleep: to wake one takes memory on it.
+    """
     states = random.getstate(), np.random.get_state(), torch.get_num_threads()
-    cuda = range(torch.cuda.device_count())
+    awake = on_cuda(device) or torch.cuda.is_initialized()
     torch.set_num_threads(n_threads)
     try:
-        with torch.random.fork_rng(devices=cuda), threadpool_limits(n_threads):
+        with (
+            torch.random.fork_rng(devices=range(torch.cuda.device_count()) if awake else []),
+            threadpool_limits(n_threads),
+        ):
             random.seed(seed)
             np.random.seed(seed % 2**32)
             torch.manual_seed(seed)

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from coopt.bench.datasets import Places
+from coopt.bench.choice import Places
 from coopt.bench.digests import Digests, digest, jsonable
 from coopt.bench.protocols import Asked, Evaluation, Protocol
 from coopt.bench.variants import OWN, Variant, fill_templates, resolve
+from coopt.datasets import BENCHMARKS
+from coopt.evaluate.record import GridRow
 from coopt.fit import recipe_for
 from coopt.methods import check_settings, find_method
 from coopt.version import __version__
-
-IMAGENET_EPOCHS = 50
-"""CoOp's scripts train on ImageNet for 50 epochs at every number of shots."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The run in words, for messages."""
         shots = "" if self.shots is None else f" {self.shots} shot{'s' if self.shots > 1 else ''}"
         return f"{self.source} {self.variant}{shots} seed {self.seed}"
 
@@ -185,21 +184,25 @@ def resolve_recipe(method: str, changes: Mapping[str, Any], source: str, n_shots
     if not find_method(method).uses_shots:
         return None
     recipe = recipe_for(method, changes)
-    if recipe.epochs is None and source == "imagenet":
-        recipe = replace(recipe, epochs=IMAGENET_EPOCHS)
+    facts = BENCHMARKS.get(source)
+    if recipe.epochs is None and facts is not None:
+        recipe = replace(recipe, epochs=facts.epochs)
     return recipe.resolve(n_shots).as_dict()
 
 
-def grid_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """The cells of runs, for `grid.json`."""
+def grid_rows(runs: Iterable[Run]) -> list[GridRow]:
+    """What the runs are asked for, for `grid.json`."""
     return [
-        {
-            **{
-                name: run.facts()[name]
-                for name in ("protocol", "model", "method", "variant", "preset", "source", "shots")
-            },
-            "seeds": [run.seed],
-            "tests": [list(test) for test in run.tests],
-        }
+        GridRow(
+            run.protocol,
+            run.model.name,
+            run.method,
+            run.variant,
+            run.source,
+            run.shots,
+            seeds=(run.seed,),
+            tests=tuple((test.dataset, test.subset) for test in run.tests),
+            preset=run.preset,
+        )
         for run in runs
     ]

@@ -8,24 +8,36 @@ from typing import Any
 import torch
 
 
+def on_cuda(device: str | None) -> bool:
+    """Whether a device, as a user names it, is a GPU: "cuda", "cuda:1"; None is the CPU."""
+    return device is not None and device.startswith("cuda")
+
+
 class PeakMemory:
     """Measures the highest memory of this process within a `with` block, in megabytes (of 10**6 bytes).
 
-    On CUDA it is what PyTorch had allocated there. Else it is the resident memory of the whole worker process: the
-    libraries, the model and what it keeps for later runs are in it. Linux can set the mark back before each run; other
-    systems give the highest since the process began.
+    For a run on CUDA it is what PyTorch had allocated on its device. Else it is the resident memory of the whole worker
+    process: the libraries, the model and what it keeps for later runs are in it. Linux can set the mark back before
+    each run; other systems give the highest since the process began.
+
+    Args:
+        device: that of the run, whatever else the machine has; None is the CPU.
     """
 
-    def __enter__(self) -> "PeakMemory":
+    def __init__(self, device: str | None = None) -> None:
+        self.device = torch.device(device) if device is not None and on_cuda(device) else None
         self.peak_mb: float | None = None
+
+    def __enter__(self) -> "PeakMemory":
         self.has_mark = _reset_mark()
-        if torch.cuda.is_initialized():
-            torch.cuda.reset_peak_memory_stats()
+        if self.device is not None:
+            torch.cuda.init()
+            torch.cuda.reset_peak_memory_stats(self.device)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if torch.cuda.is_initialized():
-            self.peak_mb = torch.cuda.max_memory_allocated() / 1e6
+        if self.device is not None:
+            self.peak_mb = torch.cuda.max_memory_allocated(self.device) / 1e6
             return
         peak = _mark() if self.has_mark else None
         if peak is None:

@@ -1,15 +1,12 @@
 """The protocols: what is learned from, and what it is tested on."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from coopt.data import split_classes
 from coopt.datasets import Benchmark
 from coopt.errors import ConfigError, DataError, did_you_mean
-
-DEFAULT_SOURCE = "imagenet"
-"""What cross-dataset learns from where it is among the data sets, as in the papers."""
 
 
 class Evaluation(NamedTuple):
@@ -45,17 +42,33 @@ Trainings = Callable[[Asked, bool, bool], list[Training]]
 
 @dataclass(frozen=True)
 class Protocol:
-    """A protocol by name."""
+    """A protocol, with all that other files ask of it."""
 
     name: str
     what: str
+    title: str
+    """Of its section in a report; '{}' is the headline figure."""
     shots: tuple[int, ...]
-    """By default."""
+    """By default; none where nothing is learned."""
     presets: tuple[str, ...]
     """Names of the presets of a method that belong to it; the first one that a method has is used."""
     trainings: Trainings
     transfers: bool = False
     """Whether it learns from one data set and tests on others."""
+    to_variants: bool = False
+    """Whether these others are variants of it, each tested among those of its classes that the variant has."""
+    halves: bool = False
+    """Whether one half of the classes is learned from and each half tested by itself."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything is learned."""
+        return bool(self.shots)
+
+    @property
+    def single(self) -> bool:
+        """Whether a training has one evaluation, on the data set that was learned from."""
+        return not (self.transfers or self.halves)
 
 
 def within(asked: Asked, learns: bool, applies: bool) -> list[Training]:
@@ -97,18 +110,24 @@ PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
         Protocol(
-            "fewshot", "learn from a few shots, test on the same classes", (1, 2, 4, 8, 16), ("few-shot",), within
-        ),
-        Protocol("base-to-new", "learn one half of the classes, test both", (16,), ("base-to-new",), base_to_new),
-        Protocol(
-            "cross-dataset", "learn on one data set, test on others", (16,), ("cross-dataset",), cross_dataset, True
+            "fewshot", "learn from a few shots, test on the same classes", "Few-shot {}",
+            (1, 2, 4, 8, 16), ("few-shot",), within,
         ),
         Protocol(
-            "shift", "learn on one data set, test on its variants", (16,), ("shift", "cross-dataset"), shift, True
+            "base-to-new", "learn one half of the classes, test both", "Base-to-new generalisation",
+            (16,), ("base-to-new",), base_to_new, halves=True,
         ),
-        Protocol("zero-shot", "hand-written prompts, nothing learned", (), (), within),
+        Protocol(
+            "cross-dataset", "learn on one data set, test on others", "Cross-dataset transfer",
+            (16,), ("cross-dataset",), cross_dataset, transfers=True,
+        ),
+        Protocol(
+            "shift", "learn on one data set, test on its variants", "Robustness to shift",
+            (16,), ("shift", "cross-dataset"), shift, transfers=True, to_variants=True,
+        ),
+        Protocol("zero-shot", "hand-written prompts, nothing learned", "Zero-shot {}", (), (), within),
     )
-}
+}  # fmt: skip
 """By name."""
 
 
@@ -131,10 +150,10 @@ def classes_of(benchmark: Benchmark, subset: str) -> list[int]:
     Raises:
         DataError: a half would have fewer than two classes.
     """
-    n = len(benchmark.class_names)
-    n_base = math.ceil(n / 2)
-    if subset != "all" and n - n_base < 2:
+    labels = range(len(benchmark.class_names))
+    if subset != "all" and len(split_classes(labels, "new").classes) < 2:
         raise DataError(
-            f"{benchmark.name} has {n} classes; base-to-new needs at least 4, two base and two new. Leave it out."
+            f"{benchmark.name} has {len(labels)} classes; base-to-new needs at least 4, two base and two new. Leave it "
+            "out."
         )
-    return {"all": list(range(n)), "base": list(range(n_base)), "new": list(range(n_base, n))}[subset]
+    return split_classes(labels, subset).classes.tolist()

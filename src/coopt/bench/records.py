@@ -7,22 +7,20 @@ grid.json               every cell that was asked for, so that a report knows wh
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from coopt.bench.protocols import PROTOCOLS
 from coopt.errors import RunError
+from coopt.evaluate.record import FORMAT, Failure, GridRow, Record
 from coopt.files import write_json, write_text
 from coopt.version import __version__
 
-FORMAT = 1
 GRID = "grid.json"
-ROW = ("protocol", "model", "method", "variant", "preset", "source", "shots")
-"""What a row of the grid is; its seeds and tests are lists."""
-VARYING = ("seconds", "peak_memory_mb")
-"""Fields of a record that differ between two runs of the same thing; all others are the same on the same machine."""
 
 
 class BenchFolder:
@@ -39,7 +37,7 @@ class BenchFolder:
         self._check()
 
     def prepare(self) -> None:
-        """Make the folders."""
+        """Make the folders that a benchmark writes into."""
         for name in ("runs", "failed", "locks"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
 
@@ -55,25 +53,22 @@ class BenchFolder:
         """Whether its records are there."""
         return self.record_file(run).is_file()
 
-    def write_records(self, run: str, lines: Iterable[Mapping[str, Any]]) -> None:
-        """All evaluations of a run at once, and its earlier failure forgotten."""
-        text = "".join(json.dumps(dict(line), ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
-        write_text(self.record_file(run), text)
+    def write_records(self, run: str, records: Iterable[Record]) -> None:
+        """All evaluations of a run at once; its earlier failure is removed."""
+        lines = (json.dumps(record.as_dict(), ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+        write_text(self.record_file(run), "".join(lines))
         self.failure_file(run).unlink(missing_ok=True)
 
-    def write_failure(self, run: str, facts: Mapping[str, Any]) -> None:
+    def write_failure(self, failure: Failure) -> None:
         """Why a run failed."""
-        write_json(self.failure_file(run), {"run": run, **facts})
+        write_json(self.failure_file(failure.run), asdict(failure))
 
-    def covered(self, key: str) -> dict[tuple[str, str, str], str]:
-        """What the runs of one training were tested on: (data set, subset, its digest) to the run's id."""
-        found = {}
-        for path in sorted((self.path / "runs").glob(f"{key}-*.jsonl")):
-            for line in read_lines(path):
-                found[line["dataset"], line["subset"], line["versions"]["test_data"]] = line["run"]
-        return found
+    def covered(self, key: str) -> set[tuple[str, str, str]]:
+        """What the runs of one training were tested on: data set, subset, and the digest of its test images."""
+        paths = sorted((self.path / "runs").glob(f"{key}-*.jsonl"))
+        return {(r.dataset, r.subset, r.versions.get("test_data", "")) for path in paths for r in read_run(path)}
 
-    def add_to_grid(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def add_to_grid(self, rows: Iterable[GridRow]) -> None:
         """Join what is asked for now to what was asked for before."""
         self.prepare()
         with FileLock(self.path / "locks" / "grid.lock"):
@@ -81,12 +76,13 @@ class BenchFolder:
             old = read_grid(self.path) if (self.path / GRID).is_file() else []
             merged = merge_rows([*old, *rows])
             if merged != old or not (self.path / GRID).is_file():
-                write_json(self.path / GRID, {"format": FORMAT, "version": __version__, "rows": merged})
+                found = {"format": FORMAT, "version": __version__, "rows": [asdict(row) for row in merged]}
+                write_json(self.path / GRID, found)
 
     def _check(self) -> None:
         """Refuse what another program or version wrote."""
         if (self.path / GRID).is_file():
-            grid = _read_object(self.path / GRID)
+            grid = _object(_text(self.path / GRID), str(self.path / GRID))
             if grid.get("format") != FORMAT or _major(str(grid.get("version"))) != _major(__version__):
                 raise RunError(
                     f"'{self.path}' was written by coopt {grid.get('version')} in format {grid.get('format')}; this is "
@@ -104,87 +100,85 @@ class BenchFolder:
                 )
 
 
-def read_records(folder: Path | str) -> list[dict[str, Any]]:
+def read_records(folder: Path | str) -> list[Record]:
     """Every evaluation in a bench folder, ordered by run; a run whose file is not there is not in the list.
 
     Raises:
-        RunError: a file is damaged.
+        RunError: a line is not as the benchmark writes it.
     """
-    return [line for path in sorted((Path(folder) / "runs").glob("*.jsonl")) for line in read_lines(path)]
+    return [record for path in sorted((Path(folder) / "runs").glob("*.jsonl")) for record in read_run(path)]
 
 
-def read_failures(folder: Path | str) -> list[dict[str, Any]]:
+def read_run(path: Path) -> list[Record]:
+    """The evaluations in one file.
+
+    Raises:
+        RunError: a line is not as the benchmark writes it.
+    """
+    records = []
+    # Not splitlines(): a line of JSON may hold U+2028 and others that end a line there.
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            record = Record.from_dict(_object(line, where), where)
+            if record.protocol not in PROTOCOLS:
+                raise RunError(f"{where}: protocol is {record.protocol!r}; allowed is {', '.join(PROTOCOLS)}.")
+            records.append(record)
+    return records
+
+
+def read_failures(folder: Path | str) -> list[Failure]:
     """Every failed run with its reason, ordered by run.
 
     Raises:
         RunError: a file is damaged.
     """
-    return [_read_object(path) for path in sorted((Path(folder) / "failed").glob("*.json"))]
+    paths = sorted((Path(folder) / "failed").glob("*.json"))
+    return [Failure.from_dict(_object(_text(path), str(path)), str(path)) for path in paths]
 
 
-def read_grid(folder: Path | str) -> list[dict[str, Any]]:
-    """What was asked for: rows with `ROW`, "seeds": [1, 2, 3] and "tests": [[data set, subset], ...].
+def read_grid(folder: Path | str) -> list[GridRow]:
+    """What was asked for.
 
     Raises:
         RunError: there is no such file, or it is damaged.
     """
-    rows = _read_object(Path(folder) / GRID).get("rows")
+    path = Path(folder) / GRID
+    rows = _object(_text(path), str(path)).get("rows")
     if not isinstance(rows, list):
-        raise RunError(f"'{Path(folder) / GRID}' has no list of rows; remove it and type the bench command again.")
-    return rows
+        raise RunError(f"{path} has no list of rows; remove it and type the bench command again.")
+    return [GridRow.from_dict(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1)]
 
 
-def merge_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def merge_rows(rows: Iterable[GridRow]) -> list[GridRow]:
     """Rows of the same kind as one, with all their seeds and tests."""
-    merged: dict[str, dict[str, Any]] = {}
+    merged: dict[GridRow, GridRow] = {}
     for row in rows:
-        kept = merged.setdefault(
-            json.dumps([row[name] for name in ROW]), {**{name: row[name] for name in ROW}, "seeds": [], "tests": []}
-        )
-        kept["seeds"] = sorted({*kept["seeds"], *row["seeds"]})
-        kept["tests"] += [test for test in map(list, row["tests"]) if test not in kept["tests"]]
+        kind = replace(row, seeds=(), tests=())
+        kept = merged.get(kind, kind)
+        seeds, tests = sorted({*kept.seeds, *row.seeds}), sorted({*kept.tests, *row.tests})
+        merged[kind] = replace(row, seeds=tuple(seeds), tests=tuple(tests))
     return list(merged.values())
 
 
-def comparable(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Records as text without what varies from run to run, in order: equal for equal work."""
-    return sorted(
-        json.dumps({name: value for name, value in record.items() if name not in VARYING}, sort_keys=True)
-        for record in records
-    )
-
-
-def accuracy_table(records: Sequence[Mapping[str, Any]]) -> str:
-    """Every accuracy, a line each, with all digits."""
-    columns = ("protocol", "model", "variant", "source", "dataset", "subset", "shots", "seed")
-    lines = sorted(
-        "\t".join(str(record[name]) for name in columns) + f"\t{record['metrics']['accuracy']!r}" for record in records
-    )
-    return "\n".join(["\t".join([*columns, "accuracy"]), *lines]) + "\n"
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The evaluations of one run.
-
-    Raises:
-        RunError: the file is damaged.
-    """
+def _text(path: Path) -> str:
     try:
-        # Not splitlines(): a line of JSON may hold U+2028 and its like.
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"'{path}' is damaged ({error}). Remove it and run the benchmark again.") from error
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise RunError(f"'{path}' is not there; `coopt bench` writes it.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"'{path}' is damaged ({error}). Remove it and run the benchmark again.") from error
+        raise RunError(f"{path} is not there; `coopt bench` writes it.") from None
+    except UnicodeDecodeError as error:
+        raise RunError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); remove or restore it."
+        ) from error
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise RunError(f"{where} is no JSON ({error}); remove the file and run the benchmark again.") from error
     if not isinstance(value, dict):
-        raise RunError(f"'{path}' holds no object. Remove it and run the benchmark again.")
+        raise RunError(f"{where} holds {type(value).__name__} in place of an object; remove the file.")
     return value
 
 

@@ -13,12 +13,12 @@ from coopt.bench.claims import Claim, claim
 from coopt.bench.engines import Engine, WorkerDied
 from coopt.bench.execute import Failed, Result
 from coopt.bench.grid import Run, grid_rows
+from coopt.bench.protocols import PROTOCOLS
 from coopt.bench.records import BenchFolder
+from coopt.evaluate.record import Failure, Record
 
 ATTEMPTS = 3
 """How often a run is begun whose worker dies."""
-SINGLE = ("fewshot", "zero-shot")
-"""Protocols with one evaluation per training: its file's name says all. Of the others a part may be done elsewhere."""
 POLL_SECONDS = 0.5
 """How often runs of another process, and a wish to stop, are looked at."""
 
@@ -32,7 +32,7 @@ class BenchReporter:
     def started(self, run: Run) -> None:
         """A run begins."""
 
-    def finished(self, run: Run, lines: Sequence[dict[str, Any]]) -> None:
+    def finished(self, run: Run, records: Sequence[Record]) -> None:
         """A run's records are written; by another process if there are none."""
 
     def failed(self, run: Run, reason: str) -> None:
@@ -126,13 +126,13 @@ class _Bench:
             item.claim.release()
 
     def write(self, run: Run, result: Result) -> None:
-        self.folder.write_records(run.id, result.lines)
+        self.folder.write_records(run.id, result.records)
         self.outcome.n_done += 1
         for note in result.notes:
             if note not in self.told:
                 self.told.add(note)
                 self.reporter.note(note)
-        self.reporter.finished(run, result.lines)
+        self.reporter.finished(run, result.records)
 
     def retry(self, run: Run, reason: str, pending: "deque[Run]") -> None:
         self.attempts[run.key] += 1
@@ -143,8 +143,8 @@ class _Bench:
             self.fail(run, f"WorkerDied: {reason}, {ATTEMPTS} times", None)
 
     def fail(self, run: Run, reason: str, traceback: str | None) -> None:
-        facts = {**run.facts(), "tests": [list(test) for test in run.tests]}
-        self.folder.write_failure(run.id, {"reason": reason, **facts, "traceback": traceback})
+        tests = tuple((test.dataset, test.subset) for test in run.tests)
+        self.folder.write_failure(Failure(run.id, reason, **run.facts(), tests=tests, traceback=traceback))
         self.outcome.failed.append((run, reason))
         self.reporter.failed(run, reason)
 
@@ -224,8 +224,8 @@ def remaining(folder: BenchFolder, run: Run) -> Run:
     """
     if folder.is_done(run.id):
         return run.without(run.tests)
-    if run.protocol in SINGLE:
-        return run
+    if PROTOCOLS[run.protocol].single:
+        return run  # the name of its file says all; of other protocols a part may be done elsewhere
     covered = folder.covered(run.key)
     return run.without([test for test in run.tests if (*test, run.tests_data[test]) in covered])
 

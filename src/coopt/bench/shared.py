@@ -1,38 +1,18 @@
 """What a worker keeps between runs: the model, the last data sets, the features of test images."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 
-from coopt.bench.datasets import Places
+from coopt.bench.choice import Places
 from coopt.bench.grid import ModelChoice
 from coopt.data import ImageDataset
 from coopt.datasets import Benchmark
 from coopt.errors import ModelError
 from coopt.features import ImageFeatures, encode_dataset
 from coopt.models import VLM, load_model
-
-T = TypeVar("T")
-
-
-class Recent:
-    """The last few things that were asked for."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.items: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The thing under `key`, made if it is not there any more."""
-        if key not in self.items:
-            self.items[key] = make()
-        self.items.move_to_end(key)
-        while len(self.items) > self.size:
-            self.items.popitem(last=False)
-        return self.items[key]
 
 
 class HeldOut:
@@ -65,13 +45,13 @@ class HeldOut:
 
 
 class Shared:
-    """Kept by a process between its runs. Lists of images and features of a few data sets are all that grows."""
+    """Kept by a process between its runs: the last model, and lists of images and features of the last data sets."""
 
     def __init__(self) -> None:
-        self._models = Recent(1)
-        self._benchmarks = Recent(2)
+        self._load = lru_cache(maxsize=1)(load)
+        self.benchmark = lru_cache(maxsize=2)(Places.load)
         # One source and its targets: the paper's suite has 11 data sets.
-        self._tests = Recent(12)
+        self.test_set = lru_cache(maxsize=12)(lambda places, name: HeldOut(self.benchmark(places, name)))
 
     def model(self, choice: ModelChoice) -> VLM:
         """The backbone.
@@ -79,9 +59,7 @@ class Shared:
         Raises:
             ModelError: its weights are not those that the run was planned with.
         """
-        vlm = self._models.get(
-            choice, lambda: load_model(choice.name, device=choice.device, dtype=choice.dtype, revision=choice.revision)
-        )
+        vlm = self._load(choice)
         if vlm.fingerprint != choice.fingerprint:
             raise ModelError(
                 f"The model {choice.name!r} changed while the benchmark ran: its fingerprint is {vlm.fingerprint}, and "
@@ -89,10 +67,7 @@ class Shared:
             )
         return vlm
 
-    def benchmark(self, places: Places, name: str) -> Benchmark:
-        """A data set."""
-        return self._benchmarks.get((places, name), lambda: places.load(name))
 
-    def test_set(self, places: Places, name: str) -> HeldOut:
-        """The test images of a data set."""
-        return self._tests.get((places, name), lambda: HeldOut(self.benchmark(places, name)))
+def load(choice: ModelChoice) -> VLM:
+    """The model that a run names."""
+    return load_model(choice.name, device=choice.device, dtype=choice.dtype, revision=choice.revision)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from coopt.datasets import BENCHMARKS
 from coopt.errors import ConfigError, did_you_mean
 from coopt.fit import Recipe, recipe_for, recipe_value
 from coopt.methods import METHODS, find_method, find_preset, method_settings, parse_settings
@@ -16,7 +17,9 @@ from coopt.prompting import TEMPLATES, read_templates
 
 OWN = "own"
 """In a list of templates: the data set's own."""
-ENSEMBLE = "zero-shot templates=imagenet-7 + own"
+HAND_WRITTEN = "zero-shot"
+"""The method of hand-written prompts, which others are compared with."""
+ENSEMBLE = f"{HAND_WRITTEN} templates=imagenet-7 + own"
 """The prompt ensemble of the CoOp paper (section 4.1 and its appendix)."""
 GENERIC = "a photo of a {}."
 """A template of a method's defaults that says nothing of the data; the data set's own takes its place."""
@@ -133,14 +136,14 @@ def read_template_list(text: str) -> list[str]:
 def fill_templates(templates: Any, own: str, dataset: str) -> Any:
     """`templates` with the data set's own in its place, a single one as text.
 
-    The authors' ensemble is the seven templates alone on ImageNet, and the seven with the data set's own elsewhere; so
-    on ImageNet and its variants `own` adds nothing to a list.
+    On some data sets the authors' ensemble is the seven templates without the data set's own, which then adds nothing.
     """
     if not isinstance(templates, list) or OWN not in templates:
         return templates
     if templates == [OWN]:
         return own
-    if dataset.startswith("imagenet") and templates == [*TEMPLATES["imagenet-7"], OWN]:
+    facts = BENCHMARKS.get(dataset)
+    if templates == [*TEMPLATES["imagenet-7"], OWN] and facts is not None and not facts.joins_ensemble:
         return templates[:-1]
     return [own if template == OWN else template for template in templates]
 

@@ -10,6 +10,7 @@ import typer
 
 from coopt.bench import (
     ENSEMBLE,
+    PROTOCOLS,
     BenchFolder,
     Choice,
     Engine,
@@ -30,6 +31,7 @@ from coopt.bench import (
     read_variants,
     run_bench,
 )
+from coopt.bench.memory import on_cuda
 from coopt.cli.bench_console import BenchConsole
 from coopt.cli.console import out, print_json, show_path
 from coopt.cli.downloads import download_bar
@@ -44,9 +46,7 @@ SHOWN_FAILURES = 20
 
 
 def bench(
-    protocol: Annotated[
-        str, typer.Argument(help="fewshot, base-to-new, cross-dataset, shift or zero-shot (docs/bench.md).")
-    ],
+    protocol: Annotated[str, typer.Argument(help=f"One of {', '.join(PROTOCOLS)} (docs/bench.md).")],
     datasets: Annotated[
         str | None, typer.Option(help="Names, comma-separated; `coopt datasets list` shows them.")
     ] = None,
@@ -138,16 +138,16 @@ def read_methods(texts: Sequence[str] | None, protocol: Protocol, common: Sequen
     Raises:
         ConfigError: among others, a method that learns, for zero-shot.
     """
-    learns = protocol.name != "zero-shot"
     if not texts:
-        texts = ["zero-shot,linear-probe,coop"] if learns else [f"zero-shot; {ENSEMBLE}"]
-    elif not learns and list(texts) == ["all"]:
+        texts = ["zero-shot,linear-probe,coop"] if protocol.learns else [f"zero-shot; {ENSEMBLE}"]
+    elif not protocol.learns and list(texts) == ["all"]:
         texts = [name for name, method in METHODS.items() if not method.uses_shots] + [ENSEMBLE]
     variants = read_variants(texts, common)
-    wrong = [variant.name for variant in variants if variant.uses_shots and not learns]
+    wrong = [variant.name for variant in variants if variant.uses_shots and not protocol.learns]
     if wrong:
+        others = " or ".join(other.name for other in PROTOCOLS.values() if other.learns)
         raise ConfigError(
-            f"zero-shot is for methods that learn nothing; leave out {', '.join(wrong)}, or take fewshot."
+            f"{protocol.name} is for methods that learn nothing; leave out {', '.join(wrong)}, or take {others}."
         )
     return variants
 
@@ -168,17 +168,15 @@ def work(
     device: str | None,
 ) -> Outcome:
     """Do the runs on the engine that was asked for, and end its workers whatever happens."""
-    on_cuda = (device or "").startswith("cuda")
     made: Engine
     if engine == "ray":
         made = RayEngine(
-            workers if workers is not None or address else default_workers(), address, threads, int(on_cuda)
+            workers if workers is not None or address else default_workers(), address, threads, int(on_cuda(device))
         )
     elif workers == 0:
         made = InlineEngine()
     else:
-        # One process per GPU unless the user says otherwise: several share its memory.
-        made = LocalEngine(workers or (1 if on_cuda else max(1, default_workers() // threads)), threads)
+        made = LocalEngine(workers, threads, device)
     try:
         # Ray prints what happens to its workers; standard output is for results.
         with redirect_stdout(sys.stderr):

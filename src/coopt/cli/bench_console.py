@@ -6,7 +6,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from coopt.bench import BenchReporter, Run
-from coopt.cli.console import err, percent
+from coopt.cli.console import err
+from coopt.evaluate.record import Record
 
 
 class BenchConsole(BenchReporter):
@@ -49,10 +50,10 @@ class BenchConsole(BenchReporter):
         self.current[run.id] = run.label
         self._draw()
 
-    def finished(self, run: Run, lines: Sequence[dict[str, Any]]) -> None:
-        """Its accuracies, unless another process did it."""
+    def finished(self, run: Run, records: Sequence[Record]) -> None:
+        """Its figures, unless another process did it."""
         self.n_done += 1
-        found = [f"{line['dataset']} {line['subset']} {percent(line['metrics']['accuracy'])}" for line in lines]
+        found = [f"{r.dataset} {r.subset} {r.headline.show(r.metrics)}" for r in records]
         self._ended(run, ", ".join(found) if found else "done by another process")
 
     def failed(self, run: Run, reason: str) -> None:

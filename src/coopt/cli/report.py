@@ -12,7 +12,7 @@ from coopt.report import build_report, read_bench, write_report
 
 
 class Against(str, Enum):
-    """What our numbers are set beside."""
+    """Whose numbers ours are set beside."""
 
     published = "published"
 
@@ -59,6 +59,7 @@ def report(
     for fact in made.facts[:1]:
         out.print(fact, markup=False)
     if made.n_missing:
-        out.print(f"{made.n_missing} cells of the accuracy tables are missing; `coopt bench` again completes them.")
+        which = f"cells of the {bench.headline.title} tables"
+        out.print(f"{made.n_missing} {which} are missing; `coopt bench` again completes them.")
     out.print(f"The page: {show_path(target / files[0])}", markup=False)
     out.print(f"Tables (Markdown, CSV, LaTeX): {show_path(target / 'tables')}", markup=False)

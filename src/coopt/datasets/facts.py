@@ -99,6 +99,12 @@ class BenchmarkFacts:
     """Class names that the authors' code replaces."""
     leave_out: tuple[str, ...] = ()
     """Class folders that the authors' code leaves out."""
+    epochs: int | None = None
+    """For how long the authors' scripts train on it, where that does not go by the number of shots."""
+    usual_source: bool = False
+    """Whether transfer to other data sets is learned on it, as in the papers."""
+    joins_ensemble: bool = True
+    """Whether its own template joins the seven templates of the authors' prompt ensemble."""
 
     @property
     def counts(self) -> dict[str, int | None]:

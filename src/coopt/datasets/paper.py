@@ -37,6 +37,7 @@ PAPER = (
     BenchmarkFacts(
         "imagenet", "ImageNet", "imagenet", read_imagenet, PHOTO, 1000, 1281167, None, 50000, "from_memory",
         images="images", needs=("images/train", "images/val", "classnames.txt"),
+        epochs=50, usual_source=True, joins_ensemble=False,
         licence="ImageNet's terms of access: research and education, no redistribution",
         homepage="https://image-net.org",
         by_hand="ImageNet is given out after an account and its terms are accepted on https://image-net.org. Unpack "
@@ -145,6 +146,7 @@ SHIFTED = (
     BenchmarkFacts(
         "imagenetv2", "ImageNetV2", "imagenetv2", read_imagenet_v2, PHOTO, 1000, None, None, 10000, "from_memory",
         images="imagenetv2-matched-frequency-format-val", needs=("classnames.txt",), variant_of="imagenet",
+        joins_ensemble=False,
         aliases=("imagenet-v2",), licence="MIT (the images are their photographers')", mirror="imagenetv2.zip",
         homepage="https://github.com/modestyachts/ImageNetV2", by_hand=CLASSNAMES,
         official=(
@@ -154,12 +156,14 @@ SHIFTED = (
     BenchmarkFacts(
         "imagenet-sketch", "ImageNet-Sketch", "imagenet-sketch", read_imagenet_folders, PHOTO, 1000,
         None, None, 50889, "from_memory", images="images", needs=("classnames.txt",), variant_of="imagenet",
+        joins_ensemble=False,
         licence="MIT (the images are their authors')", mirror="imagenet-sketch.zip",
         homepage="https://github.com/HaohanWang/ImageNet-Sketch", by_hand=CLASSNAMES,
     ),
     BenchmarkFacts(
         "imagenet-a", "ImageNet-A", "imagenet-adversarial", read_imagenet_folders, PHOTO, 200,
         None, None, 7500, "from_memory", images="imagenet-a", needs=("classnames.txt",), variant_of="imagenet",
+        joins_ensemble=False,
         aliases=("imagenet-adversarial",), licence="MIT (the images are their photographers')",
         mirror="imagenet-adversarial.zip", homepage="https://github.com/hendrycks/natural-adv-examples",
         official=(RemoteFile("https://people.eecs.berkeley.edu/~hendrycks/imagenet-a.tar"),), by_hand=CLASSNAMES,
@@ -167,6 +171,7 @@ SHIFTED = (
     BenchmarkFacts(
         "imagenet-r", "ImageNet-R", "imagenet-rendition", read_imagenet_folders, PHOTO, 200,
         None, None, 30000, "from_memory", images="imagenet-r", needs=("classnames.txt",), variant_of="imagenet",
+        joins_ensemble=False,
         aliases=("imagenet-rendition",), licence="MIT (the images are their authors')",
         mirror="imagenet-rendition.zip", homepage="https://github.com/hendrycks/imagenet-r",
         official=(RemoteFile("https://people.eecs.berkeley.edu/~hendrycks/imagenet-r.tar"),), by_hand=CLASSNAMES,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from coopt.evaluate.record import Record
 from coopt.report.order import natural
-from coopt.report.read import METRICS
-from coopt.report.records import Bench, Evaluation
+from coopt.report.records import Bench
 from coopt.report.tables import MISSING, Entry, Table
 
 SETTINGS_NOTE = (
@@ -44,14 +44,14 @@ def settings_table(bench: Bench) -> Table:
     return Table("settings", "Settings of each row", (SETTINGS_NOTE,), columns, tuple(rows))
 
 
-def describe(found: Sequence[tuple[Evaluation, Mapping[str, Any]]]) -> str:
+def describe(found: Sequence[tuple[Record, Mapping[str, Any]]]) -> str:
     """`n_ctx=16, epochs=50 (1 shot) or 100 (2, 4 shots)`: each setting once, with where it holds if it varies."""
     names = list(dict.fromkeys(name for _, values in found for name in sorted(values)))
     return ", ".join(f"{name}={_vary(name, found)}" for name in sorted(names)) or MISSING
 
 
-def _vary(name: str, found: Sequence[tuple[Evaluation, Mapping[str, Any]]]) -> str:
-    where: dict[str, list[Evaluation]] = defaultdict(list)
+def _vary(name: str, found: Sequence[tuple[Record, Mapping[str, Any]]]) -> str:
+    where: dict[str, list[Record]] = defaultdict(list)
     for e, values in found:
         where[_value(values.get(name))].append(e)
     if len(where) == 1:
@@ -96,7 +96,7 @@ def costs_tables(bench: Bench) -> tuple[Table, Table]:
     return summary, Table("costs-of-runs", "Time and memory of every run", (), (), (), (), flat_columns, tuple(flat))
 
 
-def _costs(found: Sequence[Evaluation]) -> tuple[float, float, float | None]:
+def _costs(found: Sequence[Record]) -> tuple[float, float, float | None]:
     """A run's seconds of fitting (each of its lines repeats them) and of evaluating, and its peak of memory."""
     fit = max(float(e.seconds.get("fit", 0.0)) for e in found)
     evaluate = sum(float(e.seconds.get("evaluate", 0.0)) for e in found)
@@ -124,15 +124,16 @@ def evaluations_table(bench: Bench) -> Table:
     """Every evaluation with its metrics: for programs, and the numbers behind the means."""
     names = ("protocol", "model", "variant", "method", "source", "dataset", "subset", "shots", "seed", "selection")
     sizes = ("n_classes", "n_train", "n_test", "n_parameters")
+    metrics = list(dict.fromkeys(name for e in bench.evaluations for name in e.metrics))
     rows = []
     for e in bench.evaluations:
         facts = tuple(getattr(e, name) for name in (*names, *sizes))
-        rows.append((*facts, *(e.metrics[metric] for metric in METRICS), e.run))
-    return Table("evaluations", "Every evaluation", (), (), (), (), (*names, *sizes, *METRICS, "run"), tuple(rows))
+        rows.append((*facts, *(e.metrics.get(metric) for metric in metrics), e.run))
+    return Table("evaluations", "Every evaluation", (), (), (), (), (*names, *sizes, *metrics, "run"), tuple(rows))
 
 
-def _grouped(evaluations: Iterable[Evaluation], key: Callable[[Evaluation], Any]) -> list[tuple[Any, list[Evaluation]]]:
-    groups: dict[Any, list[Evaluation]] = defaultdict(list)
+def _grouped(evaluations: Iterable[Record], key: Callable[[Record], Any]) -> list[tuple[Any, list[Record]]]:
+    groups: dict[Any, list[Record]] = defaultdict(list)
     for e in evaluations:
         groups[key(e)].append(e)
     return list(groups.items())

@@ -1,4 +1,4 @@
-"""The paper's two figures as SVG: accuracy against shots, and the gain over hand-written prompts.
+"""The paper's two figures as SVG: the headline figure against shots, and the gain over hand-written prompts.
 
 Legible in black and white: every method has a marker and a line style of its own, losses are hatched. The same records
 give the same bytes.
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from coopt.errors import require_extra
-from coopt.report.accuracy import hand_written
 from coopt.report.grid import Grid, Row
+from coopt.report.results import hand_written
 from coopt.report.tables import AVERAGE, fixed
 
 # Okabe and Ito's palette without its yellow (too pale on white), and three of Paul Tol's muted one: told apart with any
@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def curve_figure(grid: Grid) -> str | None:
-    """Accuracy against shots, a panel for the average and for every data set (the CoOp paper's figure 3).
+    """The headline figure against shots, a panel for the average and for every data set (the CoOp paper's figure 3).
 
     Methods that do not learn are stars and level lines at 0 shots. Bars at the points are the standard deviation over
     seeds. None where no method learns.
@@ -98,7 +98,7 @@ def _draw_curves(grid: Grid) -> Any:
         ax.set_xticks([0, *(_place(n) for n in shots)], ["0", *map(str, shots)])
         ax.set_xlim(-0.4, _place(shots[-1]) + 0.3)
         if panel % n_columns == 0:
-            ax.set_ylabel("accuracy (%)")
+            ax.set_ylabel(grid.headline.label)
         if panel + n_columns >= len(panels):
             ax.set_xlabel("shots per class")
     for ax in axes[len(panels) :]:
@@ -114,10 +114,12 @@ def _draw_gains(grid: Grid, rows: Sequence[Row], baseline: str) -> Any:
     height = 0.27 * (len(grid.datasets) + (len(grid.datasets) > 1)) + 0.95
     figure = _figure(max(5.6, 4.2 * n_columns), height * n_rows)
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    unit = "points" if grid.headline.unit == "%" else grid.headline.unit
+    unit = f" ({unit})" if unit else ""
     for ax, row in zip(axes, rows, strict=False):
         _gains(ax, grid, row, baseline)
         ax.set_title(_short(f"{row.variant}, {row.shots} {'shot' if row.shots == 1 else 'shots'}", 44))
-        ax.set_xlabel(_short(f"gain over {baseline} (points)", 44, lines=1))
+        ax.set_xlabel(_short(f"gain over {baseline}{unit}", 44, lines=1))
     for ax in axes[len(rows) :]:
         ax.set_axis_off()
     return figure
@@ -152,10 +154,10 @@ def _level(ax: Any, grid: Grid, row: Row, datasets: Sequence[str], i: int) -> An
 def _gains(ax: Any, grid: Grid, row: Row, baseline: str) -> None:
     other = grid.baseline_row(baseline, row)
     assert other is not None  # a method that does not learn is paired with every row
-    bars = [(name, grid.difference(row, other, [name], "all")) for name in grid.datasets]
+    bars = [(name, grid.gain(row, other, [name])) for name in grid.datasets]
     bars.sort(key=lambda bar: (bar[1].mean is None, -(bar[1].mean or 0.0)))
     if len(bars) > 1:
-        bars.append((AVERAGE, grid.difference(row, other, grid.datasets, "all")))
+        bars.append((AVERAGE, grid.gain(row, other, grid.datasets)))
     ends = [0.0]
     for y, (_, summary) in enumerate(bars):
         mean = summary.mean

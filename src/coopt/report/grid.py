@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from coopt.bench.protocols import PROTOCOLS, Protocol
+from coopt.evaluate.record import Failure, GridRow, Headline, Record
 from coopt.report.order import natural, sort_datasets
-from coopt.report.records import Asked, Bench, Evaluation, Failure
+from coopt.report.records import Bench
 from coopt.report.statistics import Summary, harmonic_mean, paired_differences, summarise
 
-TRANSFER = ("cross-dataset", "shift")
-"""Protocols that learn on one data set and test on others."""
 H = "H"
 """The measure that is no subset: the harmonic mean of base and new."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table."""
+    """A line of a table: a variant with a number of shots."""
 
     variant: str
     method: str
@@ -37,12 +37,14 @@ Cell = tuple[Row, str, str]
 class Grid:
     """The cells of one protocol and model (and, where the test is elsewhere, one source)."""
 
-    protocol: str
+    protocol: Protocol
+    headline: Headline
+    """The figure that its cells show."""
     model: str
     source: str | None
     rows: list[Row] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
-    cells: dict[Cell, dict[int, Evaluation]] = field(default_factory=dict)
+    cells: dict[Cell, dict[int, Record]] = field(default_factory=dict)
     asked: dict[Cell, set[int]] = field(default_factory=dict)
     """Seeds that the benchmark was asked for; empty where nobody wrote that down. Then every row that learns should
     have the seeds that any has, and a row that does not learn those of its own."""
@@ -73,8 +75,12 @@ class Grid:
                 parts.append(self.asked.get(cell, set()) | self.cells.get(cell, {}).keys())
         return set.union(*parts) if parts and all(parts) else set()
 
-    def by_seed(self, row: Row, datasets: Sequence[str], measure: str, metric: str = "accuracy") -> dict[int, float]:
-        """Per seed the average over `datasets`; a seed that lacks one of them is left out."""
+    def by_seed(self, row: Row, datasets: Sequence[str], measure: str, metric: str | None = None) -> dict[int, float]:
+        """Per seed the average of a metric, or else of the headline figure, over `datasets`.
+
+        A seed that lacks one of them is left out.
+        """
+        metric = metric or self.headline.name
         if measure == H:
             base, new = (self.by_seed(row, datasets, subset, metric) for subset in ("base", "new"))
             return {seed: harmonic_mean(base[seed], new[seed]) for seed in sorted(base.keys() & new.keys())}
@@ -82,10 +88,10 @@ class Grid:
         complete = set.intersection(*(set(column) for column in columns)) if columns else set()
         return {seed: fmean(column[seed].metrics[metric] for column in columns) for seed in sorted(complete)}
 
-    def summary(self, row: Row, datasets: Sequence[str], measure: str, metric: str = "accuracy") -> Summary:
+    def summary(self, row: Row, datasets: Sequence[str], measure: str, metric: str | None = None) -> Summary:
         """Mean and spread over seeds of the average over `datasets`; missing where any cell is.
 
-        H is that of the averaged base and new accuracies, as the authors print it; its spread is that of H per seed.
+        H is that of the averaged base and new figures, as the authors print it; its spread is that of H per seed.
         """
         values = self.by_seed(row, datasets, measure, metric)
         centre = None
@@ -115,43 +121,50 @@ class Grid:
             pairs += paired_differences(ours, theirs)
         return summarise(pairs, sum(n_expected))
 
+    def gain(self, row: Row, baseline: Row, datasets: Sequence[str]) -> Summary:
+        """The same with the sign that makes the better positive."""
+        found = self.difference(row, baseline, datasets, "all")
+        return found if self.headline.higher_is_better else found.negative()
+
 
 def make_grids(bench: Bench, protocol: str) -> list[Grid]:
     """The grids of a protocol, by model and source."""
+    kind = PROTOCOLS[protocol]
     evaluations = [e for e in bench.evaluations if e.protocol == protocol]
-    if protocol == "fewshot":
-        evaluations += _hand_written(bench, evaluations)
+    if kind.learns and kind.single:
+        evaluations += _nothing_learned(bench, evaluations)
     failures = [f for f in bench.failures if f.protocol == protocol]
     # A model whose name was made longer (several weights of one name) cannot be found among what was asked for.
     models = {e.model for e in bench.evaluations} | {f.model for f in failures if f.model is not None}
     asked = [a for a in bench.asked if a.protocol == protocol and a.model in models]
     grids = []
-    everything: list[Evaluation | Failure | Asked] = [*evaluations, *failures, *asked]
+    everything: list[Record | Failure | GridRow] = [*evaluations, *failures, *asked]
     for model in sorted({item.model for item in everything if item.model is not None}, key=natural):
         own = [item for item in everything if item.model == model]
         sources: list[str | None] = [None]
-        if protocol in TRANSFER:
+        if kind.transfers:
             # A method that does not learn has no source of its own; it joins the grids of those that do.
             sources = [*sort_datasets(i.source for i in own if i.source and i.shots is not None)] or [None]
         for source in sources:
-            grids.append(_fill(Grid(protocol, model, source), own))
+            grids.append(_fill(Grid(kind, bench.headline, model, source), own))
     return grids
 
 
-def _hand_written(bench: Bench, fewshot: Sequence[Evaluation]) -> list[Evaluation]:
-    """Zero-shot results of the few-shot grid's models and data sets that were measured by the other protocol."""
-    wanted = {(e.model, e.dataset) for e in fewshot}
-    there = {(e.model, e.dataset, e.variant) for e in fewshot if e.shots is None}
+def _nothing_learned(bench: Bench, own: Sequence[Record]) -> list[Record]:
+    """Results on the models and data sets of a grid that were measured by a protocol that learns nothing."""
+    wanted = {(e.model, e.dataset) for e in own}
+    there = {(e.model, e.dataset, e.variant) for e in own if e.shots is None}
     return [
         e
         for e in bench.evaluations
-        if (e.protocol, e.subset) == ("zero-shot", "all")
+        if not PROTOCOLS[e.protocol].learns
+        and e.subset == "all"
         and (e.model, e.dataset) in wanted
         and (e.model, e.dataset, e.variant) not in there
     ]
 
 
-def _fill(grid: Grid, items: Sequence[Evaluation | Failure | Asked]) -> Grid:
+def _fill(grid: Grid, items: Sequence[Record | Failure | GridRow]) -> Grid:
     """Put what belongs to the grid's source into it; its data sets are those that methods which learn are tested on."""
     own = [i for i in items if grid.source is None or i.shots is None or i.source == grid.source]
     named = {name for i in own if grid.source is None or i.shots is not None for name in _datasets(i)}
@@ -168,11 +181,11 @@ def _fill(grid: Grid, items: Sequence[Evaluation | Failure | Asked]) -> Grid:
         row = Row(item.variant, item.method or item.variant, item.shots)
         rows.add(row)
         seen = grid.seen.setdefault(None if item.shots is not None else row, set())
-        if isinstance(item, Evaluation):
+        if isinstance(item, Record):
             grid.cells.setdefault((row, item.dataset, item.subset), {})[item.seed] = item
             seen.add(item.seed)
             grid.selections.setdefault(row, set()).add(item.selection)
-        elif isinstance(item, Asked):
+        elif isinstance(item, GridRow):
             for dataset, subset in item.tests:
                 grid.asked.setdefault((row, dataset, subset), set()).update(item.seeds)
             seen.update(item.seeds)
@@ -182,10 +195,10 @@ def _fill(grid: Grid, items: Sequence[Evaluation | Failure | Asked]) -> Grid:
     return grid
 
 
-def _datasets(item: Evaluation | Failure | Asked) -> set[str]:
+def _datasets(item: Record | Failure | GridRow) -> set[str]:
     """What an item says is tested on; a failure names only what was learned from."""
-    if isinstance(item, Evaluation):
+    if isinstance(item, Record):
         return {item.dataset}
-    if isinstance(item, Asked):
+    if isinstance(item, GridRow):
         return {dataset for dataset, _ in item.tests}
     return {item.source} if item.source is not None else set()

@@ -7,12 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from coopt.datasets import BENCHMARKS
+from coopt.evaluate.record import ACCURACY, Record
 from coopt.fit.recipe import paper_epochs
 from coopt.prompting.templates import TEMPLATES
-from coopt.report.accuracy import long_groups, wide_columns
 from coopt.report.grid import Grid, H, Row
 from coopt.report.order import find_backbone, plain_name
-from coopt.report.records import Evaluation
+from coopt.report.results import columns_of
 from coopt.report.tables import MEASURES, MISSING, Column, Entry, Table, fixed
 
 NOTE = (
@@ -20,14 +21,6 @@ NOTE = (
     "methods that learn, the recipe are those of the source; otherwise the line says what differs or that nothing is "
     "published. Difference: ours − published; the published numbers are means over seeds with a spread of their own."
 )
-AVERAGES = {
-    "fewshot": 11,
-    "base-to-new": 11,
-    "cross-dataset": 10,
-    "shift": 4,
-    "zero-shot": 11,
-}
-"""How many data sets the papers' averages are over: the first eleven, without the source, or the variants."""
 TEMPLATE_NAMES = {plain_name(name): templates for name, templates in TEMPLATES.items()}
 
 
@@ -67,10 +60,7 @@ def load_published() -> tuple[dict[str, dict[str, Any]], tuple[Published, ...]]:
 
 def published_table(grid: Grid) -> Table:
     """Ours, published and the difference, a line per cell of the accuracy table."""
-    if grid.protocol == "base-to-new":
-        columns = [column for _, group in long_groups(grid) for column in group]
-    else:
-        columns = wide_columns(grid)
+    columns = [column for _, group in columns_of(grid) for column in group]
     sources: list[str] = []
     lines: list[tuple[Entry, ...]] = []
     flat: list[tuple[Any, ...]] = []
@@ -90,8 +80,8 @@ def published_table(grid: Grid) -> Table:
     headings = ("Method", "Shots", "Data set", "Measure", "Ours", "Published", "Difference", "Published as")
     names = ("protocol", "model", "source", "variant", "shots", "dataset", "measure")
     flat_columns = (*names, "ours", "published", "difference", "published_as", "published_in", "remark")
-    key = " ".join(word for word in (grid.protocol, "published", grid.model, grid.source) if word)
-    title = f"Beside published numbers, {grid.protocol}: {grid.title}"
+    key = " ".join(word for word in (grid.protocol.name, "published", grid.model, grid.source) if word)
+    title = f"Beside published numbers, {grid.protocol.name}: {grid.title}"
     return Table(key, title, notes, headings, tuple(lines), tuple(breaks[1:]), flat_columns, tuple(flat))
 
 
@@ -104,7 +94,10 @@ def _line(
         texts = ("all", MISSING, MISSING, MISSING, MISSING, f"nothing comparable: {reason}")
         return (method, shots, *_entries(texts)), None
     ours = grid.summary(row, column.datasets, column.measure).mean
-    dataset, measure = ("Average" if column.dataset == "average" else column.dataset), MEASURES[column.measure]
+    dataset, measure = (
+        ("Average" if column.dataset == "average" else column.dataset),
+        MEASURES.get(column.measure, grid.headline.heading),
+    )
     shown = MISSING if ours is None else fixed(ours)
     if group is None:
         return (
@@ -120,7 +113,7 @@ def _line(
     name = f"{group.name} [{sources.index(group.source) + 1}]" + (f"; {reason}" if reason else "")
     shown_difference = MISSING if difference is None else fixed(difference, sign=True)
     line = (method, shots, *_entries((dataset, measure, shown, fixed(value), shown_difference, name)))
-    names = (grid.protocol, grid.model, grid.source, row.variant, row.shots or 0, column.dataset, column.measure)
+    names = (grid.protocol.name, grid.model, grid.source, row.variant, row.shots or 0, column.dataset, column.measure)
     return line, (*names, ours, value, difference, group.name, group.source, reason)
 
 
@@ -130,6 +123,8 @@ def _entries(texts: Sequence[str]) -> tuple[Entry, ...]:
 
 def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
     """The group to compare with and a remark, or None and why there is none."""
+    if grid.headline != ACCURACY:
+        return None, f"published numbers are accuracies, not {grid.headline.plural}"
     backbone = find_backbone(grid.model)
     if backbone is None:
         return None, f"no published backbone is {grid.model}"
@@ -137,12 +132,13 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
         group
         for group in load_published()[1]
         if (group.backbone, group.method) == (backbone, row.method)
-        and grid.protocol in group.protocols
+        and grid.protocol.name in group.protocols
         and group.value(column.dataset, column.measure, row.shots) is not None
     ]
     if not groups:
         return None, "not published for this method, data set and number of shots"
-    if grid.source is not None and plain_name(grid.source) != "imagenet":
+    facts = BENCHMARKS.get(plain_name(grid.source or ""))
+    if grid.source is not None and not (facts and facts.usual_source):
         return None, f"published runs learn on ImageNet, not {grid.source}"
     evaluations = _evaluations(grid, row, column)
     if not evaluations:
@@ -160,21 +156,21 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
     return None, min(reasons, key=len)
 
 
-def _evaluations(grid: Grid, row: Row, column: Column) -> list[Evaluation]:
+def _evaluations(grid: Grid, row: Row, column: Column) -> list[Record]:
     measures = ("base", "new") if column.measure == H else (column.measure,)
     cells = [grid.cells.get((row, dataset, measure), {}) for dataset in column.datasets for measure in measures]
     return [e for cell in cells for e in cell.values()]
 
 
-def _other_data(grid: Grid, column: Column, evaluations: Sequence[Evaluation]) -> str:
+def _other_data(grid: Grid, column: Column, evaluations: Sequence[Record]) -> str:
     """Why our test data is not that of the papers; empty where it is."""
     facts = {plain_name(name): fact for name, fact in load_published()[0].items()}
     if column.dataset == "average":
-        n = AVERAGES[grid.protocol]
-        places = list(facts)
-        expected = {4: set(places[11:]), 10: set(places[1:11]), 11: set(places[:11])}[n]
-        if {plain_name(name) for name in column.datasets} != expected:
-            return f"the papers' average is over {n} data sets of theirs"
+        places = list(facts)  # the paper's eleven, ImageNet first, and its variants
+        others = places[11:] if grid.protocol.to_variants else places[1:11]
+        expected = others if grid.protocol.transfers else places[:11]
+        if {plain_name(name) for name in column.datasets} != set(expected):
+            return f"the papers' average is over {len(expected)} data sets of theirs"
     for e in evaluations:
         fact = facts.get(plain_name(e.dataset), {"n_classes": None, "n_test": None})
         half = {
@@ -189,7 +185,7 @@ def _other_data(grid: Grid, column: Column, evaluations: Sequence[Evaluation]) -
     return ""
 
 
-def _other_setting(group: Published, e: Evaluation) -> str:
+def _other_setting(group: Published, e: Record) -> str:
     """The first thing in which a run is not what was published; empty where there is none."""
     if group.settings is None and e.variant != e.method:  # a preset that the protocol chose is no setting given
         return f"published with the settings of {group.name}, not {e.variant}"
@@ -199,20 +195,21 @@ def _other_setting(group: Published, e: Evaluation) -> str:
     return ", ".join(differs)
 
 
-def _differing(wanted: Mapping[str, Any], values: Mapping[str, Any], e: Evaluation) -> list[str]:
+def _differing(wanted: Mapping[str, Any], values: Mapping[str, Any], e: Record) -> list[str]:
     differing = []
     for name, value in wanted.items():
         ours = values.get(name)
         if name == "templates":
             value, ours = _templates(value, e), _listed(ours)
         elif name == "epochs" and value == "by shots":
-            value = 50 if plain_name(e.source) == "imagenet" else paper_epochs(e.shots)
+            facts = BENCHMARKS.get(plain_name(e.source))
+            value = (facts and facts.epochs) or paper_epochs(e.shots)
         if ours != value:
             differing.append(f"{name} is {_said(ours)} here, {_said(value)} there")
     return differing
 
 
-def _templates(value: str, e: Evaluation) -> list[str]:
+def _templates(value: str, e: Record) -> list[str]:
     """The templates that a group names: of the data set itself, or of a list."""
     return TEMPLATE_NAMES.get(plain_name(e.dataset if value == "data set" else value), [])
 

@@ -1,96 +1,58 @@
-"""What the benchmark recorded: evaluations, failures, and what was asked for."""
+"""The records of a bench folder as a whole: no cell twice, in an order of their own, all of one task."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from coopt.bench.records import GRID, read_failures, read_grid, read_records
 from coopt.errors import RunError
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One line: a run tested on one data set (or half of its classes)."""
-
-    run: str
-    protocol: str
-    model: str
-    fingerprint: str | None
-    method: str
-    variant: str
-    preset: str | None
-    settings: Mapping[str, Any]
-    recipe: Mapping[str, Any] | None
-    source: str
-    dataset: str
-    subset: str
-    shots: int | None
-    seed: int
-    selection: str
-    n_classes: int | None
-    n_train: int | None
-    n_test: int | None
-    n_parameters: int | None
-    metrics: Mapping[str, float]
-    seconds: Mapping[str, float]
-    peak_memory_mb: float | None
-    versions: Mapping[str, Any]
-
-    @property
-    def cell(self) -> tuple[Any, ...]:
-        """What may be measured only once."""
-        row = (self.protocol, self.model, self.variant, self.shots or 0)
-        return (*row, self.source, self.dataset, self.subset, self.seed)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A run that ended with an error; what is not known of it is None."""
-
-    run: str
-    reason: str
-    protocol: str | None
-    model: str | None
-    method: str | None
-    variant: str | None
-    source: str | None
-    shots: int | None
-    seed: int | None
-    tests: tuple[tuple[str, str], ...] = ()
-    """(data set, subset) of every evaluation that it owes; empty where it does not say."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A row that the benchmark was asked for: one method on one source with one number of shots."""
-
-    protocol: str
-    model: str
-    method: str
-    variant: str
-    source: str
-    shots: int | None
-    seeds: tuple[int, ...]
-    tests: tuple[tuple[str, str], ...]
-    """(data set, subset) of every evaluation."""
+from coopt.evaluate.record import ACCURACY, Failure, GridRow, Headline, Record
 
 
 @dataclass(frozen=True)
 class Bench:
     """All records of a folder, in an order of their own."""
 
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[Record, ...]
     failures: tuple[Failure, ...]
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[GridRow, ...] = ()
     """Empty where nobody wrote down what was asked for; the grid is then what the records name."""
 
+    @property
+    def headline(self) -> Headline:
+        """The figure that the records are compared by."""
+        return self.evaluations[0].headline if self.evaluations else ACCURACY
 
-def collect(evaluations: Iterable[Evaluation], failures: Iterable[Failure] = (), asked: Iterable[Asked] = ()) -> Bench:
+
+def read_bench(folder: Path | str) -> Bench:
+    """Read and check every record in a bench folder.
+
+    Raises:
+        RunError: there is no record, a file or line is not as the benchmark writes it, or `collect` refuses them.
+    """
+    folder = Path(folder)
+    evaluations, failures = read_records(folder), read_failures(folder)
+    asked = read_grid(folder) if (folder / GRID).is_file() else []
+    if not evaluations and not failures:
+        raise RunError(f"{folder} holds no benchmark records (runs/*.jsonl). Write them with: coopt bench")
+    return collect(evaluations, failures, asked)
+
+
+def collect(evaluations: Iterable[Record], failures: Iterable[Failure] = (), asked: Iterable[GridRow] = ()) -> Bench:
     """A bench whose order does not depend on the order of what is given.
 
     Raises:
-        RunError: two runs measured the same cell, so that a mean would count it twice.
+        RunError: two runs measured the same cell, so that a mean would count it twice, or the records are of several
+            tasks, whose figures have no mean.
     """
     ordered = sorted(_name_weights(list(evaluations)), key=lambda e: (*e.cell, e.run))
+    figures = {(e.task, e.headline): f"{e.task} ({e.headline.label})" for e in ordered}
+    if len(figures) > 1:
+        raise RunError(
+            f"The records are of several tasks: {', '.join(sorted(figures.values()))}. Their figures do not compare; "
+            "move the files of each task into a bench folder of its own and report that."
+        )
     for one, other in zip(ordered, ordered[1:], strict=False):
         if one.cell == other.cell:
             raise RunError(_twice(one, other))
@@ -106,11 +68,11 @@ def collect(evaluations: Iterable[Evaluation], failures: Iterable[Failure] = (),
     return Bench(tuple(ordered), tuple(failed), tuple(rows))
 
 
-def _training(item: Evaluation | Failure) -> tuple[Any, ...]:
+def _training(item: Record | Failure) -> tuple[Any, ...]:
     return item.protocol, item.model, item.variant, item.source, item.shots, item.seed
 
 
-def _name_weights(evaluations: list[Evaluation]) -> list[Evaluation]:
+def _name_weights(evaluations: list[Record]) -> list[Record]:
     """Where one name stood for several weights (a local folder that changed), the fingerprint joins the name."""
     prints: dict[str, set[str | None]] = {}
     for e in evaluations:
@@ -121,7 +83,7 @@ def _name_weights(evaluations: list[Evaluation]) -> list[Evaluation]:
     ]
 
 
-def _twice(one: Evaluation, other: Evaluation) -> str:
+def _twice(one: Record, other: Record) -> str:
     cell = f"{one.protocol}, {one.model}, {one.variant!r}, {one.dataset} ({one.subset}), shots {one.shots}"
     differs = [
         n

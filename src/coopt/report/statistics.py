@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from scipy.special import stdtrit
@@ -21,6 +21,11 @@ class Summary:
     low: float | None
     high: float | None
     """Ends of the 95% t-interval of the mean; None below two values."""
+
+    def negative(self) -> "Summary":
+        """Of the same values with the other sign."""
+        mean, low, high = (None if value is None else -value for value in (self.mean, self.high, self.low))
+        return replace(self, mean=mean, low=low, high=high)
 
     @property
     def missing(self) -> bool:

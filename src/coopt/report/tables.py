@@ -15,12 +15,13 @@ SPREAD_NOTE = (
     "t-interval of the mean over seeds. – is missing: a mean is never taken over fewer seeds or data sets than the "
     "grid has."
 )
-MEASURES = {"all": "Accuracy", "base": "Base", "new": "New", H: "H"}
+MEASURES = {"base": "Base", "new": "New", H: "H"}
+"""Titles of what is measured on a part of the classes; on all of them it is the headline figure."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell."""
+    """One cell of a table."""
 
     text: str
     detail: str = ""
@@ -83,10 +84,10 @@ def fixed(value: float, sign: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def wide_table(
+def make_table(
     grid: Grid,
     rows: Sequence[Row],
-    columns: Sequence[Column],
+    groups: Sequence[tuple[str | None, Sequence[Column]]],
     selection: Callable[[Row], str],
     summarise: Summarise,
     *,
@@ -96,67 +97,30 @@ def wide_table(
     sign: bool = False,
     mark_best: bool = False,
 ) -> Table:
-    """A line per row of the grid, a column per data set, and their average."""
-    summaries = [[summarise(row, column) for column in columns] for row in rows]
-    blocks = _blocks(rows)
-    best = _best(summaries, blocks) if mark_best else set()
-    lines = []
-    for i, row in enumerate(rows):
-        cells = []
-        for j, summary in enumerate(summaries[i]):
-            entry = show(summary, sign)
-            cells.append(Entry(entry.text, entry.detail, (i, j) in best))
-        lines.append((*_row_entries(row, selection), *cells))
-    return Table(
-        key,
-        title,
-        tuple(notes),
-        ("Method", "Shots", "Selection", *(column.heading for column in columns)),
-        tuple(lines),
-        tuple(i for i in blocks if i),
-        (*FLAT, *FLAT_NUMBERS),
-        tuple(
-            _flat(grid, row, selection, column, summaries[i][j])
-            for i, row in enumerate(rows)
-            for j, column in enumerate(columns)
-        ),
-    )
-
-
-def long_table(
-    grid: Grid,
-    rows: Sequence[Row],
-    groups: Sequence[tuple[str, Sequence[Column]]],
-    selection: Callable[[Row], str],
-    summarise: Summarise,
-    *,
-    key: str,
-    title: str,
-    notes: Sequence[str],
-    sign: bool = False,
-    mark_best: bool = False,
-) -> Table:
-    """A block per data set with a line per row of the grid; base, new and H stand side by side."""
+    """A line per row of the grid, once for each group of columns; a first column names the groups that have a name."""
     lines: list[tuple[Entry, ...]] = []
     flat: list[tuple[str | int | float | None, ...]] = []
-    breaks = []
+    breaks: list[int] = []
+    blocks = _blocks(rows)
     for name, columns in groups:
         summaries = [[summarise(row, column) for column in columns] for row in rows]
-        best = _best(summaries, _blocks(rows)) if mark_best else set()
-        breaks.append(len(lines))
+        best = _best(summaries, blocks, grid.headline.higher_is_better) if mark_best else set()
+        breaks += blocks if name is None else [len(lines)]
+        first = () if name is None else (Entry(name, number=False),)
         for i, row in enumerate(rows):
             shown = [show(summary, sign) for summary in summaries[i]]
             cells = [Entry(e.text, e.detail, (i, j) in best) for j, e in enumerate(shown)]
-            lines.append((Entry(name, number=False), *_row_entries(row, selection), *cells))
+            lines.append((*first, *_row_entries(row, selection), *cells))
             flat += [_flat(grid, row, selection, c, s) for c, s in zip(columns, summaries[i], strict=True)]
-    headings = tuple(column.heading for column in groups[0][1])
+    named, columns = groups[0]
+    headings = ("Method", "Shots", "Selection", *(column.heading for column in columns))
     return Table(
         key,
         title,
         tuple(notes),
-        ("Data set", "Method", "Shots", "Selection", *headings),
+        headings if named is None else ("Data set", *headings),
         tuple(lines),
-        tuple(breaks[1:]),
+        tuple(place for place in breaks if place),
         (*FLAT, *FLAT_NUMBERS),
         tuple(flat),
     )
@@ -170,7 +134,7 @@ def _row_entries(row: Row, selection: Callable[[Row], str]) -> tuple[Entry, ...]
 def _flat(
     grid: Grid, row: Row, selection: Callable[[Row], str], column: Column, summary: Summary
 ) -> tuple[str | int | float | None, ...]:
-    names = (grid.protocol, grid.model, grid.source, row.variant, row.method, row.shots or 0, selection(row))
+    names = (grid.protocol.name, grid.model, grid.source, row.variant, row.method, row.shots or 0, selection(row))
     numbers = (summary.mean, summary.std, summary.n, summary.n_expected, summary.low, summary.high)
     return (*names, column.dataset, column.measure, *numbers)
 
@@ -182,8 +146,8 @@ def _blocks(rows: Sequence[Row]) -> list[int]:
     return [i for i in range(len(rows)) if i == 0 or rows[i].shots != rows[i - 1].shots]
 
 
-def _best(summaries: Sequence[Sequence[Summary]], blocks: Sequence[int]) -> set[tuple[int, int]]:
-    """Where the highest mean of each column stands in each block; nowhere if one is missing or stands alone."""
+def _best(summaries: Sequence[Sequence[Summary]], blocks: Sequence[int], highest: bool) -> set[tuple[int, int]]:
+    """Where the best mean of each column stands in each block; nowhere if a mean is missing or is the only one."""
     best: set[tuple[int, int]] = set()
     for start, stop in zip(blocks, (*blocks[1:], len(summaries)), strict=True):
         for j in range(len(summaries[start])):
@@ -192,5 +156,5 @@ def _best(summaries: Sequence[Sequence[Summary]], blocks: Sequence[int]) -> set[
             if len(asked) < 2 or len(means) < len(asked):
                 continue
             rounded = {i: round(mean, 2) for i, mean in means.items()}  # equal as printed is equal
-            best |= {(i, j) for i in asked if rounded[i] == max(rounded.values())}
+            best |= {(i, j) for i in asked if rounded[i] == (max if highest else min)(rounded.values())}
     return best

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coopt.bench.protocols import PROTOCOLS
 from coopt.errors import ConfigError, RunError, did_you_mean
+from coopt.evaluate.record import Headline
 from coopt.files import write_json, write_text
-from coopt.report.accuracy import TITLES, accuracy_table, calibration_table, default_baseline, difference_table
 from coopt.report.details import costs_tables, evaluations_table, failures_table, settings_table
 from coopt.report.figures import curve_figure, gain_figure
 from coopt.report.grid import Grid, make_grids
 from coopt.report.html import Figure, Section, to_html
 from coopt.report.markup import file_names, to_csv, to_latex, to_markdown
 from coopt.report.published import published_table
-from coopt.report.read import PROTOCOLS
 from coopt.report.records import Bench
+from coopt.report.results import calibration_table, default_baseline, difference_table, results_table, title_of
 from coopt.report.tables import MISSING, NOT_ASKED, Table
 
 LIST = "files.json"
@@ -30,22 +31,13 @@ class Report:
 
     facts: tuple[str, ...]
     results: tuple[Section, ...]
-    """Depend on the measured numbers alone: the same for the same records."""
+    """Depend on the measured numbers only: the same for the same records."""
     details: tuple[Section, ...]
     """Settings, time and memory, failures."""
     lists: tuple[Table, ...]
     """For programs: every evaluation, the cost of every run."""
-
-    @property
-    def n_missing(self) -> int:
-        """Cells of the accuracy tables that were asked for and have no number."""
-        tables = [t for section in self.results for t in section.tables if " accuracy " in f" {t.key} "]
-        return sum(
-            entry.text == MISSING and entry.number and entry.detail != NOT_ASKED
-            for t in tables
-            for row in t.rows
-            for entry in row
-        )
+    n_missing: int
+    """Cells of the headline figure that were asked for and have no number."""
 
 
 def build_report(bench: Bench, baseline: str | None = None, against: bool = False, figures: bool = True) -> Report:
@@ -62,20 +54,22 @@ def build_report(bench: Bench, baseline: str | None = None, against: bool = Fals
         MissingExtraError: pictures are asked for without matplotlib.
     """
     _check_baseline(bench, baseline)
-    results = []
-    for protocol in PROTOCOLS:
-        grids = make_grids(bench, protocol)
+    results, n_missing = [], 0
+    for name, protocol in PROTOCOLS.items():
+        grids = make_grids(bench, name)
         if not grids:
             continue
-        tables = [table for grid in grids for table in _tables(bench, grid, baseline, against)]
-        drawn = [figure for grid in grids for figure in _figures(grid)] if figures and protocol == "fewshot" else []
-        results.append(Section(TITLES[protocol], tuple(drawn), tuple(tables)))
+        tables = [table for grid in grids for table in _tables(grid, baseline, against)]
+        n_missing += sum(_count_missing(results_table(grid)) for grid in grids)
+        draws = figures and protocol.learns and protocol.single
+        drawn = [figure for grid in grids for figure in _figures(grid)] if draws else []
+        results.append(Section(title_of(grids[0]), tuple(drawn), tuple(tables)))
     costs, costs_of_runs = costs_tables(bench)
     details = [Section("Settings", (), (settings_table(bench),)), Section("Time and memory", (), (costs,))]
     if bench.failures:
         details.insert(0, Section("Failed runs", (), (failures_table(bench),)))
     lists = (evaluations_table(bench), costs_of_runs)
-    return Report(_facts(bench), tuple(results), tuple(details), lists)
+    return Report(_facts(bench), tuple(results), tuple(details), lists, n_missing)
 
 
 def write_report(report: Report, out: Path | str) -> list[str]:
@@ -111,22 +105,26 @@ def write_report(report: Report, out: Path | str) -> list[str]:
     return list(files)
 
 
-def _tables(bench: Bench, grid: Grid, baseline: str | None, against: bool) -> list[Table]:
-    tables = [accuracy_table(grid)]
+def _tables(grid: Grid, baseline: str | None, against: bool) -> list[Table]:
     differences = difference_table(grid, baseline or default_baseline(grid))
-    tables += [differences] if differences else []
-    tables += [published_table(grid)] if against else []
-    return [*tables, calibration_table(grid)]
+    published = published_table(grid) if against else None
+    tables = (results_table(grid), differences, published, calibration_table(grid))
+    return [table for table in tables if table is not None]
+
+
+def _count_missing(table: Table) -> int:
+    entries = (entry for row in table.rows for entry in row)
+    return sum(entry.text == MISSING and entry.number and entry.detail != NOT_ASKED for entry in entries)
 
 
 def _figures(grid: Grid) -> Iterable[Figure]:
     curve, gain = curve_figure(grid), gain_figure(grid)
     if curve is not None:
         caption = (
-            "Accuracy against shots per class (logarithmic). Bars: standard deviation over seeds. Stars and level "
-            "lines at 0 shots: methods that do not learn. Points with missing runs are left out."
+            f"{grid.headline.heading} against shots per class (logarithmic). Bars: standard deviation over seeds. "
+            "Stars and level lines at 0 shots: methods that do not learn. Points with missing runs are left out."
         )
-        yield Figure(f"curves {grid.model}", f"Accuracy against shots: {grid.model}", caption, curve)
+        yield Figure(f"curves {grid.model}", f"{grid.headline.heading} against shots: {grid.model}", caption, curve)
     if gain is not None:
         caption = (
             "Gain over hand-written prompts with the most shots, sorted. Whiskers: 95% t-interval of the paired "
@@ -142,7 +140,7 @@ def _facts(bench: Bench) -> tuple[str, ...]:
     listed = ", ".join(map(str, seeds)) or "none"
     facts = [
         f"{runs} runs, {len(bench.evaluations)} evaluations, {sets} data sets, seeds {listed}; "
-        f"{len(bench.failures)} failed runs. Accuracies are percent."
+        f"{len(bench.failures)} failed runs.{_said_unit(bench.headline)}"
     ]
     grid = "what the benchmark was asked for" if bench.asked else "what the records and failed runs name"
     facts.append(
@@ -150,6 +148,13 @@ def _facts(bench: Bench) -> tuple[str, ...]:
         "Selection says by what a line chose its hyperparameters."
     )
     return tuple(facts)
+
+
+def _said_unit(headline: Headline) -> str:
+    if not headline.unit:
+        return ""
+    many = headline.plural[:1].upper() + headline.plural[1:]
+    return f" {many} are {'percent' if headline.unit == '%' else f'in {headline.unit}'}."
 
 
 def _check_baseline(bench: Bench, baseline: str | None) -> None:

@@ -1,21 +1,15 @@
 """Measures that tasks share."""
 
-import math
-
 from jaxtyping import Float, Int
 from torch import Tensor
-
-Z95 = 1.959963984540054
-"""The 97.5% quantile of the standard normal distribution."""
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
     """The 95% score interval of a share `hits / n` (Wilson, 1927)."""
-    share = hits / n
-    centre = share + Z95**2 / (2 * n)
-    spread = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    scale = 1 + Z95**2 / n
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    from scipy.stats import binomtest  # slow to import
+
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def expected_calibration_error(logits: Float[Tensor, "N C"], labels: Int[Tensor, " N"], n_bins: int = 15) -> float:

@@ -2,22 +2,21 @@
 
 import multiprocessing
 import os
-import re
 import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing import connection
-from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import psutil
 import torch
 
 from coopt.bench.engines.engine import WorkerDied
 from coopt.bench.execute import Failed, Result, attempt
 from coopt.bench.grid import Run
+from coopt.bench.memory import on_cuda
 from coopt.bench.shared import Shared
 
 WORKER_MEMORY = 2e9
@@ -30,13 +29,21 @@ class LocalEngine:
     """One pool of a single process per worker, so that a killed worker takes down only the run it was doing.
 
     Processes are spawned, not forked: a fork of a process with threads may hang.
+
+    Args:
+        n_workers: how many; None takes one per GPU for a device "cuda", since several would share its memory, and
+            otherwise as many as there are cores and free memory for.
+        n_threads: threads of each.
+        device: of the runs. With "cuda" the workers take turns with the GPUs: each sees one of them only.
     """
 
-    def __init__(self, n_workers: int, n_threads: int = 1) -> None:
-        self.n_workers = n_workers
+    def __init__(self, n_workers: int | None, n_threads: int = 1, device: str | None = None) -> None:
+        self.n_gpus = torch.cuda.device_count() if device == "cuda" else 0
+        usual = max(self.n_gpus, 1) if on_cuda(device) else default_workers() // n_threads
+        self.n_workers = n_workers or max(1, usual)
         self.n_threads = n_threads
-        self.pools: list[ProcessPoolExecutor | None] = [None] * n_workers
-        self.pids: list[Future[int] | None] = [None] * n_workers
+        self.pools: list[ProcessPoolExecutor | None] = [None] * self.n_workers
+        self.pids: list[Future[int] | None] = [None] * self.n_workers
 
     def submit(self, worker: int, run: Run) -> "Future[Any]":
         """Begin a run; a worker's process starts with its first."""
@@ -78,26 +85,24 @@ class LocalEngine:
             context = multiprocessing.get_context("spawn")
             pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=(self.n_threads,))
             # Read by the libraries as they load in the child; too late inside it. Idle threads of one would spin.
-            with _environment("OMP_NUM_THREADS", str(self.n_threads)):
+            with patch.dict(os.environ, self._environment(worker)):
                 self.pids[worker] = pool.submit(os.getpid)
             self.pools[worker] = pool
         return pool
 
+    def _environment(self, worker: int) -> dict[str, str]:
+        found = {"OMP_NUM_THREADS": str(self.n_threads)}
+        if self.n_gpus:
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+            gpu = worker % self.n_gpus
+            found["CUDA_VISIBLE_DEVICES"] = visible[gpu] if gpu < len(visible) and visible[gpu] else str(gpu)
+        return found
+
 
 def default_workers() -> int:
-    """As many as there are cores for this process, and as fit into the free memory."""
+    """How many: one per core of this process, and no more than fit into the free memory."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    free = _free_memory()
-    return n_cores if free is None else max(1, min(n_cores, int(free / WORKER_MEMORY)))
-
-
-def _free_memory() -> float | None:
-    """Bytes; None where the system does not say."""
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), flags=re.M)
-    except OSError:
-        return None
-    return float(found.group(1)) * 1024 if found else None
+    return max(1, min(n_cores, int(psutil.virtual_memory().available / WORKER_MEMORY)))
 
 
 def _start(n_threads: int) -> None:
@@ -120,16 +125,3 @@ def _die_with_parent() -> None:
 def _execute(run: Run) -> Result | Failed:
     assert _shared is not None  # the initializer ran
     return attempt(run, _shared)
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

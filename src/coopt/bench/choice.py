@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from coopt.bench.protocols import DEFAULT_SOURCE, Asked, Protocol, classes_of
+from coopt.bench.protocols import PROTOCOLS, Asked, Protocol, classes_of
 from coopt.data import ImageDataset
-from coopt.datasets import SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark, read_data_file
+from coopt.datasets import BENCHMARKS, SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark, read_data_file
 from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
 
 
@@ -59,19 +59,20 @@ def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, l
     names = named(choice, places)
     sources = [places.canonical(name) for name in choice.sources]
     if sources and not protocol.transfers:
-        raise ConfigError(f"--source goes with cross-dataset and shift; {protocol.name} learns on each of --datasets.")
+        transfers = " and ".join(other.name for other in PROTOCOLS.values() if other.transfers)
+        raise ConfigError(f"--source goes with {transfers}; {protocol.name} learns on each of --datasets.")
     benchmarks = load_all(dict.fromkeys([*sources, *names]), places)
     notes: list[str] = []
-    if protocol.name == "shift":
+    if protocol.to_variants:
         sources, benchmarks = shift_sources(sources, names, benchmarks, places)
-    elif protocol.name == "cross-dataset":
+    elif protocol.transfers:
         sources, benchmarks = cross_sources(sources, benchmarks, bool(choice.suite), notes)
-    elif protocol.name == "zero-shot":
+    elif not protocol.learns:
         sources = list(benchmarks)
     else:
         benchmarks = learnable(benchmarks, bool(choice.suite), protocol, notes)
         sources = list(benchmarks)
-    check(benchmarks, () if protocol.name == "zero-shot" else sources, protocol)
+    check(benchmarks, sources if protocol.learns else (), protocol)
     return Asked(benchmarks, sources), notes
 
 
@@ -147,7 +148,8 @@ def cross_sources(
             notes.append(f"left to the protocol shift: {', '.join(left_out)}")
     if not sources:
         candidates = [name for name, b in benchmarks.items() if b.train is not None]
-        sources = [DEFAULT_SOURCE] if DEFAULT_SOURCE in candidates else candidates[:1]
+        usual = [name for name in candidates if name in BENCHMARKS and BENCHMARKS[name].usual_source]
+        sources = (usual or candidates)[:1]
         notes.append(f"learning from {', '.join(sources)}; --source names another")
     if len(benchmarks) < 2:
         raise ConfigError(f"cross-dataset needs at least 2 data sets; got {', '.join(benchmarks)}.")
@@ -160,7 +162,7 @@ def learnable(
     """Those with training images; a suite may hold others, which are left out with a note."""
     kept = {name: b for name, b in benchmarks.items() if b.train is not None}
     if from_suite and len(kept) < len(benchmarks):
-        notes.append(f"for testing alone, left out: {', '.join(n for n in benchmarks if n not in kept)}")
+        notes.append(f"for testing only, left out: {', '.join(n for n in benchmarks if n not in kept)}")
         return kept
     return benchmarks
 
@@ -176,15 +178,15 @@ def check(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], protocol:
         benchmark = benchmarks[name]
         if benchmark.train is None:
             variant = f" (it is a variant of {benchmark.variant_of})" if benchmark.variant_of else ""
-            problems.append(f"{name} is for testing alone{variant}: {protocol.name} cannot learn from it.")
-        elif protocol.name == "base-to-new":
+            problems.append(f"{name} is for testing only{variant}: {protocol.name} cannot learn from it.")
+        elif protocol.halves:
             try:
                 classes_of(benchmark, "base")
             except DataError as error:
                 problems.append(str(error))
     for name, b in benchmarks.items():
         source = benchmarks.get(b.variant_of or "")
-        if protocol.name == "shift" and source is not None and b.test is not None:
+        if protocol.to_variants and source is not None and b.test is not None:
             try:
                 align_labels(b.test, source)
             except DataError as error:
