@@ -26,6 +26,7 @@ from coopt.evaluate.record import Headline, Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.methods import Method, find_method, for_classes, jsonable
 from coopt.outside import outside_name
+from coopt.tasks import DEFAULT_TASK
 
 
 @dataclass
@@ -146,6 +147,7 @@ def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> L
         train,
         val=val,
         method=run.method,
+        task=benchmark.task or DEFAULT_TASK,
         settings=run.settings_for(run.source, benchmark.template),
         shots=run.shots,
         seed=run.seed,

@@ -34,6 +34,8 @@ class Benchmark:
     """The data set that prompts are learned on, where this one is only for testing."""
     made_by: str = ""
     """Where the split comes from, in words."""
+    task: str | None = None
+    """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
 
     @property
     def parts(self) -> dict[str, ImageDataset]:
@@ -142,5 +144,5 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
     )
     return Benchmark(
         name=own.name, title=own.name, template=own.template, train=splits.train, val=splits.val, test=splits.test,
-        class_names=splits.class_names, variant_of=own.variant_of, made_by=splits.made_by,
+        class_names=splits.class_names, variant_of=own.variant_of, made_by=splits.made_by, task=own.task,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from coopt.data.wording import some
 from coopt.datasets.table import known_benchmark
 from coopt.errors import DataError, did_you_mean, require_extra
 
-KEYS = ("path", "template", "variant_of", "class_names", "image_column", "label_column")
+KEYS = ("path", "template", "variant_of", "class_names", "image_column", "label_column", "task")
 TEMPLATE = "a photo of a {}."
 
 
@@ -32,6 +32,8 @@ class OwnBenchmark:
     """A JSON file of words for the labels."""
     image_column: str | None = None
     label_column: str | None = None
+    task: str | None = None
+    """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
 
 
 def read_data_file(path: Path | str) -> dict[str, OwnBenchmark]:

@@ -2,10 +2,11 @@
 
 from coopt.tasks.classification import Classification, ClassificationMetrics
 from coopt.tasks.metrics import expected_calibration_error, wilson_interval
-from coopt.tasks.table import TASKS, find_task
+from coopt.tasks.table import DEFAULT_TASK, TASKS, find_task
 from coopt.tasks.task import Decisions, Figure, Metrics, Table, Task, check_logits
 
 __all__ = [
+    "DEFAULT_TASK",
     "TASKS",
     "Classification",
     "ClassificationMetrics",

@@ -5,6 +5,7 @@ from coopt.outside import import_class, is_outside
 from coopt.tasks.classification import Classification
 from coopt.tasks.task import Task
 
+DEFAULT_TASK = "classification"
 TASKS: dict[str, type[Task]] = {"classification": Classification}
 
 
