@@ -107,7 +107,7 @@ def encode_dataset(
         ConfigError: COOPT_CACHE_GB is not a number, or `inputs` asks for pixels.
         DataError: no image can be read, or a feature is not finite.
     """
-    rows, skipped = _encode(
+    rows, skipped = encode_rows(
         vlm,
         dataset,
         [transform or vlm.preprocess],
@@ -144,7 +144,7 @@ def encode_views(
         UnreadableImageError: an image cannot be read (training images are checked when the shots are drawn).
     """
     views = [training_augmentation(vlm, seed, view, min_crop) for view in range(n_views)]
-    rows, _ = _encode(
+    rows, _ = encode_rows(
         vlm,
         dataset,
         views or [vlm.preprocess],
@@ -170,7 +170,7 @@ def check_readable(n_readable: int, n_images: int, skipped: Sequence[Skipped]) -
 
 
 @torch.no_grad()
-def _encode(
+def encode_rows(
     vlm: VLM,
     dataset: ImageDataset,
     transforms: Sequence[Transform],
@@ -180,7 +180,7 @@ def _encode(
     n_workers: int,
     strict: bool,
     progress: Progress,
-    cache: bool,
+    cache: bool = True,
 ) -> tuple[KnownFeatures, list[Skipped]]:
     """Features of one view for each transform; one pass over the images, and another over those the cache lost."""
     if inputs.kind == "pixels":
