@@ -25,28 +25,15 @@ class EncodedPicks:
     """
 
     def __init__(
-        self,
-        vlm: VLM,
-        inputs: Inputs = PLAIN,
-        *,
-        n_workers: int = 0,
-        progress: Progress = lambda done, total: None,
+        self, vlm: VLM, inputs: Inputs = PLAIN, *, n_workers: int = 0, progress: Progress = lambda done, total: None
     ) -> None:
         self.vlm, self.inputs, self.n_workers, self.progress = vlm, inputs, n_workers, progress
         self._rows: dict[ImageDataset, dict[int, Tensor]] = defaultdict(dict)
 
     def __call__(self, dataset: ImageDataset, indices: Int[np.ndarray, " n"]) -> dict[int, Skipped]:
         """Encode some images; those that cannot be read by position in the data set, with name and reason."""
-        rows, skipped = encode_rows(
-            self.vlm,
-            dataset.subset(indices),
-            [self.vlm.preprocess],
-            self.inputs,
-            batch_size=64,
-            n_workers=self.n_workers,
-            strict=False,
-            progress=self.progress,
-        )
+        how = [self.vlm.preprocess], self.inputs, 64, self.n_workers
+        rows, skipped = encode_rows(self.vlm, dataset.subset(indices), *how, strict=False, progress=self.progress)
         known = rows.known[0]
         for index, row in zip(indices[known], rows.features[0][torch.from_numpy(known)], strict=True):
             self._rows[dataset][int(index)] = row
