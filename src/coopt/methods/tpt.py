@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from coopt.errors import ConfigError
 from coopt.methods.method import Method, Preset, cosine_logits
 from coopt.models import VLM
-from coopt.prompting import PromptEncoder, PromptLayout, start_context
+from coopt.prompting import PromptEncoder, PromptLayout, clean_name, start_context
 
-N_CTX = 4
 SHARED_CONTEXT = ("coop", "kgcoop", "prograd", "tpt")
 """Methods whose `ctx` is all that they learn; of others it is a part that means nothing by itself."""
 
@@ -55,7 +54,8 @@ class TPT(Method):
     Args:
         vlm: the frozen model.
         class_names: C names; underscores become spaces.
-        n_ctx: number of context vectors M of a random start; words have as many as tokens.
+        n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
+            None takes all tokens, or 4 vectors without words.
         ctx_init: words to start from; None draws from N(0, 0.02).
         ctx_from: run folder of a trained shared context (CoOp, KgCoOp, ProGrad) to start from, in place of words.
         position: where the class name stands: "end", "middle" or "front".
@@ -71,7 +71,7 @@ class TPT(Method):
         - logits: (B, C)
 
     Raises:
-        ConfigError: a number out of its range, `n_ctx` at odds with `ctx_init`, an unknown position, or a `ctx_from`
+        ConfigError: a number out of its range, `n_ctx` above the number of tokens, an unknown position, or a `ctx_from`
             that holds no context of this model and position.
         DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
     """
@@ -91,7 +91,7 @@ class TPT(Method):
         vlm: VLM,
         class_names: Sequence[str],
         *,
-        n_ctx: int = N_CTX,
+        n_ctx: int | None = None,
         ctx_init: str | None = "a photo of a",
         ctx_from: str | Path | None = None,
         position: str = "end",
@@ -113,13 +113,13 @@ class TPT(Method):
             raise ConfigError("TPT cannot be used so: " + "; ".join(problems) + ".")
         self.n_test_views, self.confidence, self.n_steps, self.lr = n_views, confidence, n_steps, lr
         if ctx_from is None:
-            ctx = start_context(vlm, n_ctx, ctx_init, default=N_CTX)  # (M, d_t)
+            ctx, words = start_context(vlm, n_ctx, ctx_init, default=4)  # (M, d_t)
         else:
-            ctx = trained_context(vlm, Path(ctx_from), position)
+            ctx, words = trained_context(vlm, Path(ctx_from), position), []
             # A run folder holds the vectors themselves: it does not need the run that they came from.
             self.settings = {"ctx_from": None, "ctx_init": None, "n_ctx": len(ctx)}
-        layout = PromptLayout.build(vlm, class_names, len(ctx), position, truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
+        layout = PromptLayout.build(vlm, class_names, len(ctx), position, words=words, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx, requires_grad=False)  # no training step touches it
 
     def forward(self, images: Float[Tensor, "B *V E"]) -> Float[Tensor, "B C"]:
@@ -182,9 +182,11 @@ def trained_context(vlm: VLM, folder: Path, position: str) -> Float[Tensor, "M D
     for what, has, needs in zip(("a model of fingerprint", "position"), found, wanted, strict=True):
         if has != needs:
             raise ConfigError(f"ctx_from {str(folder)!r} was trained with {what} {has!r}; this is {needs!r}.")
-    if kind not in SHARED_CONTEXT or ctx is None or ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:
+    words = vlm.tokenizer.encode(clean_name(config["settings"].get("ctx_init") or ""))
+    stays = kind != "prograd" and ctx is not None and len(words) > len(ctx)  # words that were not learned
+    if kind not in SHARED_CONTEXT or ctx is None or ctx.ndim != 2 or ctx.shape[1] != vlm.text.width or stays:
         raise ConfigError(
             f"ctx_from {str(folder)!r} is a run of {kind!r} that holds no context which all classes share and which is "
-            "all it learned; take a run of coop (not class-specific), kgcoop or prograd."
+            "the whole prompt; take a run of coop (not class-specific), kgcoop or prograd."
         )
     return ctx.to(vlm.device, torch.float32)
