@@ -47,6 +47,10 @@ class Table:
     flat_rows: tuple[tuple[str | int | float | None, ...], ...] = ()
     """... where there are such; otherwise the CSV holds the texts."""
 
+    def is_number(self, column: int) -> bool:
+        """Whether a column holds numbers, which stand to the right."""
+        return bool(self.rows) and all(row[column].number for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Column:
