@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from coopt.bench.choice import align_labels
 from coopt.bench.digests import jsonable
 from coopt.bench.grid import Run
-from coopt.bench.memory import PeakMemory, on_cuda
+from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
 from coopt.bench.shared import HeldOut, Shared
 from coopt.bench.versions import versions
@@ -90,12 +90,8 @@ def execute(run: Run, shared: Shared) -> Result:
         CooptError: what the run cannot do, with the reason.
         Interrupted: a signal asked to stop.
     """
-    reporter, device = Notes(), run.model.device
-    with (
-        settled(run.seed, run.n_threads, device),
-        warnings.catch_warnings(record=True) as caught,
-        PeakMemory(device) as memory,
-    ):
+    reporter, memory = Notes(), PeakMemory(run.model.device)
+    with settled(run.seed, run.n_threads), warnings.catch_warnings(record=True) as caught, memory:
         warnings.simplefilter("always")
         vlm = shared.model(run.model)
         benchmark = shared.benchmark(run.places, run.source)
@@ -213,19 +209,13 @@ def selection(run: Run, benchmark: Benchmark) -> str:
 
 
 @contextmanager
-def settled(seed: int, n_threads: int, device: str | None) -> Iterator[None]:
-    """Random streams and threads that do not depend on what this process did before.
-
-    A run on the CPU leaves the GPUs of the machine asleep: to wake one takes memory on it.
-    """
+def settled(seed: int, n_threads: int) -> Iterator[None]:
+    """Random streams and threads that do not depend on what this process did before."""
     states = random.getstate(), np.random.get_state(), torch.get_num_threads()
-    awake = on_cuda(device) or torch.cuda.is_initialized()
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # asking would wake the others
     torch.set_num_threads(n_threads)
     try:
-        with (
-            torch.random.fork_rng(devices=range(torch.cuda.device_count()) if awake else []),
-            threadpool_limits(n_threads),
-        ):
+        with torch.random.fork_rng(devices=gpus), threadpool_limits(n_threads):
             random.seed(seed)
             np.random.seed(seed % 2**32)
             torch.manual_seed(seed)

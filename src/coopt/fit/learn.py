@@ -93,7 +93,7 @@ def learn(
         shown, chosen = FewShot(train.subset([]), np.zeros(0, dtype=np.int64), [], []), None
     for note in shown.notes:
         reporter.note(note)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, train.class_names, settings)
         known, known_val = prepare(learner, shown.dataset, chosen, recipe, seed, n_workers, reporter)
