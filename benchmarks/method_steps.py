@@ -18,7 +18,7 @@ from benchmarks.models import class_names, random_model
 from benchmarks.timing import alternate, machine, summary, use_processor_time
 from coopt.files import write_json
 from coopt.fit import make_optimizer, recipe_for
-from coopt.methods import METHODS, FeatureSet, Method, build_method
+from coopt.methods import METHODS, Batch, Examples, Method, Shots, build_method
 from coopt.models import VLM, load_model
 
 MODELS = ("builtin", "ViT-B/16")
@@ -75,9 +75,9 @@ def measure(key: str, vlm: VLM, n_classes: int, batch: int, repetitions: int) ->
     for name, (own, reference) in works.items():
         both = {"own": own, "coop": reference, "encode": lambda: encode(vlm, pixels)}
         times = alternate(both, repetitions, vlm.device, lambda: None)
-        if name == "predict" and method.n_test_views:
+        if name == "predict" and method.inputs.test_views:
             # Its views differ, so each goes through the image tower; one was counted with the rest.
-            more = method.n_test_views - 1
+            more = method.inputs.test_views - 1
             times["own"] = [a + more * b for a, b in zip(times["own"], times["encode"], strict=True)]
         found, beside = summary(times["own"]), summary(times["coop"])
         record[name] = {"seconds": found, "coop": beside, "ratio": found["median"] / beside["median"]}
@@ -96,8 +96,8 @@ def ready(key: str, vlm: VLM, n_classes: int) -> Method:
     method = build_method(key, vlm, class_names(n_classes))
     labels = torch.arange(n_classes * SHOTS) % n_classes
     features = torch.randn(len(labels), vlm.embed_dim)
-    views = features[None].expand(method.prepare_views, -1, -1) if method.prepare_views else None
-    method.prepare(FeatureSet(features, labels, views))
+    views = features[None].expand(method.inputs.train_views, -1, -1) if method.inputs.train_views else None
+    method.prepare(Shots(Examples(features, labels, views)))
     return method
 
 
@@ -108,7 +108,7 @@ def trained(method: Method) -> list[torch.nn.Parameter]:
 
 def pixels_or_features(method: Method, batch: int) -> torch.Tensor:
     """A training batch as the loop would give it."""
-    if method.needs_pixels:
+    if method.inputs.kind == "pixels":
         size = method.vlm.image_size
         return torch.randn(batch, 3, size, size)
     return torch.randn(batch, method.vlm.embed_dim)
@@ -116,13 +116,13 @@ def pixels_or_features(method: Method, batch: int) -> torch.Tensor:
 
 def training(key: str, method: Method, batch: int) -> Callable[[], None]:
     """One step as the loop takes it."""
-    optimizer = make_optimizer(trained(method), recipe_for(key))
-    images, labels = pixels_or_features(method, batch), torch.arange(batch) % len(method.class_names)
+    recipe = recipe_for(key)
+    optimizer = make_optimizer(method.parameter_groups(recipe), recipe)
+    images = Batch(pixels_or_features(method, batch), torch.arange(batch) % len(method.class_names))
 
     def step() -> None:
-        losses = method.loss(images, labels)
         optimizer.zero_grad(set_to_none=True)
-        method.backward(losses, lambda loss: loss)
+        method.gradients(images, lambda loss: loss)
         optimizer.step()
 
     return step
@@ -132,14 +132,12 @@ def predicting(method: Method) -> Callable[[], None]:
     """Logits of one more image, with the class features known where they do not depend on the image."""
     size = method.vlm.image_size
     pixels = torch.randn(1, 3, size, size)
-    # Never left, and kept alive below: the pass of the text tower belongs to the data set, not to an image.
-    fixed = method.fixed()
-    fixed.__enter__()
+    predictor = method.predictor()  # the pass of the text tower belongs to the data set, not to an image
 
-    def predict(kept: object = fixed) -> None:
+    def predict() -> None:
         with torch.no_grad():
-            images = pixels if method.needs_pixels else method.vlm.encode_image(pixels)
-            method(images[:, None].expand(-1, method.n_test_views, -1) if method.n_test_views else images)
+            images = pixels if method.inputs.kind == "pixels" else method.vlm.encode_image(pixels)
+            predictor(images[:, None].expand(-1, method.inputs.test_views, -1) if method.inputs.test_views else images)
 
     return predict
 

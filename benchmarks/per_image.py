@@ -76,7 +76,7 @@ def tpt(plan: Plan) -> Iterator[Record]:
         vlm = random_model(name, plan.device, plan.dtype)
         method = TPT(vlm, class_names(CLASSES))
         text = WholeSequences(vlm, method.encoder.layout)
-        views = torch.randn(IMAGES, method.n_test_views, vlm.embed_dim, device=plan.device)
+        views = torch.randn(IMAGES, method.inputs.test_views, vlm.embed_dim, device=plan.device)
         difference = float((tpt_logits(method, text, views) - method(views)).abs().max())
         works = {
             "authors": lambda method=method, text=text, views=views: tpt_logits(method, text, views),

@@ -3,7 +3,7 @@
 python tools/dataset_table.py
 """
 
-from coopt.data.benchmarks import BENCHMARKS, SUITES, BenchmarkFacts
+from coopt.datasets import BENCHMARKS, SUITES, BenchmarkFacts
 
 HEADING = (
     "| name | classes | train | val | test | prompt | {last} | licence |\n"

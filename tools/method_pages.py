@@ -92,7 +92,7 @@ def page(key: str, method: Method) -> str:
 
 def command(key: str) -> str:
     """What to type."""
-    shots = "" if not METHODS[key].learns else " --shots 16"
+    shots = "" if not METHODS[key].uses_shots else " --shots 16"
     return f"coopt fit photos/ --method {key}{shots}"
 
 
@@ -200,15 +200,15 @@ def overview_row(key: str, method: Method, records: dict[tuple[str, str], dict[s
     """What a built method says of itself, and what was measured."""
     kind = type(method)
     pair = [records.get((model, key)) for model in ("builtin", "ViT-B/16")]
-    views = method.n_test_views or method.prepare_views
-    looks = "pixels" if method.needs_pixels else "features"
+    views = method.inputs.test_views or method.inputs.train_views
+    looks = "pixels" if method.inputs.kind == "pixels" else "features"
     return [
         f"[{key}](methods/{key}.md)",
         kind.kind,
         markdown(kind.summary),
         both(pair, lambda record: f"{record['n_parameters']:,}"),
         f"{looks}, {views} views" if views else looks,
-        yes(method.classifier() is not None),
+        yes(method.predictor().linear is not None),
         yes(method.new_classes),
         yes(kind.uses_validation),
         both(pair, lambda record: f"{record['step']['ratio']:.2g}x" if "step" in record else "none"),

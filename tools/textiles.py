@@ -14,8 +14,8 @@ import argparse
 import zipfile
 from pathlib import Path
 
-from coopt.data.benchmarks.packages import PackageArchive
-from coopt.data.benchmarks.textiles import make_textiles, write_textiles
+from coopt.datasets.makers.packages import PackageArchive
+from coopt.datasets.makers.textiles import make_textiles, write_textiles
 from coopt.errors import DataError
 
 

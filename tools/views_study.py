@@ -16,7 +16,6 @@ import torch
 from scipy.stats import t as student
 
 from coopt.data import load_dataset
-from coopt.evaluate import evaluate_logits
 from coopt.features import encode_dataset
 from coopt.fit import Recipe, learn
 from coopt.models import load_model
@@ -55,9 +54,8 @@ def main() -> None:
                 if key not in done:
                     settings, recipe = {"ctx_init": words}, Recipe(views=views)
                     learned = learn(vlm, splits.train, settings=settings, shots=options.shots, seed=seed, recipe=recipe)
-                    with torch.no_grad():
-                        logits = learned.method(encoded.features)
-                    done[key] = evaluate_logits(logits, labels, splits.test.class_names).accuracy
+                    logits = learned.method.predictor()(encoded.features)
+                    done[key] = learned.method.task.metrics(logits, labels).figures()["accuracy"]
                     with record.open("a") as file:
                         file.write(json.dumps({"key": key, "accuracy": done[key]}) + "\n")
                     print(name, options.shots, "shots, seed", seed, "views", views, f"{done[key]:.1f}", flush=True)

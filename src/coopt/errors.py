@@ -33,6 +33,12 @@ class TrainingError(CooptError, RuntimeError):
     """Training cannot go on (for example, the loss is not a number)."""
 
 
+class Interrupted(Exception):  # noqa: N818
+    """Work was asked to stop (Ctrl-C or a termination signal) and has saved how far it came if it has a place."""
+
+    remedy = "Type the same command with --resume to go on."
+
+
 class MissingExtraError(CooptError, ImportError):
     """An optional dependency is needed and is not installed."""
 

@@ -10,16 +10,35 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
-from coopt.artifacts import Run, load_run, save_run
-from coopt.data import ImageDataset, image_digest, load_dataset
+from coopt.artifacts import load_run, save_run
+from coopt.data import ImageDataset, load_dataset
 from coopt.errors import ConfigError
-from coopt.evaluate import check_logits, dataset_logits
+from coopt.evaluate import dataset_logits
 from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for
-from coopt.methods import Method
+from coopt.methods import Method, Predictor, method_name
 from coopt.models import VLM, load_model
+from coopt.tasks import Decisions, check_logits
 
+
+class _Unset:
+    """The value of a parameter that nobody gave; None is a value."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __copy__(self) -> "_Unset":
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "_Unset":
+        return self
+
+    def __reduce__(self) -> str:
+        return "UNSET"
+
+
+UNSET = _Unset()
 PROMPT_SETTINGS = ("n_ctx", "position", "class_specific", "ctx_init")
-"""Method settings that are parameters of `PromptClassifier`; None leaves them to the method."""
+"""Method settings that are parameters of `PromptClassifier`; `UNSET` leaves them to the method."""
 
 
 class PromptClassifier(ClassifierMixin, BaseEstimator):
@@ -34,15 +53,18 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         model: name, path or loaded `VLM`.
-        method: a name in `coopt.methods.METHODS`.
-        n_ctx, position, class_specific, ctx_init: settings of the prompt methods (see `coopt.methods.CoOp`); None
-            leaves them to the method or its preset, and a method that does not have one refuses a value.
+        method: a name in `coopt.methods.METHODS`, `module:Class`, or a class that inherits from `coopt.methods.Method`.
+        n_ctx, position, class_specific, ctx_init: settings of the prompt methods (see `coopt.methods.CoOp`); where they
+            are not given the method or its preset decides, and a method that does not have one refuses a value.
+            ``ctx_init=None`` asks for a random start.
         settings: further settings of the method, by name.
         preset: the method's settings and recipe for a protocol, by name; see `coopt methods`.
         shots: images per class to learn from; None uses all.
         seed: of shots, initial context, order and augmentation.
         epochs, lr, batch_size, views, precision: the most used parts of the recipe; None keeps the paper's.
         recipe: further parts of the recipe, by name (see `coopt.fit.Recipe`).
+        task: what labels mean: a name in `coopt.tasks.TASKS`, or `module:Class`.
+        task_settings: settings of the task, by name.
         class_names: map or file from label to the words of the prompt; the labels themselves when None.
         device, dtype: of the model.
         n_workers: decoding processes.
@@ -52,6 +74,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         classes_: the labels, in the order of `predict_proba`'s columns.
         class_names_: the words that the prompt uses for them.
         method_: the trained method.
+        predictor_: what predicts with it: a module from inputs to logits.
         vlm_: the loaded model.
         learned_: what was learned from what (`coopt.fit.Learned`); None after `load`.
     """
@@ -59,12 +82,12 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         model: str | VLM = "builtin",
-        method: str = "coop",
+        method: str | type[Method] = "coop",
         *,
-        n_ctx: int | None = None,
-        position: str | None = None,
-        class_specific: bool | None = None,
-        ctx_init: str | None = None,
+        n_ctx: Any = UNSET,
+        position: Any = UNSET,
+        class_specific: Any = UNSET,
+        ctx_init: Any = UNSET,
         settings: Mapping[str, Any] | None = None,
         preset: str | None = None,
         shots: int | None = 16,
@@ -75,6 +98,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         views: int | str | None = None,
         precision: str | None = None,
         recipe: Mapping[str, Any] | None = None,
+        task: str = "classification",
+        task_settings: Mapping[str, Any] | None = None,
         class_names: Any = None,
         device: str | None = None,
         dtype: str | None = None,
@@ -97,14 +122,29 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.views = views
         self.precision = precision
         self.recipe = recipe
+        self.task = task
+        self.task_settings = task_settings
         self.class_names = class_names
         self.device = device
         self.dtype = dtype
         self.n_workers = n_workers
         self.strict = strict
 
-    def fit(self, X: Any, y: Any = None, *, reporter: Reporter | None = None) -> "PromptClassifier":  # noqa: N803
+    def fit(
+        self,
+        X: Any,  # noqa: N803
+        y: Any = None,
+        *,
+        unlabelled: Any = None,
+        reporter: Reporter | None = None,
+    ) -> "PromptClassifier":
         """Learn from images X with labels y.
+
+        Args:
+            X: images, as the class says.
+            y: their labels, where X does not hold them.
+            unlabelled: images for methods that learn from unlabelled ones too.
+            reporter: told about progress.
 
         Raises:
             CooptError: a setting or the data cannot be used; the message says how to mend it.
@@ -112,13 +152,16 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         settings, recipe = self._method_settings(), self._recipe()
         vlm = self.model if isinstance(self.model, VLM) else load_model(self.model, self.device, self.dtype)
         train, val = self._training_data(X, y)
-        self.learned_: Learned | None = learn(
+        learned = learn(
             vlm,
             train,
             val=val,
-            method=self.method,
+            unlabelled=None if unlabelled is None else _images(unlabelled),
+            method=method_name(self.method),
             settings=settings,
             preset=self.preset,
+            task=self.task,
+            task_settings=self.task_settings,
             shots=self.shots,
             seed=self.seed,
             recipe=recipe,
@@ -126,10 +169,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             strict=self.strict,
             reporter=reporter,
         )
-        self.vlm_ = vlm
-        self.method_: Method = self.learned_.method
-        self.class_names_ = list(train.class_names)
-        self._set_classes(list(train.class_labels or train.class_names), y)
+        self.learned_: Learned | None = learned
+        self._take(learned.method, y)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -139,36 +180,53 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             NotFittedError: `fit` or `load` comes first.
             DataError: an image cannot be read (a prediction for each image is promised).
         """
-        if not hasattr(self, "method_"):
-            raise NotFittedError("This PromptClassifier is not fitted yet; call fit(X, y) or PromptClassifier.load.")
+        self._check_fitted()
         dataset = _images(X)
-        found = dataset_logits(self.vlm_, self.method_, dataset, seed=self.seed, n_workers=self.n_workers, strict=True)
+        found = dataset_logits(
+            self.vlm_, self.predictor_, dataset, seed=self.seed, n_workers=self.n_workers, strict=True
+        )
         check_logits(found.logits)
         return found.logits.cpu().numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Probabilities (N, C), columns in the order of `classes_`."""
-        return torch.from_numpy(self.decision_function(X)).softmax(-1).numpy()
+        """Probabilities (N, C), columns in the order of `classes_`.
+
+        Raises:
+            ConfigError: the task's decisions have none.
+        """
+        probabilities = getattr(self._decide(X), "probabilities", None)
+        if probabilities is None:
+            raise ConfigError(f"The task {self.task!r} has no class probabilities; use predict or decision_function.")
+        return probabilities.numpy()
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The likeliest label of each image."""
-        best = self.decision_function(X).argmax(-1)  # (N,)
-        return self.classes_[best]
+        """The likeliest label of each image; for other tasks than classification the task's answer."""
+        answers = self._decide(X).answers
+        if answers.dtype.kind != "U":
+            return answers
+        return self.classes_[[self._places[answer] for answer in answers.tolist()]]
+
+    def _decide(self, X: Any) -> Decisions:  # noqa: N803
+        logits = torch.from_numpy(self.decision_function(X))
+        return self.predictor_.task.decide(logits)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write a run folder (see `coopt.artifacts`)."""
-        if not hasattr(self, "method_"):
-            raise NotFittedError("This PromptClassifier is not fitted yet; there is nothing to save.")
+        self._check_fitted()
         if self.learned_ is None:
             raise ConfigError("This PromptClassifier was loaded from a run folder; copy that folder instead.")
-        details = run_details(self.learned_, self.shots, self.seed, [str(c) for c in self.classes_])
-        details["numeric_labels"] = self.classes_.dtype.kind in "iu"
+        details = {**self.learned_.details(), "numeric_labels": self.classes_.dtype.kind in "iu"}
         records = [record.as_dict() for record in self.learned_.records]
         return save_run(folder, self.method_, records=records, details=details, overwrite=overwrite)
 
     @classmethod
     def load(
-        cls, folder: Path | str, *, model: str | VLM | None = None, device: str | None = None
+        cls,
+        folder: Path | str,
+        *,
+        model: str | VLM | None = None,
+        device: str | None = None,
+        trust_code: bool = False,
     ) -> "PromptClassifier":
         """A fitted classifier from a run folder.
 
@@ -176,8 +234,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             folder: what `save` or `coopt fit` wrote.
             model: the base model, where it lies elsewhere than the run says; checked to be the same weights.
             device: where to put it.
+            trust_code: leave to import a method or task from outside the package that the run names.
         """
-        run: Run = load_run(folder)
+        run = load_run(folder, trust_code=trust_code)
         vlm = model if isinstance(model, VLM) else run.load_vlm(device, model=model)
         settings = dict(run.config["settings"])
         prompt = {name: settings.pop(name) for name in PROMPT_SETTINGS if name in settings}
@@ -186,22 +245,33 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             method=run.config["method"],
             **prompt,
             settings=settings or None,
+            task=run.config["task"]["name"],
+            task_settings=run.config["task"]["settings"] or None,
             shots=run.config.get("shots"),
             seed=run.config.get("seed", 1),
             recipe=run.config.get("recipe"),
         )
-        classifier.vlm_ = vlm
-        classifier.method_ = run.build(vlm)
         classifier.learned_ = None
-        classifier.class_names_ = run.class_names
-        labels = run.config.get("class_labels") or run.class_names
-        classifier._set_classes(labels, [int(x) for x in labels] if run.config.get("numeric_labels") else None)
+        numeric = [int(label) for label in run.task.class_labels] if run.config.get("numeric_labels") else None
+        classifier._take(run.build(vlm), numeric)
         return classifier
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "method_"):
+            raise NotFittedError("This PromptClassifier is not fitted yet; call fit(X, y) or PromptClassifier.load.")
+
+    def _take(self, method: Method, y: Any) -> None:
+        """Be what a trained method makes of it; labels come back as they are in `y`."""
+        self.vlm_, self.method_ = method.vlm, method
+        self.predictor_: Predictor = method.predictor()
+        self.class_names_ = list(method.task.class_names)
+        self._set_classes(method.task.class_labels, y)
+        self._places = {label: place for place, label in enumerate(method.task.class_labels)}
 
     def _method_settings(self) -> dict[str, Any]:
         settings = dict(self.settings or {})
         for name in PROMPT_SETTINGS:
-            if getattr(self, name) is not None:
+            if getattr(self, name) is not UNSET:
                 settings.setdefault(name, getattr(self, name))
         return settings
 
@@ -210,7 +280,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         for name in ("epochs", "lr", "batch_size", "views", "precision"):
             if getattr(self, name) is not None:
                 values[name] = getattr(self, name)
-        return recipe_for(self.method, values, self.preset)
+        return recipe_for(method_name(self.method), values, self.preset)
 
     def _training_data(self, X: Any, y: Any) -> tuple[ImageDataset, ImageDataset | None]:  # noqa: N803
         if isinstance(X, ImageDataset) and y is None:
@@ -236,28 +306,6 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.no_validation = True
         return tags
-
-
-N_DIGESTS = 5
-
-
-def run_details(learned: Learned, shots: int | None, seed: int, class_labels: list[str]) -> dict[str, Any]:
-    """What a run folder keeps beyond the method itself."""
-    return {
-        "class_labels": class_labels,
-        "shots": shots,
-        "seed": seed,
-        "recipe": learned.recipe.as_dict(),
-        "data": {
-            "source": learned.train.source,
-            "n_train": len(learned.train),
-            "n_val": 0 if learned.val is None else len(learned.val),
-            "skipped": [list(item) for item in learned.skipped],
-            "trained_on": learned.train.names,
-            # Enough to recognise the same images in another place, where names alone may agree by chance.
-            "digests": [image_digest(learned.train.load(i)) for i in range(min(N_DIGESTS, len(learned.train)))],
-        },
-    }
 
 
 def _images(X: Any) -> ImageDataset:  # noqa: N803

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from coopt.artifacts import load_run, save_run
 from coopt.errors import RunError
-from coopt.methods import METHODS, FeatureSet, Method, build_method
+from coopt.methods import METHODS, Examples, Method, Shots, build_method
 from coopt.models import load_model
 from tests.goldens.golden import golden_vlm
 
@@ -18,13 +18,13 @@ NAMES = ["tea", "barn owl", "red fox"]
 DETAILS = {"class_labels": ["t", "b", "r"], "shots": 4, "seed": 1, "recipe": {}, "data": {}}
 
 
-def features() -> FeatureSet:
-    return FeatureSet(torch.randn(13, 64, generator=torch.Generator().manual_seed(3)), torch.arange(13) % 3)
+def features() -> Examples:
+    return Examples(torch.randn(13, 64, generator=torch.Generator().manual_seed(3)), torch.arange(13) % 3)
 
 
 def trained(key: str = "coop", **settings: object) -> Method:
     method = build_method(key, golden_vlm("vit_b"), NAMES, settings)
-    method.prepare(features())
+    method.prepare(Shots(features()))
     return method
 
 
@@ -33,11 +33,11 @@ def test_every_method_round_trips_exactly(key: str, tmp_path: Path) -> None:
     method = trained(key)
     run = load_run(save_run(tmp_path / "run", method, details=DETAILS))
     files = {"adapter_config.json", "adapter_model.safetensors", "metrics.jsonl", "README.md"}
-    is_matrix = method.classifier() is not None
+    is_matrix = method.predictor().linear is not None
     assert set(os.listdir(run.folder)) == files | ({"classifier.safetensors"} if is_matrix else set())
     vlm = golden_vlm("vit_b")
     pixels = torch.randn(13, 3, vlm.image_size, vlm.image_size, generator=torch.Generator().manual_seed(4))
-    x = pixels if method.needs_pixels else features().features
+    x = pixels if method.inputs.kind == "pixels" else features().images
     again = run.build(vlm)
     with torch.no_grad():
         assert torch.equal(again(x), method(x))

@@ -12,11 +12,12 @@ from coopt.bench import BenchFolder, InlineEngine, ModelChoice, Places, Run, rea
 from coopt.bench.execute import Failed, attempt, execute
 from coopt.bench.shared import HeldOut, Shared
 from coopt.data import ImageDataset
-from coopt.evaluate import dataset_logits, evaluate_logits
+from coopt.evaluate import dataset_logits
 from coopt.evaluate.record import Record
 from coopt.fit import Recipe, learn
 from coopt.methods import ZeroShot, build_method
 from coopt.models import VLM
+from coopt.tasks import Classification
 from tests.bench.conftest import Plan
 from tests.bench.pictures import SHAPES, SIGNS, write_data
 
@@ -34,7 +35,8 @@ def by_hand(vlm: VLM, test: ImageDataset, template: str) -> dict[str, float]:
 
 
 def metrics(vlm: VLM, method: Any, test: ImageDataset) -> dict[str, float]:
-    found = evaluate_logits(dataset_logits(vlm, method, test).logits, torch.as_tensor(test.labels), test.class_names)
+    logits = dataset_logits(vlm, method.predictor(), test).logits
+    found = Classification(test.class_names).metrics(logits, torch.as_tensor(test.labels))
     return {"accuracy": found.accuracy, "calibration_error": found.calibration_error}
 
 
@@ -132,7 +134,7 @@ def test_cross_dataset_prompts_with_the_names_and_template_of_the_data_set_it_te
 def test_what_learns_under_a_template_is_tested_elsewhere_under_the_template_there(
     plan: Plan, shared: Shared, vlm: VLM, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ZeroShot, "learns", True)  # so that one run, of the source, tests both
+    monkeypatch.setattr(ZeroShot, "uses_shots", True)  # so that one run, of the source, tests both
     (run,) = plan("cross-dataset", "shapes,signs", "zero-shot", sources=["shapes"])
     lines = {line.dataset: line for line in execute(run, shared).records}
     assert by_hand(vlm, places.load("shapes").test, "an icon of a {}.") == of(lines["shapes"])
@@ -148,8 +150,8 @@ def test_shift_tests_among_the_classes_of_the_variant(plan: Plan, shared: Shared
     assert all(found[1].n_classes == 3 and found[1].n_test == 6 for found in lines.values())
     probe = learn(vlm, shapes.train, val=shapes.val, method="linear-probe", shots=2, seed=1)
     columns = [shapes.class_names.index(name) for name in chalk.class_names]
-    logits = dataset_logits(vlm, probe.method, chalk.test).logits[:, columns]
-    found = evaluate_logits(logits, torch.as_tensor(chalk.test.labels), chalk.class_names)
+    logits = dataset_logits(vlm, probe.method.predictor(), chalk.test).logits[:, columns]
+    found = Classification(chalk.class_names).metrics(logits, torch.as_tensor(chalk.test.labels))
     assert found.accuracy == pytest.approx(lines["linear-probe"][1].metrics["accuracy"])
     assert found.calibration_error == pytest.approx(lines["linear-probe"][1].metrics["calibration_error"], abs=1e-4)
     (chalk_run,) = [run for run in plan("shift", "shapes", "zero-shot") if run.source == "chalk"]
@@ -249,9 +251,10 @@ def test_nothing_is_written_of_a_run_that_fails_in_its_last_evaluation(
         calls.append(len(list((tmp_path / "runs").iterdir())))
         if len(calls) == 2:
             raise RuntimeError("out of luck")
-        return evaluate_logits(*arguments)
+        return measured(*arguments)
 
-    monkeypatch.setattr(coopt.bench.execute, "evaluate_logits", fails_second)
+    measured = Classification.metrics
+    monkeypatch.setattr(Classification, "metrics", fails_second)
     runs: list[Run] = plan("base-to-new", "shapes", QUICK)
     outcome = run_bench(runs, BenchFolder(tmp_path), InlineEngine())
     assert [reason for _, reason in outcome.failed] == ["RuntimeError: out of luck"]

@@ -7,10 +7,10 @@ import pytest
 
 import coopt.bench.grid
 from coopt.bench import PROTOCOLS, Choice, ModelChoice, Places, Run, check_shots, choose, find_protocol
-from coopt.bench.digests import jsonable
 from coopt.bench.grid import resolve_recipe
 from coopt.errors import ConfigError, DataError
-from coopt.methods import CoOp, Preset
+from coopt.features import Inputs
+from coopt.methods import CoOp, Preset, jsonable
 from tests.bench.conftest import Plan
 from tests.bench.pictures import write_data
 
@@ -57,7 +57,7 @@ def test_methods_that_look_at_views_have_seeds_though_they_learn_nothing(
 
     assert [run.seed for run in plan("zero-shot", "signs", "zero-shot", n_seeds=3)] == [1]
     assert [run.seed for run in plan("zero-shot", "signs", "tpt n_views=4", n_seeds=3)] == [1, 2, 3]
-    monkeypatch.setattr(ZeroShot, "n_test_views", 4)
+    monkeypatch.setattr(ZeroShot, "inputs", Inputs(test_views=4))
     assert [run.seed for run in plan("zero-shot", "signs", "zero-shot", n_seeds=3)] == [1, 2, 3]
 
 

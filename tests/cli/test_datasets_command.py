@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from coopt.cli import main
-from coopt.data.benchmarks import BENCHMARKS
+from coopt.datasets import BENCHMARKS
 from tests.pictures import shapes_folder
 
 

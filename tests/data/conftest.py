@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from data_helpers import picture, png
+
+from tests.data.data_helpers import picture, png
 
 Make = Callable[..., Path]
 

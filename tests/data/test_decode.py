@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import coopt.data.decode as decode
-from coopt.data.decode import UnreadableImageError, decode_file, is_image_name
+from coopt.data.decode import UnreadableImageError, is_image_name
 from coopt.data.sources import open_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -24,7 +24,7 @@ def encoded(image: Image.Image, kind: str, **settings: object) -> bytes:
 
 
 def decoded(content: bytes) -> Image.Image:
-    image = decode_file(content, "it")
+    image = open_image(content, "it")
     assert image.mode == "RGB"
     return image
 
@@ -187,9 +187,9 @@ def test_a_large_image_warns_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError, match="'x.png': the file does not exist"):
-        decode_file(tmp_path / "x.png", "x.png")
+        open_image(tmp_path / "x.png", "x.png")
     with pytest.raises(UnreadableImageError, match="Is a directory"):
-        decode_file(tmp_path, "x.png")
+        open_image(tmp_path, "x.png")
 
 
 def test_the_error_crosses_processes() -> None:

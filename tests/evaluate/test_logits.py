@@ -48,7 +48,7 @@ def test_pixels_go_through_the_method_image_by_image(
     seen = []
     found = dataset_logits(
         vlm,
-        method,
+        method.predictor(),
         shapes,
         batch_size=batch_size,
         n_workers=n_workers,
@@ -68,8 +68,8 @@ def test_plain_features_are_of_no_use_to_it(vlm: VLM, method: Method, shapes: Im
     from coopt.features import encode_dataset
 
     encoded = encode_dataset(vlm, shapes)
-    with_features = dataset_logits(vlm, method, shapes, encoded=encoded)
-    assert torch.equal(with_features.logits, dataset_logits(vlm, method, shapes).logits)
+    with_features = dataset_logits(vlm, method.predictor(), shapes, encoded=encoded)
+    assert torch.equal(with_features.logits, dataset_logits(vlm, method.predictor(), shapes).logits)
 
 
 def test_an_instance_that_needs_no_pixels_takes_the_features(vlm: VLM, shapes: ImageDataset) -> None:
@@ -77,7 +77,7 @@ def test_an_instance_that_needs_no_pixels_takes_the_features(vlm: VLM, shapes: I
     from coopt.features import encode_dataset
 
     encoded = encode_dataset(vlm, shapes)
-    found = dataset_logits(vlm, language_only, shapes, encoded=encoded)
+    found = dataset_logits(vlm, language_only.predictor(), shapes, encoded=encoded)
     with torch.no_grad():
         assert torch.allclose(found.logits, language_only(encoded.features), atol=1e-5)
 
@@ -86,24 +86,24 @@ def test_unreadable_images_are_skipped_named_and_left_out(vlm: VLM, method: Meth
     bad = [3, 9]
     for row in bad:
         Path(shapes.images[row]).write_bytes(b"no image")
-    found = dataset_logits(vlm, method, shapes, batch_size=4)
+    found = dataset_logits(vlm, method.predictor(), shapes, batch_size=4)
     kept = [row for row in range(15) if row not in bad]
     assert found.indices.tolist() == kept
     assert [item.name for item in found.skipped] == [shapes.name(row) for row in bad]
     expected = by_hand(method, shapes, kept)
     assert torch.allclose(found.logits, expected, atol=1e-4 * float(expected.abs().max()))
     with pytest.raises(UnreadableImageError, match=r"3\.png"):
-        dataset_logits(vlm, method, shapes, strict=True)
+        dataset_logits(vlm, method.predictor(), shapes, strict=True)
 
 
 def test_none_readable_is_an_error(vlm: VLM, method: Method, shapes: ImageDataset) -> None:
     for row in range(15):
         Path(shapes.images[row]).write_bytes(b"no image")
     with pytest.raises(DataError, match="None of the 15 images can be read; the first: .*"):
-        dataset_logits(vlm, method, shapes)
+        dataset_logits(vlm, method.predictor(), shapes)
 
 
-def test_class_features_are_computed_once_and_anew_afterwards(vlm: VLM, method: Method, shapes: ImageDataset) -> None:
+def test_class_features_are_computed_once_for_a_predictor(vlm: VLM, method: Method, shapes: ImageDataset) -> None:
     calls = []
     compute = method.class_features
 
@@ -112,11 +112,10 @@ def test_class_features_are_computed_once_and_anew_afterwards(vlm: VLM, method: 
         return compute()
 
     method.class_features = counted  # type: ignore[method-assign]
-    before = dataset_logits(vlm, method, shapes, batch_size=2).logits
+    before = dataset_logits(vlm, method.predictor(), shapes, batch_size=2).logits
     assert len(calls) == 1
     with torch.no_grad():
         next(iter(method.parameters())).add_(1.0)
-    assert torch.equal(method.text_features(), compute())  # what was fixed is not kept
     calls.clear()
-    assert not torch.allclose(dataset_logits(vlm, method, shapes).logits, before)
+    assert not torch.allclose(dataset_logits(vlm, method.predictor(), shapes).logits, before)
     assert len(calls) == 1

@@ -9,7 +9,7 @@ from torch import Tensor
 from coopt.data import ImageDataset, image_digest, load_dataset
 from coopt.errors import DataError
 from coopt.evaluate import dataset_logits
-from coopt.features import encode_batch, encode_dataset, training_augmentation
+from coopt.features import Inputs, encode_batch, encode_dataset, training_augmentation
 from coopt.methods import Method
 from coopt.models import VLM, load_model
 from tests.pictures import CLASSES, shapes_folder
@@ -20,7 +20,7 @@ N_VIEWS = 5
 class Shows(Method):
     """Keeps what it is given; its logits are the views' first features."""
 
-    n_test_views = N_VIEWS
+    inputs = Inputs(test_views=N_VIEWS)
 
     def __init__(self, vlm: VLM) -> None:
         super().__init__(vlm, CLASSES)
@@ -45,7 +45,7 @@ def shapes(tmp_path: Path) -> ImageDataset:
 
 def views_of(vlm: VLM, dataset: ImageDataset, batch_size: int, seed: int = 3) -> Tensor:
     learner = Shows(vlm)
-    dataset_logits(vlm, learner, dataset, seed=seed, batch_size=batch_size)
+    dataset_logits(vlm, learner.predictor(), dataset, seed=seed, batch_size=batch_size)
     assert [len(part) for part in learner.given[:-1]] == [batch_size] * (len(learner.given) - 1)
     return torch.cat(learner.given)
 
@@ -78,9 +78,9 @@ def test_unreadable_images_are_left_out_and_named(vlm: VLM, tmp_path: Path) -> N
     dataset = load_dataset(str(folder), require_labels=False, make_split=False).whole()
     bad = {index for index, name in enumerate(dataset.names or []) if (folder / name) in files[:2]}
     assert len(bad) == 2
-    found = dataset_logits(vlm, Shows(vlm), dataset)
+    found = dataset_logits(vlm, Shows(vlm).predictor(), dataset)
     assert found.indices.tolist() == [index for index in range(len(dataset)) if index not in bad]
     assert len(found.logits) == len(dataset) - 2
     assert len(found.skipped) == 2
     with pytest.raises(DataError, match="None of the 2 images can be read"):
-        dataset_logits(vlm, Shows(vlm), dataset.subset(sorted(bad)))
+        dataset_logits(vlm, Shows(vlm).predictor(), dataset.subset(sorted(bad)))

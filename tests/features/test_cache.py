@@ -12,7 +12,7 @@ from coopt.data import ImageDataset, UnreadableImageError
 from coopt.errors import ConfigError
 from coopt.features import CacheWarning, encode_dataset, encode_views
 from coopt.models import VLM
-from tests.counted import cache_files, encoded_by
+from tests.counted import cache_files, encoded_by, opens
 
 
 def test_a_hit_equals_a_miss_and_encodes_nothing(vlm: VLM, shapes: ImageDataset) -> None:
@@ -76,7 +76,8 @@ def test_unreadable_images_are_reported_on_a_warm_cache_too(vlm: VLM, folder: Pa
         encode_dataset(vlm, shapes, strict=True)
 
 
-def test_an_image_that_changes_while_it_is_read_is_not_kept(vlm: VLM, folder: Path) -> None:
+def test_an_image_that_changes_after_it_was_read_is_kept_as_it_was(vlm: VLM, folder: Path) -> None:
+    """What is decoded is what the key is made of, whatever lies in the file by then."""
     first, second = (file.read_bytes() for file in sorted((folder / "train").rglob("*.png"))[:2])
 
     class Changing:
@@ -85,8 +86,39 @@ def test_an_image_that_changes_while_it_is_read_is_not_kept(vlm: VLM, folder: Pa
         def read(self) -> bytes:
             return self.contents.pop(0)
 
-    encode_dataset(vlm, ImageDataset([Changing()], None, []))
-    assert not cache_files()
+    changing = Changing()
+    found = encode_dataset(vlm, ImageDataset([changing], None, []))
+    assert changing.contents == [second, second]  # it was read once
+    for content, n_encoded in ((first, 0), (second, 4)):
+        dataset = ImageDataset([content], None, [])
+        result, n = encoded_by(vlm, lambda dataset=dataset: encode_dataset(vlm, dataset))
+        assert n == n_encoded
+        assert torch.equal(result.features, encode_dataset(vlm, dataset, cache=False).features)
+        assert torch.equal(result.features, found.features) == (content == first)
+
+
+@pytest.mark.parametrize("n_views", [0, 3])
+def test_each_image_is_read_once_and_decoded_at_most_once(
+    vlm: VLM, folder: Path, shapes: ImageDataset, monkeypatch: pytest.MonkeyPatch, n_views: int
+) -> None:
+    with opens(monkeypatch) as seen:
+        encode_views(vlm, shapes, n_views, seed=5)
+        assert (seen.files, seen.decoded) == (9, 9)
+    with opens(monkeypatch) as seen:
+        encode_views(vlm, shapes, n_views, seed=5)
+        assert (seen.files, seen.decoded) == (9, 0)
+    (folder / "train" / "circle" / "1.png").write_bytes((folder / "test" / "circle" / "1.png").read_bytes())
+    with opens(monkeypatch) as seen:
+        encode_views(vlm, shapes, n_views, seed=5)
+        assert (seen.files, seen.decoded) == (9, 1)
+
+
+def test_images_known_and_new_by_turns_fill_whole_chunks(vlm: VLM, shapes: ImageDataset) -> None:
+    plain = encode_dataset(vlm, shapes, cache=False).features
+    encode_dataset(vlm, shapes.subset([0, 3, 6]))
+    whole, n = encoded_by(vlm, lambda: encode_dataset(vlm, shapes, batch_size=3))
+    assert n == 8  # 6 images of 3 batches
+    assert torch.equal(whole.features, plain)
 
 
 def test_an_interruption_keeps_what_was_encoded(vlm: VLM, shapes: ImageDataset) -> None:

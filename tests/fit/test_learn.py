@@ -9,10 +9,11 @@ import torch
 
 from coopt.data import DataWarning, ImageDataset, load_dataset, sample_few_shot, sample_few_shot_train_val
 from coopt.errors import ConfigError, DataError, RunError
-from coopt.features import encode_dataset, encode_views, training_augmentation
-from coopt.fit import EncodedBatches, FeatureViews, Recipe, Reporter, fit, learn
-from coopt.methods import METHODS, CoOp, FeatureSet
+from coopt.features import Inputs, TrainingImages, encode_dataset, encode_views, training_augmentation
+from coopt.fit import Recipe, Reporter, fit, learn
+from coopt.methods import METHODS, CoOp, Shots
 from coopt.models import VLM, load_model
+from tests.given import given
 from tests.pictures import CLASSES, shapes_folder
 
 
@@ -40,7 +41,7 @@ def test_it_is_sample_encode_train(vlm: VLM, shapes: ImageDataset) -> None:
         features = vlm.encode_image(pixels)
     torch.manual_seed(2)
     plain = CoOp(vlm, list(CLASSES), n_ctx=4)
-    fit(plain, FeatureViews(features[None], torch.as_tensor(shapes.labels[picks]), 2), RECIPE, seed=2)
+    fit(plain, given(features[None], torch.as_tensor(shapes.labels[picks]), 2, vlm), RECIPE, seed=2)
     assert torch.allclose(learned.method.ctx, plain.ctx, atol=1e-6)
 
 
@@ -63,12 +64,12 @@ def test_fresh_views_are_the_augmentation_of_each_epoch(vlm: VLM, shapes: ImageD
     """View v of the cached way is what the paper's way sees in epoch v."""
     views = encode_views(vlm, shapes, 3, seed=4)
     assert views.shape == (3, 21, vlm.embed_dim)
-    batches = EncodedBatches(vlm, shapes, seed=4)
+    batches = TrainingImages(vlm, shapes, Inputs(), views="fresh", seed=4, min_crop=0.08)
     for epoch in range(3):
         order = np.array([5, 20, 0, 7])
-        ((features, labels),) = batches.batches(epoch, [order])
+        ((features, index),) = batches.batches(epoch, [order])
         assert torch.allclose(features, views[epoch, order], atol=1e-5)
-        assert labels.tolist() == shapes.labels[order].tolist()
+        assert index.tolist() == order.tolist()
         pixels = training_augmentation(vlm, 4, epoch)(shapes.load(20), 20)
         with torch.no_grad():
             assert torch.allclose(vlm.encode_image(pixels[None])[0], features[1], atol=1e-5)
@@ -94,7 +95,7 @@ def test_validation_shots_come_from_the_same_stream(vlm: VLM, shapes: ImageDatas
     assert learned.train.names == [shapes.name(int(i)) for i in train_picks]
     assert learned.val.names == [shapes.name(int(i)) for i in val_picks]
     assert learned.val.class_counts().tolist() == [4, 4, 4]
-    assert learned.method.settings["C"] == learned.method.C  # the run folder says what was found
+    assert learned.method.found == {"C": learned.method.C}  # the run folder says what was found
     assert learned.records == []
 
 
@@ -157,26 +158,28 @@ def test_a_method_that_looks_before_the_first_step_trains_on_the_same_features(
     vlm: VLM, shapes: ImageDataset, monkeypatch: pytest.MonkeyPatch, views: int | str
 ) -> None:
     """What `prepare` was given is not encoded again, what it was not given is; `finish` comes last with the same."""
-    seen: list[tuple[str, int | None, FeatureSet]] = []
+    seen: list[tuple[str, Shots]] = []
 
     class Looks(CoOp):
-        prepare_views = 3
+        inputs = Inputs(train_views=3)
 
-        def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
-            seen.append(("prepare", None if val is None else len(val.labels), train))
+        def prepare(self, shots: Shots) -> None:
+            seen.append(("prepare", shots))
 
-        def finish(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+        def finish(self, shots: Shots) -> None:
             assert not torch.equal(self.ctx, start)
-            seen.append(("finish", None if val is None else len(val.labels), train))
+            seen.append(("finish", shots))
 
     monkeypatch.setitem(METHODS, "looks", Looks)
     recipe = Recipe(epochs=3, batch_size=6, views=views, min_crop=0.7)
     torch.manual_seed(2)
     start = CoOp(vlm, list(CLASSES), n_ctx=2).ctx.detach()
     looked = learn(vlm, shapes, val=shapes, method="looks", shots=3, seed=2, settings={"n_ctx": 2}, recipe=recipe)
-    assert [(what, n) for what, n, _ in seen] == [("prepare", 9), ("finish", 9)]
-    assert seen[0][2] is seen[1][2]
-    crops = seen[0][2].views
+    assert [what for what, _ in seen] == ["prepare", "finish"]
+    assert seen[0][1] is seen[1][1]
+    assert seen[0][1].val is not None and seen[0][1].val.targets is not None
+    assert len(seen[0][1].val.targets) == 9
+    crops = seen[0][1].train.views
     assert crops is not None
     assert torch.equal(crops, encode_views(vlm, looked.train, 3, 2, min_crop=0.7))
     assert not torch.allclose(crops, encode_views(vlm, looked.train, 3, 2), atol=1e-2)

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import torch
 
 from coopt.data import epoch_batches
 from coopt.errors import RunError, TrainingError
-from coopt.fit import Checkpoint, FeatureViews, Interrupted, Recipe, fit
-from coopt.methods import CoOp, Method
+from coopt.fit import Checkpoint, Interrupted, Recipe, TrainingBatches, fit
+from coopt.methods import Batch, CoOp, Losses, Method
+from tests.given import given
 from tests.goldens.golden import golden_vlm
 
 NAMES = ["tea", "barn owl", "red fox"]
@@ -24,23 +26,27 @@ def make(seed: int = 1, **settings: object) -> CoOp:
     return CoOp(golden_vlm("vit_b"), NAMES, n_ctx=3, **settings)  # type: ignore[arg-type]
 
 
-def features(n_views: int = 2, n: int = 19) -> FeatureViews:
+def shown(n_views: int = 2, n: int = 19) -> tuple[torch.Tensor, torch.Tensor]:
+    """Views (V, N, E) and labels."""
     generator = torch.Generator().manual_seed(5)
-    labels = torch.arange(n) % 3
-    return FeatureViews(torch.randn(n_views, n, 64, generator=generator), labels, seed=1)
+    return torch.randn(n_views, n, 64, generator=generator), torch.arange(n) % 3
+
+
+def features(n_views: int = 2, n: int = 19) -> TrainingBatches:
+    return given(*shown(n_views, n))
 
 
 class StopAfter:
     """Training images that raise the process's own signal after some batches."""
 
-    def __init__(self, images: FeatureViews, n_batches: int, number: int = signal.SIGINT) -> None:
+    def __init__(self, images: TrainingBatches, n_batches: int, number: int = signal.SIGINT) -> None:
         self.images, self.left, self.number = images, n_batches, number
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for batch in self.images.batches(epoch, indices):
+    def batches(self, epoch: int, indices: list[np.ndarray], first_step: int = 0) -> Iterator[Batch]:
+        for batch in self.images.batches(epoch, indices, first_step):
             self.left -= 1
             if self.left == 0:
                 os.kill(os.getpid(), self.number)
@@ -67,24 +73,24 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
     resumed = make(seed=99)  # another start: everything must come from the checkpoint
     again = fit(resumed, features(), recipe, seed=3, checkpoint=Checkpoint(path, {"a": 1}, resume=True))
     assert torch.equal(resumed.ctx, whole.ctx)
-    assert [(r.epoch, r.loss, r.accuracy, r.lr) for r in again] == [
-        (r.epoch, r.loss, r.accuracy, r.lr) for r in records
+    assert [(r.epoch, r.loss, r.progress, r.lr) for r in again] == [
+        (r.epoch, r.loss, r.progress, r.lr) for r in records
     ]
 
 
 def test_a_run_killed_between_saves_resumes_from_the_last_save(tmp_path: Path) -> None:
     """`every=0.0` saves after every step; the last save of a run cut by an error is what a kill would leave."""
 
-    class Cut(FeatureViews):
-        def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-            for number, batch in enumerate(super().batches(epoch, indices)):
+    class Cut(TrainingBatches):
+        def batches(self, epoch: int, indices: list[np.ndarray], first_step: int = 0) -> Iterator[Batch]:
+            for number, batch in enumerate(super().batches(epoch, indices, first_step)):
                 if (epoch, number) == (4, 1):
                     raise MemoryError
                 yield batch
 
     whole, path = make(), tmp_path / "c.safetensors"
     fit(whole, features(), RECIPE, seed=3)
-    cut = Cut(features().views, features().labels, 1)
+    cut = Cut(features().images, features().targets)
     with pytest.raises(MemoryError):
         fit(make(), cut, RECIPE, seed=3, checkpoint=Checkpoint(path, {}, every=0.0))
     resumed = make(seed=8)
@@ -123,19 +129,27 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
 
 def test_records_say_what_the_steps_saw() -> None:
     """One epoch, one batch, rate 1e-5: the record's loss and accuracy are those of the untouched method."""
-    method, images = make(), features(n_views=1, n=11)
-    x, y = images.views[0], images.labels
-    loss = method.loss(x, y)["loss"].item()
+    method, (views, y) = make(), shown(n_views=1, n=11)
+    images, x = given(views, y), views[0]
+    loss = method.loss(Batch(x, y)).total.item()
     hits = (method(x).argmax(-1) == y).float().mean().item()
     (record,) = fit(method, images, Recipe(epochs=1, batch_size=32), seed=1)
     assert record.loss == pytest.approx(loss, rel=1e-5)
-    assert record.accuracy == pytest.approx(100 * hits)
+    assert record.progress == pytest.approx(100 * hits)
+    assert record.as_dict() == {
+        "epoch": 1,
+        "loss": record.loss,
+        "accuracy": record.progress,
+        "lr": 1e-5,
+        "seconds": record.seconds,
+    }
     assert (record.epoch, record.lr) == (1, 1e-5)
 
 
 def test_a_loss_that_is_not_a_number_stops_with_place_and_remedy() -> None:
-    images = features(n_views=1)
-    images.views[0, 7] = float("nan")
+    views, labels = shown(n_views=1)
+    views[0, 7] = float("nan")
+    images = given(views, labels)
     method = make()
     before = method.ctx.detach().clone()
     with pytest.raises(TrainingError, match=r"loss is nan in epoch 1, step 1 \(learning rate 1e-05.*precision fp32"):
@@ -144,27 +158,30 @@ def test_a_loss_that_is_not_a_number_stops_with_place_and_remedy() -> None:
 
 
 def test_each_epoch_draws_views_and_order_anew() -> None:
-    images, seen = features(n_views=5), []
+    (views, labels), seen = shown(n_views=5), []
+    images = given(views, labels)
     for epoch in range(3):
-        ((x, y),) = images.batches(epoch, [np.arange(19)])
-        assert torch.equal(y, images.labels)
+        (batch,) = images.batches(epoch, [np.arange(19)])
+        assert torch.equal(batch.targets, labels)
+        assert batch.index.tolist() == list(range(19))
+        x = batch.images
         seen.append(x)
-        views = [(images.views[:, i] == x[i]).all(-1).nonzero()[0].item() for i in range(19)]
-        assert len(set(views)) > 2
+        drawn = [(views[:, i] == x[i]).all(-1).nonzero()[0].item() for i in range(19)]
+        assert len(set(drawn)) > 2
     assert not torch.equal(seen[0], seen[1])
-    ((again, _),) = images.batches(1, [np.arange(19)])
-    assert torch.equal(again, seen[1])
+    (again,) = images.batches(1, [np.arange(19)])
+    assert torch.equal(again.images, seen[1])
 
 
 def test_every_epoch_has_the_order_of_its_number() -> None:
-    class Watched(FeatureViews):
+    class Watched(TrainingBatches):
         def __init__(self) -> None:
-            super().__init__(features().views, features().labels, 1)
+            super().__init__(features().images, features().targets)
             self.asked: list[list[list[int]]] = []
 
-        def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        def batches(self, epoch: int, indices: list[np.ndarray], first_step: int = 0) -> Iterator[Batch]:
             self.asked.append([batch.tolist() for batch in indices])
-            return super().batches(epoch, indices)
+            return super().batches(epoch, indices, first_step)
 
     watched = Watched()
     fit(make(), watched, RECIPE, seed=3)
@@ -174,16 +191,15 @@ def test_every_epoch_has_the_order_of_its_number() -> None:
 
 
 def test_views_are_drawn_by_the_seed() -> None:
-    views, labels = features(n_views=5).views, features().labels
-    ((one, _),) = FeatureViews(views, labels, 1).batches(0, [np.arange(19)])
-    ((two, _),) = FeatureViews(views, labels, 2).batches(0, [np.arange(19)])
-    assert not torch.equal(one, two)
+    (one,) = given(*shown(n_views=5), seed=1).batches(0, [np.arange(19)])
+    (two,) = given(*shown(n_views=5), seed=2).batches(0, [np.arange(19)])
+    assert not torch.equal(one.images, two.images)
 
 
 def test_a_method_that_draws_random_numbers_resumes_exactly(tmp_path: Path) -> None:
     class Noisy(CoOp):
-        def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-            return Method.loss(self, images + 0.3 * torch.randn_like(images), labels)
+        def loss(self, batch: Batch) -> Losses:
+            return Method.loss(self, replace(batch, images=batch.images + 0.3 * torch.randn_like(batch.images)))
 
     def noisy(seed: int) -> Noisy:
         torch.manual_seed(seed)

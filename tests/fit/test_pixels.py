@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from coopt.data import ImageDataset, load_dataset
-from coopt.features import encode_views, training_augmentation
-from coopt.fit import FeatureViews, Interrupted, Recipe, Reporter, learn
-from coopt.fit.images import AugmentedBatches, PixelViews
+from coopt.features import Inputs, TrainingImages, encode_views, training_augmentation
+from coopt.fit import Interrupted, Recipe, Reporter, learn
 from coopt.fit.loop import EpochRecord
 from coopt.models import VLM, load_model
 from tests.pictures import shapes_folder
@@ -32,33 +31,38 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> ImageDataset:
     return splits.train
 
 
+def pixels_of(vlm: VLM, shapes: ImageDataset, views: int | str, n_workers: int = 0) -> TrainingImages:
+    return TrainingImages(vlm, shapes, Inputs("pixels"), views=views, seed=4, min_crop=0.08, n_workers=n_workers)
+
+
 @pytest.mark.parametrize("n_workers", [0, 2])
 def test_no_views_are_the_models_own_preprocessing(vlm: VLM, shapes: ImageDataset, n_workers: int) -> None:
-    images = PixelViews(vlm, shapes, 0, seed=4, n_workers=n_workers)
+    images = pixels_of(vlm, shapes, 0, n_workers)
     assert len(images) == 21
     for epoch in range(2):
-        for (pixels, labels), rows in zip(images.batches(epoch, ORDER), ORDER, strict=True):
+        for (pixels, index), rows in zip(images.batches(epoch, ORDER), ORDER, strict=True):
             assert torch.equal(pixels, torch.stack([vlm.preprocess(shapes.load(int(row))) for row in rows]))
-            assert labels.tolist() == shapes.labels[rows].tolist()
+            assert index.tolist() == rows.tolist()
 
 
 def test_views_are_drawn_as_feature_views_draw_theirs(vlm: VLM, shapes: ImageDataset) -> None:
     """Pixels through the frozen tower are the cached features, view by view, in every epoch."""
-    features = FeatureViews(encode_views(vlm, shapes, 3, seed=4), torch.as_tensor(shapes.labels), seed=4)
-    pixels = PixelViews(vlm, shapes, 3, seed=4)
+    views = encode_views(vlm, shapes, 3, seed=4)
+    features = TrainingImages(vlm, shapes, Inputs(), views=3, seed=4, min_crop=0.08, encoded=views)
+    pixels = pixels_of(vlm, shapes, 3)
     first = []
     for epoch in range(4):
         pairs = zip(pixels.batches(epoch, ORDER), features.batches(epoch, ORDER), strict=True)
-        for (x, y), (expected, labels) in pairs:
+        for (x, y), (expected, rows) in pairs:
             with torch.no_grad():
                 assert torch.allclose(vlm.encode_image(x), expected, atol=1e-4)
-            assert torch.equal(y, labels)
+            assert y.tolist() == rows.tolist()
         first.append(next(iter(pixels.batches(epoch, ORDER)))[0])
     assert any(not torch.equal(first[0], other) for other in first[1:])
 
 
 def test_fresh_pixels_are_the_augmentation_of_each_epoch(vlm: VLM, shapes: ImageDataset) -> None:
-    images = AugmentedBatches(vlm, shapes, seed=4)
+    images = pixels_of(vlm, shapes, "fresh")
     seen = []
     for epoch in range(2):
         ((pixels, _), _) = images.batches(epoch, ORDER)

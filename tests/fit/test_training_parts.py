@@ -12,16 +12,26 @@ import torch
 from torch import Tensor
 
 from coopt.errors import ConfigError
-from coopt.fit import Checkpoint, FeatureViews, Interrupted, Recipe, fit, learning_rate, make_optimizer, recipe_for
-from coopt.methods import METHODS, CoOp, check_settings, find_preset
+from coopt.fit import (
+    Checkpoint,
+    Interrupted,
+    Recipe,
+    TrainingBatches,
+    fit,
+    learning_rate,
+    make_optimizer,
+    recipe_for,
+)
+from coopt.methods import METHODS, Batch, CoOp, Losses, check_settings, find_preset
+from tests.given import given
 from tests.goldens.golden import golden_vlm
 
 NAMES = ["tea", "barn owl", "red fox"]
 
 
-def images(n: int = 11) -> FeatureViews:
+def images(n: int = 11) -> TrainingBatches:
     generator = torch.Generator().manual_seed(5)
-    return FeatureViews(torch.randn(1, n, 64, generator=generator), torch.arange(n) % 3, seed=1)
+    return given(torch.randn(1, n, 64, generator=generator), torch.arange(n) % 3)
 
 
 class Recorded:
@@ -33,16 +43,16 @@ class Recorded:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, indices: list[np.ndarray], first_step: int = 0) -> Iterator[Batch]:
         self.sizes += [len(batch) for batch in indices]
-        yield from self.images.batches(epoch, indices)
+        yield from self.images.batches(epoch, indices, first_step)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_eps_reaches_the_optimizer(optimizer: str) -> None:
     """With a huge eps a step is the gradient's share of it: lr * g / (|g| + eps)."""
     parameter = torch.nn.Parameter(torch.tensor([1.0]))
-    made = make_optimizer([parameter], Recipe(optimizer=optimizer, lr=0.5, eps=3.0, weight_decay=0.0))
+    made = make_optimizer([{"params": [parameter]}], Recipe(optimizer=optimizer, lr=0.5, eps=3.0, weight_decay=0.0))
     parameter.grad = torch.tensor([2.0])
     made.step()
     assert parameter.item() == pytest.approx(1.0 - 0.5 * 2.0 / (2.0 + 3.0), rel=1e-5)
@@ -114,9 +124,9 @@ class Counting(CoOp):
         self.counted = torch.zeros(2)
         self.loaded: list[Mapping[str, Tensor]] = []
 
-    def loss(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def loss(self, batch: Batch) -> Losses:
         self.counted[1] += 1
-        return super().loss(x, y)
+        return super().loss(batch)
 
     def end_epoch(self, epoch: int, n_epochs: int) -> None:
         self.counted[0] += 1
@@ -136,8 +146,8 @@ def test_what_a_method_keeps_beside_its_parameters_survives_a_resume(tmp_path: P
     recipe, path = Recipe(epochs=3, batch_size=5), tmp_path / "checkpoint.safetensors"
 
     class Stop(Recorded):
-        def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
-            for number, batch in enumerate(self.images.batches(epoch, indices)):
+        def batches(self, epoch: int, indices: list[np.ndarray], first_step: int = 0) -> Iterator[Batch]:
+            for number, batch in enumerate(self.images.batches(epoch, indices, first_step)):
                 if 2 * epoch + number + 1 == stop_at:
                     os.kill(os.getpid(), signal.SIGTERM)
                 yield batch

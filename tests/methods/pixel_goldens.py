@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from coopt.fit import Recipe, make_optimizer
-from coopt.methods import Method
+from coopt.methods import Batch, Method
 from tests.goldens.golden import assert_close, golden_tensor
 
 Place = tuple[str, int | None]
@@ -76,20 +76,20 @@ def assert_steps_match(method: Method, meta: dict, golden: dict[str, np.ndarray]
     """Logits, the first step's loss and gradients, five steps of the optimiser, and the logits at their end."""
     images = golden_tensor(meta["inputs"]["images"])  # (steps, B, 3, H, W)
     labels = golden_tensor(meta["inputs"]["labels"])  # (steps, B)
-    if not method.needs_pixels:
+    if method.inputs.kind != "pixels":
         with torch.no_grad():
             images = torch.stack([method.vlm.encode_image(batch) for batch in images])  # (steps, B, E)
     names = {our_place(found[1])[0] for key in golden if (found := re.match(r"(?:norm\.|head\.)?grad\.(.+)", key))}
     assert names == {name for name, _ in method.named_parameters()}
     with torch.no_grad():
         assert_close(method(images[0]), golden["logits"], 1e-4)
-    optimizer = make_optimizer(list(method.parameters()), Recipe(epochs=1, lr=lr))
+    recipe = Recipe(epochs=1, lr=lr)
+    optimizer = make_optimizer(method.parameter_groups(recipe), recipe)
     for step, expected in enumerate(golden["step_loss"]):
         batch = step % len(images)
-        losses = method.loss(images[batch], labels[batch])
-        assert losses["loss"].item() == pytest.approx(float(expected), rel=1e-4)
         optimizer.zero_grad()
-        method.backward(losses, lambda loss: loss)
+        losses = method.gradients(Batch(images[batch], labels[batch]), lambda loss: loss)
+        assert losses.total.item() == pytest.approx(float(expected), rel=1e-4)
         if step == 0:
             assert assert_arrays(method, golden, "grad", gradient, 1e-4) > 0
         optimizer.step()

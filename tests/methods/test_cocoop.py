@@ -30,15 +30,15 @@ def test_matches_the_authors_code(name: str) -> None:
     batches = golden_batches(method, meta)
     if words:
         assert_close(method.ctx, golden["init.ctx"], 1e-6)
-    assert_close(method(batches[0][0]), golden["logits"], 1e-4)
+    assert_close(method(batches[0].images), golden["logits"], 1e-4)
     for step, losses in enumerate(golden_steps(method, batches, len(golden["step_loss"]))):
-        assert losses["loss"].item() == pytest.approx(float(golden["step_loss"][step]), rel=1e-4)
+        assert losses.total.item() == pytest.approx(float(golden["step_loss"][step]), rel=1e-4)
         if step == 0:
             for key, parameter in method.named_parameters():
                 assert_close(parameter.grad, golden[f"grad.{key}"], 1e-4)
     for key, parameter in method.named_parameters():
         assert_close(parameter, golden[f"after.{key}"], 5e-6)  # notices a missing weight decay
-    assert_close(method(batches[0][0]), golden["logits_after"], 1e-4)
+    assert_close(method(batches[0].images), golden["logits_after"], 1e-4)
 
 
 def test_a_whole_run_matches_the_authors_trainer() -> None:
@@ -65,7 +65,7 @@ def test_a_whole_run_matches_the_authors_trainer() -> None:
         assert_close(ctx, expected, 1e-5)
     for key in PARAMETERS:
         assert_close(method.get_parameter(key), golden[f"after.{key}"], 1e-5)
-    assert_close(method(batches[0][0]), golden["logits_after"], 1e-4)
+    assert_close(method(batches[0].images), golden["logits_after"], 1e-4)
 
 
 def test_logits_are_the_formula() -> None:
@@ -120,7 +120,7 @@ def test_the_papers_recipe_is_the_default() -> None:
     assert method.ctx.shape == (4, 64)
     assert method.meta_net.linear1.weight.shape == (4, 64)  # a sixteenth of the feature
     assert method.class_features() is None
-    assert method.classifier() is None
+    assert method.predictor().linear is None
 
 
 def test_settings_that_cannot_be_used() -> None:

@@ -3,18 +3,26 @@
 import copy
 import importlib
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 import coopt.methods
 from coopt.errors import ConfigError
-from coopt.fit import Recipe, fit
-from coopt.methods import METHODS, FeatureSet, Method, build_method, find_method, method_settings, parse_settings
+from coopt.fit import Recipe, TrainingBatches, fit
+from coopt.methods import (
+    METHODS,
+    Batch,
+    Examples,
+    Method,
+    Shots,
+    build_method,
+    find_method,
+    method_settings,
+    parse_settings,
+)
 from tests.goldens.golden import golden_vlm
 
 NAMES = ["red fox", "barn owl", "tea", "very old steam locomotive", "crane (bird)"]
@@ -25,7 +33,7 @@ def toy(method: Method | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Images around one random centre per class, as the method takes them: features (N, E), or pixels (N, 3, H, W)."""
     vlm, n_classes = golden_vlm("vit_b"), len(NAMES)
     drawn, generator = torch.Generator().manual_seed(99), torch.Generator().manual_seed(0)
-    if method is not None and method.needs_pixels:
+    if method is not None and method.inputs.kind == "pixels":
         patches = torch.randn(n_classes, 3, 4, 4, generator=drawn)
         centres = F.interpolate(patches, size=(vlm.image_size, vlm.image_size))  # (C, 3, H, W)
     else:
@@ -34,25 +42,22 @@ def toy(method: Method | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     return centres[labels] + 0.5 * torch.randn(N_IMAGES, *centres.shape[1:], generator=generator), labels
 
 
-class Given:
-    """The images of a toy task as the loop asks for them."""
+def examples(images: torch.Tensor, labels: torch.Tensor) -> Shots:
+    """What `prepare` is given."""
+    return Shots(Examples(images, labels))
 
-    def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
-        self.images, self.labels = images, labels
 
-    def __len__(self) -> int:
-        return len(self.images)
+def given(images: torch.Tensor, labels: torch.Tensor) -> TrainingBatches:
+    """The images of a toy task as the loop asks for them, pixels too."""
+    from tests.given import given as encoded
 
-    def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Images and labels by index."""
-        for batch in indices:
-            yield self.images[torch.as_tensor(batch)], self.labels[torch.as_tensor(batch)]
+    return encoded(images[None], labels)
 
 
 @pytest.fixture(params=METHODS)
 def method(request: pytest.FixtureRequest) -> Method:
     made = build_method(request.param, golden_vlm("vit_b"), NAMES)
-    made.prepare(FeatureSet(*toy()))
+    made.prepare(examples(*toy()))
     return made
 
 
@@ -67,7 +72,7 @@ def test_logits_of_a_step_in_half_precision_are_in_single_precision(method: Meth
     """The towers may compute in bfloat16, but logits near 30 would be rounded to steps of 0.125."""
     images, labels = toy(method)
     with torch.autocast("cpu", torch.bfloat16):
-        logits = method.loss(images, labels)["logits"]
+        logits = method.loss(Batch(images, labels)).logits
     assert logits.dtype == torch.float32
     assert not torch.equal(logits, logits.bfloat16().float())
 
@@ -94,8 +99,8 @@ def test_logits_follow_the_order_of_classes() -> None:
         permuted = build_method(key, golden_vlm("vit_b"), [NAMES[c] for c in order])
         images, labels = toy()
         place = torch.tensor([order.index(int(label)) for label in labels])
-        method.prepare(FeatureSet(images, labels))
-        permuted.prepare(FeatureSet(images, place))
+        method.prepare(examples(images, labels))
+        permuted.prepare(examples(images, place))
         images, _ = toy(method)
         if method.new_classes:
             permuted.load_state_dict(method.state_dict())
@@ -110,7 +115,7 @@ def test_one_step_moves_every_parameter_and_nothing_else(method: Method) -> None
     before = {name: p.clone() for name, p in method.state_dict().items()}
     assert set(before) == {name for name, _ in method.named_parameters()}
     images, labels = toy(method)
-    fit(method, Given(images, labels), Recipe(epochs=1, warmup_epochs=0), seed=1)
+    fit(method, given(images, labels), Recipe(epochs=1, warmup_epochs=0), seed=1)
     moved = {name for name, p in method.state_dict().items() if not torch.equal(p, before[name])}
     assert moved == trained
     assert not any(p.requires_grad for p in method.vlm.module.parameters())
@@ -120,40 +125,61 @@ def test_one_step_moves_every_parameter_and_nothing_else(method: Method) -> None
 def test_training_lowers_the_loss_on_a_toy_task(method: Method) -> None:
     images, labels = toy(method)
     if not any(p.requires_grad for p in method.parameters()):
-        if method.learns and method.n_parameters():  # fitted by prepare
+        if method.uses_shots and method.n_parameters():  # fitted by prepare
             assert float((method(images).argmax(-1) == labels).float().mean()) > 0.9
         return
-    before = method.loss(images, labels)["loss"].item()
-    fit(method, Given(images, labels), Recipe(epochs=30, lr=0.02), seed=1)
-    assert method.loss(images, labels)["loss"].item() < 0.7 * before
+    before = method.loss(Batch(images, labels)).total.item()
+    fit(method, given(images, labels), Recipe(epochs=30, lr=0.02), seed=1)
+    assert method.loss(Batch(images, labels)).total.item() < 0.7 * before
 
 
 def test_the_loss_is_cross_entropy_where_it_has_no_other_terms(method: Method) -> None:
     images, labels = toy(method)
-    losses = method.loss(images, labels)
-    assert {"loss", "logits"} <= set(losses)
-    assert losses["logits"].shape == (N_IMAGES, len(NAMES))
-    if set(losses) == {"loss", "logits"}:
-        assert torch.allclose(losses["loss"], F.cross_entropy(method(images), labels))
+    losses = method.loss(Batch(images, labels))
+    assert losses.logits.shape == (N_IMAGES, len(NAMES))
+    assert not losses.logits.requires_grad
+    if not losses.terms:
+        assert torch.allclose(losses.total, F.cross_entropy(method(images), labels))
+
+
+def test_the_predictor_is_the_method(method: Method) -> None:
+    images, _ = toy(method)
+    predictor = method.predictor()
+    assert predictor.inputs == method.inputs
+    assert predictor.task is method.task
+    with torch.no_grad():
+        assert torch.allclose(predictor(images), method(images), atol=1e-4 * float(method(images).abs().max()))
+    assert not predictor(images).requires_grad
+
+
+def test_a_predictor_keeps_what_was_learned_when_it_was_made(method: Method) -> None:
+    """Class features are computed once; those of later parameters belong to a later predictor."""
+    images, _ = toy(method)
+    if method.class_features() is None or not any(p.requires_grad for p in method.parameters()):
+        pytest.skip(f"{method.key}: no class features that are learned")
+    text, predictor = method.class_features(), method.predictor()
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape)
+    assert torch.equal(predictor.class_features, text)
 
 
 def test_the_learned_tensors_round_trip(method: Method) -> None:
     images, _ = toy(method)
     copy = build_method(method.key, method.vlm, NAMES)
-    copy.reshape({name: tuple(value.shape) for name, value in method.state_dict().items()})
-    copy.load_state_dict(method.state_dict(), strict=True)
+    copy.load_tensors(method.state_dict())
     with torch.no_grad():
         assert torch.equal(copy(images), method(images))
 
 
-def test_the_classifier_is_the_method_as_a_matrix(method: Method) -> None:
+def test_the_linear_predictor_is_the_method_as_a_matrix(method: Method) -> None:
     images, _ = toy(method)
-    classifier = method.classifier()
-    if classifier is None:
+    linear = method.predictor().linear
+    if linear is None:
         pytest.skip(f"{method.key}: logits depend on more than a matrix")
     with torch.no_grad():
         logits = method(images)
-    assert torch.allclose(classifier(images), logits, atol=1e-4 * float(logits.abs().max()))
+    assert torch.allclose(linear(images), logits, atol=1e-4 * float(logits.abs().max()))
 
 
 def test_a_sigmoid_models_bias_is_part_of_the_logits() -> None:
@@ -168,9 +194,9 @@ def test_a_sigmoid_models_bias_is_part_of_the_logits() -> None:
         method = build_method(key, biased, NAMES)
         with torch.no_grad():
             assert torch.allclose(method(images), plain(images) - 7.3, atol=1e-4)
-            classifier = method.classifier()
-            assert classifier is not None
-            assert torch.allclose(classifier(images), method(images), atol=1e-4)
+            linear = method.predictor().linear
+            assert linear is not None
+            assert torch.allclose(linear(images), method(images), atol=1e-4)
 
 
 def test_class_features_are_normalised(method: Method) -> None:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from coopt.errors import ConfigError, DataError
 from coopt.fit import Recipe, fit, make_optimizer, recipe_for
-from coopt.methods import CoOp, Method, find_preset
+from coopt.methods import Batch, CoOp, Method, find_preset
 from tests.goldens.golden import assert_close, golden_cases, golden_tensor, golden_vlm
 
 CASES = golden_cases("coop")
@@ -78,10 +78,11 @@ def test_matches_the_authors_code(name: str) -> None:
     if "init.ctx" in golden:
         assert_close(method.ctx, golden["init.ctx"], 1e-6)
     assert_close(method(features[0]), golden["logits"], 1e-4)
-    optimizer = make_optimizer(list(method.parameters()), recipe_of(meta["optim"]))
+    recipe = recipe_of(meta["optim"])
+    optimizer = make_optimizer(method.parameter_groups(recipe), recipe)
     for step, expected in enumerate(golden["step_loss"]):
         batch = step % len(images)
-        loss = method.loss(features[batch], labels[batch])["loss"]
+        loss = method.loss(Batch(features[batch], labels[batch])).total
         assert loss.item() == pytest.approx(float(expected), rel=1e-4)
         optimizer.zero_grad()
         loss.backward()
@@ -107,12 +108,12 @@ def test_whole_runs_match_the_authors_trainer(name: str) -> None:
         def __len__(self) -> int:
             return n * size
 
-        def batches(self, epoch: int, indices: list) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        def batches(self, epoch: int, indices: list, first_step: int = 0) -> Iterator[Batch]:
             assert len(indices) == n
             for step in range(epoch * n, epoch * n + n):
                 with torch.no_grad():
                     features = method.vlm.encode_image(images[step])
-                yield features, labels[step]
+                yield Batch(features, labels[step])
 
     contexts: list[torch.Tensor] = []
     recipe = Recipe(epochs=meta["epochs"], batch_size=size)

@@ -51,10 +51,10 @@ def test_tokens_are_the_authors(name: str) -> None:
 def test_language_alone_needs_features_only_and_any_image_tower() -> None:
     vlm = golden_vlm("rn_a")
     method = build_method("ivlp", vlm, ["tea", "owl"], find_preset("ivlp", "language-only").settings)
-    assert not method.needs_pixels
+    assert method.inputs.kind == "features"
     assert {name: tuple(p.shape) for name, p in method.named_parameters()} == {"ctx": (4, 64), "deep": (2, 4, 64)}
     features = torch.randn(5, vlm.embed_dim)
-    classifier = method.classifier()
+    classifier = method.predictor().linear
     assert classifier is not None
     with torch.no_grad():
         assert torch.allclose(classifier(features), method(features), atol=1e-4)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from coopt.errors import ConfigError
 from coopt.fit import Recipe, recipe_for
-from coopt.methods import CoOp, KgCoOp
+from coopt.methods import Batch, CoOp, KgCoOp
 from coopt.prompting import TEMPLATES, template_features
 from tests.goldens.golden import assert_close, golden_cases, golden_vlm
 from tests.methods.feature_goldens import give_parameters, golden_batches, golden_steps
@@ -32,14 +32,14 @@ def test_matches_the_authors_code(name: str) -> None:
     if "init.ctx" in golden:
         assert_close(method.ctx, golden["init.ctx"], 1e-6)
     assert_close(method.hand_written, golden["fixed_text_features"], 1e-5)
-    assert_close(method(batches[0][0]), golden["logits"], 1e-4)
+    assert_close(method(batches[0].images), golden["logits"], 1e-4)
     for step, losses in enumerate(golden_steps(method, batches, len(golden["step_loss"]))):
-        assert losses["loss"].item() == pytest.approx(float(golden["step_loss"][step]), rel=1e-4)
+        assert losses.total.item() == pytest.approx(float(golden["step_loss"][step]), rel=1e-4)
         if step == 0:
-            assert losses["distance"].item() == pytest.approx(float(golden["score"]), abs=1e-6)
+            assert losses.terms["distance"].item() == pytest.approx(float(golden["score"]), abs=1e-6)
             assert_close(method.ctx.grad, golden["grad.ctx"], 1e-4)
     assert_close(method.ctx, golden["after.ctx"], 5e-6)  # notices a missing weight decay
-    assert_close(method(batches[0][0]), golden["logits_after"], 1e-4)
+    assert_close(method(batches[0].images), golden["logits_after"], 1e-4)
 
 
 def test_the_loss_is_the_formula() -> None:
@@ -51,7 +51,7 @@ def test_the_loss_is_the_formula() -> None:
     method = KgCoOp(vlm, NAMES, weight=3.7, ctx_init=None)
     images, labels = torch.randn(7, vlm.embed_dim), torch.arange(7) % len(NAMES)
     with torch.no_grad():
-        losses = method.loss(images, labels)
+        losses = method.loss(Batch(images, labels))
         learned = method.encoder(method.ctx)
         given = template_features(vlm, NAMES, ["a photo of a {}."])
         cosines = [float(F.cosine_similarity(a, b, dim=0)) for a, b in zip(learned, given, strict=True)]
@@ -59,9 +59,9 @@ def test_the_loss_is_the_formula() -> None:
         cross_entropy = F.cross_entropy(method(images), labels).item()
     distance = 1 - sum(cosines) / len(cosines)
     assert distance > 1e-3
-    assert losses["distance"].item() == pytest.approx(distance, rel=1e-4)
-    assert losses["distance"].item() == pytest.approx(sum(squares) / len(squares) / 2, rel=1e-3)
-    assert losses["loss"].item() == pytest.approx(cross_entropy + 3.7 * distance, rel=1e-5)
+    assert losses.terms["distance"].item() == pytest.approx(distance, rel=1e-4)
+    assert losses.terms["distance"].item() == pytest.approx(sum(squares) / len(squares) / 2, rel=1e-3)
+    assert losses.total.item() == pytest.approx(cross_entropy + 3.7 * distance, rel=1e-5)
 
 
 def test_without_weight_it_is_coop() -> None:
@@ -69,13 +69,13 @@ def test_without_weight_it_is_coop() -> None:
     images, labels = torch.randn(7, vlm.embed_dim), torch.arange(7) % len(NAMES)
     own = KgCoOp(vlm, NAMES, weight=0.0)
     coop = CoOp(vlm, NAMES, ctx_init="a photo of a")
-    assert own.loss(images, labels)["loss"].item() == coop.loss(images, labels)["loss"].item()
+    assert own.loss(Batch(images, labels)).total.item() == coop.loss(Batch(images, labels)).total.item()
 
 
 def test_half_precision_in_training_leaves_the_hand_written_features_alone() -> None:
     method = KgCoOp(golden_vlm("vit_b"), NAMES)
     with torch.autocast("cpu", torch.bfloat16):
-        method.loss(torch.randn(7, 64), torch.arange(7) % len(NAMES))
+        method.loss(Batch(torch.randn(7, 64), torch.arange(7) % len(NAMES)))
     assert torch.equal(method.hand_written, template_features(method.vlm, NAMES, ["a photo of a {}."]))
 
 
@@ -84,7 +84,7 @@ def test_prediction_never_encodes_the_hand_written_prompt() -> None:
     long = " ".join(["very"] * 70)
     method = KgCoOp(golden_vlm("vit_b"), ["cat", long], templates="a picture that shows one single {}.")
     assert method(torch.randn(3, 64)).shape == (3, 2)
-    assert method.classifier() is not None
+    assert method.predictor().linear is not None
 
 
 def test_the_papers_values_are_the_default() -> None:

@@ -6,26 +6,26 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from coopt.errors import ConfigError, DataError
-from coopt.methods import FeatureSet, LinearProbe
+from coopt.methods import Examples, LinearProbe, Shots
 from coopt.methods.linear_probe import GRID, search_strength, validation_score
 from tests.goldens.golden import golden_vlm
 
 
-def blobs(n: int, n_classes: int, seed: int, spread: float = 1.5) -> FeatureSet:
+def blobs(n: int, n_classes: int, seed: int, spread: float = 1.5) -> Examples:
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(n_classes, 64, generator=torch.Generator().manual_seed(7))
     labels = torch.arange(n) % n_classes
-    return FeatureSet(centres[labels] + spread * torch.randn(n, 64, generator=generator), labels)
+    return Examples(centres[labels] + spread * torch.randn(n, 64, generator=generator), labels)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
 def test_logits_give_scikit_learns_probabilities(n_classes: int) -> None:
     train, test = blobs(41, n_classes, 1), blobs(29, n_classes, 2)
     probe = LinearProbe(golden_vlm("vit_b"), [f"class {c}" for c in range(n_classes)], C=0.3)
-    probe.prepare(train)
-    reference = LogisticRegression(C=0.3, max_iter=1000).fit(train.features.double().numpy(), train.labels.numpy())
-    expected = reference.predict_proba(test.features.double().numpy())
-    assert np.allclose(probe(test.features).softmax(-1).numpy(), expected, atol=1e-5)
+    probe.prepare(Shots(train))
+    reference = LogisticRegression(C=0.3, max_iter=1000).fit(train.images.double().numpy(), train.targets.numpy())
+    expected = reference.predict_proba(test.images.double().numpy())
+    assert np.allclose(probe(test.images).softmax(-1).numpy(), expected, atol=1e-5)
 
 
 def test_the_search_is_the_grid_then_eight_halvings() -> None:
@@ -52,19 +52,19 @@ def test_equal_scores_move_to_the_stronger_regularisation() -> None:
 def test_the_validation_set_decides_where_there_is_one() -> None:
     train, val = blobs(20, 4, 1, spread=4.0), blobs(16, 4, 2, spread=4.0)
     seen = []
-    x, y = train.features.double().numpy(), train.labels.numpy()
+    x, y = train.images.double().numpy(), train.targets.numpy()
     for strength in (1e-6, 1.0):
         model = LogisticRegression(C=strength, max_iter=1000).fit(x, y)
-        seen.append(model.score(val.features.double().numpy(), val.labels.numpy()))
+        seen.append(model.score(val.images.double().numpy(), val.targets.numpy()))
         assert validation_score(x, y, val)(strength) == seen[-1]
     probe = LinearProbe(golden_vlm("vit_b"), list("abcd"))
-    probe.prepare(train, val)
+    probe.prepare(Shots(train, val))
     assert probe.C == search_strength(validation_score(x, y, val))
 
 
 def test_one_shot_without_validation_takes_one() -> None:
     probe = LinearProbe(golden_vlm("vit_b"), list("abc"))
-    probe.prepare(blobs(3, 3, 1))
+    probe.prepare(Shots(blobs(3, 3, 1)))
     assert probe.C == pytest.approx(1.0)
 
 
@@ -73,4 +73,4 @@ def test_inputs_that_cannot_be_used() -> None:
         LinearProbe(golden_vlm("vit_b"), list("ab"), C=-1.0)
     probe = LinearProbe(golden_vlm("vit_b"), ["tea", "owl", "fox"])
     with pytest.raises(DataError, match="an image of every class; none of: 'fox'"):
-        probe.prepare(blobs(8, 2, 1))
+        probe.prepare(Shots(blobs(8, 2, 1)))

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from coopt.errors import ConfigError
 from coopt.fit import Recipe, recipe_for
-from coopt.methods import ProGrad
+from coopt.methods import Batch, Losses, ProGrad
 from coopt.prompting import embed_words, template_features
 from tests.goldens.golden import assert_close, golden_cases, golden_vlm
 from tests.methods.feature_goldens import give_parameters, golden_batches, golden_steps
@@ -33,17 +33,17 @@ def test_matches_the_authors_code(name: str) -> None:
     batches = golden_batches(method, meta)
     assert_close(method.ctx, golden["ctx0"], 1e-6)
     assert_close(method.hand_written, golden["zero_shot_text_features"], 1e-5)
-    assert_close(method(batches[0][0]), golden["logits"], 1e-4)
-    for loss, key in (("loss", "grad_xe"), ("general", "grad_kl")):
-        (alone,) = torch.autograd.grad(method.loss(*batches[0])[loss], method.ctx)
+    assert_close(method(batches[0].images), golden["logits"], 1e-4)
+    for loss, key in ((lambda found: found.total, "grad_xe"), (lambda found: found.terms["general"], "grad_kl")):
+        (alone,) = torch.autograd.grad(loss(method.loss(batches[0])), method.ctx)
         assert_close(alone, golden[key], 1e-4)
     for step, losses in enumerate(golden_steps(method, batches, meta["steps"])):
-        assert losses["loss"].item() == pytest.approx(float(golden["step_xe_loss"][step]), rel=1e-4)
-        assert losses["general"].item() == pytest.approx(float(golden["step_kl_loss"][step]), rel=1e-4)
+        assert losses.total.item() == pytest.approx(float(golden["step_xe_loss"][step]), rel=1e-4)
+        assert losses.terms["general"].item() == pytest.approx(float(golden["step_kl_loss"][step]), rel=1e-4)
         if step == 0:
             assert_close(method.ctx.grad, golden["grad.ctx"], 1e-4)
     assert_close(method.ctx, golden["after.ctx"], 5e-6)  # notices a missing weight decay
-    assert_close(method(batches[0][0]), golden["logits_after"], 1e-4)
+    assert_close(method(batches[0].images), golden["logits_after"], 1e-4)
 
 
 def test_there_are_steps_with_and_without_projection_among_the_cases() -> None:
@@ -53,9 +53,10 @@ def test_there_are_steps_with_and_without_projection_among_the_cases() -> None:
 
 
 def made_gradients(method: ProGrad, domain: torch.Tensor, general: torch.Tensor) -> torch.Tensor:
-    """What `backward` leaves where the two losses have the given gradients."""
-    losses = {"loss": (method.ctx * domain).sum(), "general": (method.ctx * general).sum()}
-    method.backward(losses, lambda loss: 1024 * loss)
+    """What `gradients` leaves where the two losses have the given gradients."""
+    losses = Losses((method.ctx * domain).sum(), torch.zeros(1), {"general": (method.ctx * general).sum()})
+    method.loss = lambda batch: losses  # type: ignore[method-assign]
+    method.gradients(Batch(torch.zeros(1)), lambda loss: 1024 * loss)
     assert method.ctx.grad is not None
     return method.ctx.grad / 1024
 
@@ -86,20 +87,20 @@ def test_the_general_loss_is_the_formula() -> None:
     method = ProGrad(vlm, NAMES, temperature=3.0, ctx_init=None)
     images, labels = torch.randn(7, vlm.embed_dim), torch.arange(7) % len(NAMES)
     with torch.no_grad():
-        losses, logits = method.loss(images, labels), method(images)
+        losses, logits = method.loss(Batch(images, labels)), method(images)
         general = vlm.logit_scale * F.normalize(images, dim=-1) @ method.hand_written.T
         expected = 0.0
         for own, given in zip(logits / 3.0, general / 3.0, strict=True):
             p, log_q = given.softmax(0), own.log_softmax(0)
             expected -= 9.0 * sum(float(p[c] * log_q[c]) for c in range(len(NAMES))) / len(images)
-        assert losses["general"].item() == pytest.approx(expected, rel=1e-4)
-        assert losses["loss"].item() == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-6)
+        assert losses.terms["general"].item() == pytest.approx(expected, rel=1e-4)
+        assert losses.total.item() == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-6)
 
 
 def test_half_precision_in_training_leaves_the_hand_written_features_alone() -> None:
     method = ProGrad(golden_vlm("vit_b"), NAMES)
     with torch.autocast("cpu", torch.bfloat16):
-        method.loss(torch.randn(7, 64), torch.arange(7) % len(NAMES))
+        method.loss(Batch(torch.randn(7, 64), torch.arange(7) % len(NAMES)))
     assert torch.equal(method.hand_written, template_features(method.vlm, NAMES, ["a photo of a {}."]))
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from coopt.errors import ConfigError, ModelError
 from coopt.fit import Checkpoint, Interrupted, Recipe, fit
-from coopt.methods import PromptSRC
+from coopt.methods import Batch, PromptSRC
 from coopt.methods.promptsrc import epoch_weights
 from coopt.prompting import TEMPLATES
 from tests.goldens.golden import assert_close, golden_cases, golden_tensor, golden_vlm
@@ -53,11 +53,11 @@ class Given:
     def __len__(self) -> int:
         return self.n * self.labels.shape[1]
 
-    def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(self, epoch: int, indices: list[np.ndarray], first_step: int = 0) -> Iterator[Batch]:
         for step in range((epoch + 1) * self.n - len(indices), (epoch + 1) * self.n):
             if step == self.stop_at:
                 os.kill(os.getpid(), signal.SIGTERM)
-            yield self.images[step], self.labels[step]
+            yield Batch(self.images[step], self.labels[step])
 
 
 def recipe_of(meta: dict) -> Recipe:
@@ -76,14 +76,14 @@ def test_matches_the_authors_code(name: str) -> None:
     with torch.no_grad():
         untouched = method.image_encoder(images, method.ctx_visual[:0])
     assert_close(F.normalize(untouched, dim=-1), golden["zero_shot_image_features"], 1e-5)
-    losses = method.loss(images, labels)
+    losses = method.loss(Batch(images, labels))
     for ours, theirs in (
         ("cross_entropy", "part_ce"),
         ("text_distance", "part_text"),
         ("image_distance", "part_image"),
         ("divergence", "part_logits"),
     ):
-        assert losses[ours].item() == pytest.approx(golden[theirs].item(), rel=1e-4), ours
+        assert losses.terms[ours].item() == pytest.approx(golden[theirs].item(), rel=1e-4), ours
     assert_steps_match(method, meta, golden, lr=0.0025, after=2e-6)
 
 
@@ -163,9 +163,9 @@ def test_the_divergence_over_images_is_that_over_elements_times_the_classes() ->
     meta, _ = next(iter(CASES.values()))
     method = build(meta)
     images, labels = golden_tensor(meta["inputs"]["images"])[0], golden_tensor(meta["inputs"]["labels"])[0]
-    by_element = method.loss(images, labels)["divergence"].item()
+    by_element = method.loss(Batch(images, labels)).terms["divergence"].item()
     method.kl_mean = "batch"
-    assert method.loss(images, labels)["divergence"].item() == pytest.approx(6 * by_element, rel=1e-5)
+    assert method.loss(Batch(images, labels)).terms["divergence"].item() == pytest.approx(6 * by_element, rel=1e-5)
 
 
 def test_by_default_the_frozen_classes_are_the_authors_sixty_templates() -> None:

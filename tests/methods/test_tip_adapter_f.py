@@ -1,7 +1,7 @@
 """TipAdapterF against golden numbers of the authors' code: logits, losses, gradient, rates and keys after all steps.
 
 Tolerances are those of tests/goldens/README.md: 1e-4 of the largest value for logits, losses and gradients. The keys
-behind the steps are held to 5e-6, twice what the authors' own code differs by in float64: a missing weight decay moves
+after the steps are held to 5e-6, twice what the authors' own code differs by in float64: a missing weight decay moves
 them by 2e-5.
 """
 
@@ -18,10 +18,11 @@ import torch
 from coopt.artifacts import load_run, save_run
 from coopt.data import ImageDataset, load_dataset
 from coopt.errors import ConfigError
-from coopt.fit import FeatureViews, Interrupted, Recipe, Reporter, fit, learn, recipe_for
-from coopt.methods import FeatureSet, TipAdapter, TipAdapterF, build_method
+from coopt.fit import Interrupted, Recipe, Reporter, fit, learn, recipe_for
+from coopt.methods import Batch, Examples, Losses, Shots, TipAdapter, TipAdapterF, build_method
 from coopt.methods.cache import search
 from coopt.models import VLM, load_model
+from tests.given import given
 from tests.goldens.golden import assert_close, golden_tensor, golden_vlm
 from tests.methods.test_tip_adapter import NAMES, blobs
 from tests.methods.tip_cases import CASES, tip_case
@@ -37,10 +38,10 @@ class Given:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(self, epoch: int, indices: list[np.ndarray], first_step: int = 0) -> Iterator[Batch]:
         parts = list(zip(self.epochs[epoch].split(self.size), self.labels.split(self.size), strict=True))
         assert [len(batch) for batch in indices] == [len(y) for _, y in parts]
-        yield from parts
+        yield from (Batch(x, y) for x, y in parts)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -50,13 +51,13 @@ def test_matches_the_authors_code(name: str, monkeypatch: pytest.MonkeyPatch) ->
     cfg, golden, size = case.meta["cfg"], case.golden, case.meta["batch"]
     start = {"start_alpha": float(cfg["init_alpha"]), "start_beta": float(cfg["init_beta"])}
     method = build_method("tip-adapter-f", case.vlm, case.meta["classnames"], case.settings() | start)
-    method.prepare(case.train, case.val)
+    method.prepare(case.shots)
     assert_close(method.cache.keys, golden["cache_keys"].T, 1e-5)
     with torch.no_grad():
         epochs = torch.stack([case.vlm.encode_image(x) for x in golden_tensor(case.meta["inputs"]["fine_images"])])
-    first = method.loss(epochs[0, :size], case.train.labels[:size])
-    first["loss"].backward()
-    assert_close(first["logits"], golden["f_first_logits"], 1e-4)
+    first = method.loss(Batch(epochs[0, :size], case.train.targets[:size]))
+    first.total.backward()
+    assert_close(first.logits, golden["f_first_logits"], 1e-4)
     assert_close(method.cache.keys.grad, golden["f_first_grad"], 1e-4)
     method.zero_grad()
 
@@ -65,9 +66,9 @@ def test_matches_the_authors_code(name: str, monkeypatch: pytest.MonkeyPatch) ->
     plain_loss = method.loss
     losses: list[float] = []
 
-    def loss(images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        found = plain_loss(images, labels)
-        losses.append(found["loss"].item())
+    def loss(batch: Batch) -> Losses:
+        found = plain_loss(batch)
+        losses.append(found.total.item())
         return found
 
     def step(optimizer: torch.optim.AdamW, *args: object, **kwargs: object) -> object:
@@ -77,7 +78,7 @@ def test_matches_the_authors_code(name: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(method, "loss", loss)
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     recipe = recipe_for("tip-adapter-f", {"epochs": cfg["train_epoch"], "batch_size": size})
-    fit(method, Given(epochs, case.train.labels, size), recipe, seed=1)
+    fit(method, Given(epochs, case.train.targets, size), recipe, seed=1)
     assert [rate for rate, _ in seen] == pytest.approx(golden["f_lr"].tolist(), rel=1e-5)
     assert [value for _, value in seen] == pytest.approx(golden["f_loss"].tolist(), rel=1e-4)
     assert_close(method.cache.keys, golden["f_last_weight"], 5e-6)
@@ -100,16 +101,16 @@ def test_the_recipe_of_the_authors() -> None:
     assert recipe_for("tip-adapter-f", preset="eurosat").epochs == 100
 
 
-def trained(val: FeatureSet | None) -> tuple[TipAdapterF, tuple[float, float], tuple[float, float]]:
+def trained(val: Examples | None) -> tuple[TipAdapterF, tuple[float, float], tuple[float, float]]:
     settings = {"max_alpha": 40.0, "alpha_steps": 5, "beta_steps": 7, "start_alpha": 6.0, "start_beta": 3.0}
     method = build_method("tip-adapter-f", golden_vlm("vit_b"), NAMES, settings)
     train = blobs(29, 1, 4.0)
-    method.prepare(train, val)
-    in_training = method.settings["alpha"], method.settings["beta"]
+    method.prepare(Shots(train, val))
+    in_training = method.found["alpha"], method.found["beta"]
     recipe = replace(recipe_for("tip-adapter-f"), epochs=40, lr=0.01)
-    fit(method, FeatureViews(train.features[None], train.labels, 1), recipe, seed=1)
-    method.finish(train, val)
-    return method, in_training, (method.settings["alpha"], method.settings["beta"])
+    fit(method, given(train.images[None], train.targets), recipe, seed=1)
+    method.finish(Shots(train, val))
+    return method, in_training, (method.found["alpha"], method.found["beta"])
 
 
 def test_with_validation_shots_the_search_follows_the_training() -> None:
@@ -123,10 +124,10 @@ def test_with_validation_shots_the_search_follows_the_training() -> None:
     right = {}
     for alpha, beta in plain.grid.pairs():
         plain.cache.weigh(alpha, beta)
-        right[alpha, beta] = int((plain(val.features).argmax(-1) == val.labels).sum())
+        right[alpha, beta] = int((plain(val.images).argmax(-1) == val.targets).sum())
     assert found == max(right, key=right.__getitem__)
     assert len(set(right.values())) > 2
-    plain.prepare(blobs(29, 1, 4.0), val)
+    plain.prepare(Shots(blobs(29, 1, 4.0), val))
     assert not torch.allclose(plain.cache.keys, method.cache.keys, atol=1e-3)
 
 
@@ -137,18 +138,18 @@ def test_without_validation_shots_the_search_comes_first() -> None:
     plain = build_method(
         "tip-adapter", golden_vlm("vit_b"), NAMES, {"max_alpha": 40.0, "alpha_steps": 5, "beta_steps": 7}
     )
-    plain.prepare(blobs(29, 1, 4.0))
-    assert found == (plain.settings["alpha"], plain.settings["beta"])
+    plain.prepare(Shots(blobs(29, 1, 4.0)))
+    assert found == (plain.found["alpha"], plain.found["beta"])
     assert float(method.cache.alpha) == pytest.approx(found[0])
     assert found != (6.0, 3.0)
     trained_says = search(method.grid, method.cache, method.zero_shot, blobs(29, 1, 4.0), None)
-    assert trained_says != found  # so that a search behind the training would be seen
+    assert trained_says != found  # so that a search after the training would be seen
 
 
 def test_one_shot_without_validation_keeps_the_starting_values() -> None:
     method = build_method("tip-adapter-f", golden_vlm("vit_b"), NAMES, {"start_alpha": 5.0, "start_beta": 2.0})
-    method.prepare(blobs(3, 1))
-    assert (method.settings["alpha"], method.settings["beta"]) == (5.0, 2.0)
+    method.prepare(Shots(blobs(3, 1)))
+    assert (method.found["alpha"], method.found["beta"]) == (5.0, 2.0)
 
 
 def test_numbers_that_cannot_be_used() -> None:
@@ -182,20 +183,20 @@ class Stop(Reporter):
 def test_learn_resume_save_and_load(vlm: VLM, shapes: ImageDataset, tmp_path: Path, with_val: bool) -> None:
     recipe = recipe_for("tip-adapter-f", {"epochs": 4, "batch_size": 5, "views": 3})
     settings = {"n_views": 3, "beta_steps": 11, "alpha_steps": 5}
-    given = {"method": "tip-adapter-f", "shots": 4, "settings": settings, "recipe": recipe}
-    given["val"] = shapes if with_val else None
-    whole = learn(vlm, shapes, **given)
+    job = {"method": "tip-adapter-f", "shots": 4, "settings": settings, "recipe": recipe}
+    job["val"] = shapes if with_val else None
+    whole = learn(vlm, shapes, **job)
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Interrupted):
-        learn(vlm, shapes, checkpoint_path=path, reporter=Stop(), **given)
+        learn(vlm, shapes, checkpoint_path=path, reporter=Stop(), **job)
     for _ in range(2):  # from the middle, and from a training that is complete
-        again = learn(vlm, shapes, checkpoint_path=path, resume=True, **given)
-        assert again.method.settings == whole.method.settings
+        again = learn(vlm, shapes, checkpoint_path=path, resume=True, **job)
+        assert again.method.found == whole.method.found
         for name, value in whole.method.state_dict().items():
             assert torch.equal(value, again.method.state_dict()[name]), name
     details = {"class_labels": shapes.class_names, "shots": 4, "seed": 1, "recipe": {}, "data": {}}
     run = load_run(save_run(tmp_path / "run", whole.method, details=details))
-    assert run.config["settings"]["alpha"] == whole.method.settings["alpha"] is not None
+    assert run.config["found"]["alpha"] == whole.method.found["alpha"] is not None
     assert run.classifier is None and not run.config["new_classes"]
     features = torch.randn(7, vlm.embed_dim)
     with torch.no_grad():

@@ -7,13 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from coopt.artifacts import load_run, save_run
+from coopt.artifacts import load_run, resolve_starts, save_run
 from coopt.data import image_digest, load_dataset
 from coopt.errors import ConfigError
 from coopt.evaluate import dataset_logits
 from coopt.features import encode_batch, encode_dataset, training_augmentation
 from coopt.methods import TPT, CoOp, build_method
 from coopt.methods.tpt import entropy_of_mean, most_confident
+from coopt.models import VLM
 from tests.goldens.golden import assert_close, golden_cases, golden_tensor, golden_vlm
 from tests.pictures import shapes_folder
 
@@ -188,17 +189,22 @@ def test_a_data_set_of_images_gives_the_views(tmp_path: Path) -> None:
     crops = [encode_batch(vlm, pixels) for pixels in crops]
     views = torch.stack([encode_dataset(vlm, dataset).features, *crops], dim=1)  # (N, 11, E)
     for batch_size in (2, 64):
-        logits = dataset_logits(vlm, method, dataset, seed=5, batch_size=batch_size).logits
+        logits = dataset_logits(vlm, method.predictor(), dataset, seed=5, batch_size=batch_size).logits
         assert torch.allclose(logits, method(views), atol=1e-2)
 
 
 def test_the_papers_values_are_the_default() -> None:
     method = TPT(golden_vlm("vit_b"), NAMES)
-    assert (method.n_test_views, method.confidence, method.n_steps, method.lr) == (64, 0.1, 1, 5e-3)
+    assert (method.inputs.test_views, method.confidence, method.n_steps, method.lr) == (64, 0.1, 1, 5e-3)
     assert method.ctx.shape == (4, 64)
-    assert not TPT.learns
-    assert method.classifier() is None
-    assert TPT(golden_vlm("vit_b"), NAMES, n_views=16).n_test_views == 16
+    assert not TPT.uses_shots
+    assert method.predictor().linear is None
+    assert TPT(golden_vlm("vit_b"), NAMES, n_views=16).inputs.test_views == 16
+
+
+def started(vlm: VLM, folder: Path, **settings: object) -> dict:
+    """The settings as `learn` resolves them."""
+    return resolve_starts("tpt", {"ctx_from": folder, **settings}, vlm)
 
 
 def test_it_starts_from_a_trained_context(tmp_path: Path) -> None:
@@ -207,7 +213,7 @@ def test_it_starts_from_a_trained_context(tmp_path: Path) -> None:
     coop = build_method("coop", vlm, NAMES, {"n_ctx": 3, "position": "middle"})
     source = save_run(tmp_path / "coop", coop, details={})
     settings = {"ctx_from": str(source), "position": "middle"}
-    method = build_method("tpt", vlm, ["tea", "coffee"], settings)
+    method = build_method("tpt", vlm, ["tea", "coffee"], resolve_starts("tpt", settings, vlm))
     assert torch.equal(method.ctx, coop.ctx)
     views = torch.randn(2, 5, 64)
     saved = save_run(tmp_path / "tpt", method, details={})
@@ -215,15 +221,15 @@ def test_it_starts_from_a_trained_context(tmp_path: Path) -> None:
     again = load_run(saved).build(vlm)
     assert torch.equal(again(views), method(views))
     with pytest.raises(ConfigError, match="ctx_from is '.*coop', which cannot be read as a run folder"):
-        TPT(vlm, NAMES, ctx_from=source)
+        started(vlm, source)
     with pytest.raises(ConfigError, match="trained with position 'middle'; this is 'end'"):
-        TPT(vlm, NAMES, ctx_from=tmp_path / "gone")
+        started(vlm, tmp_path / "gone")
     with pytest.raises(ConfigError, match="trained with a model of fingerprint"):
-        TPT(golden_vlm("vit_a"), NAMES, ctx_from=tmp_path / "gone", position="middle")
+        started(golden_vlm("vit_a"), tmp_path / "gone", position="middle")
     specific = build_method("coop", vlm, NAMES, {"n_ctx": 3, "class_specific": True})
     save_run(tmp_path / "specific", specific, details={})
     with pytest.raises(ConfigError, match="a run of 'coop' that holds no context which all classes share"):
-        TPT(vlm, NAMES, ctx_from=tmp_path / "specific")
+        started(vlm, tmp_path / "specific")
     assert isinstance(coop, CoOp)
 
 
@@ -233,7 +239,7 @@ def test_it_does_not_start_from_a_part_of_what_was_learned(key: str, tmp_path: P
     vlm = golden_vlm("vit_b")
     save_run(tmp_path / key, build_method(key, vlm, NAMES), details={})
     with pytest.raises(ConfigError, match=f"is a run of '{key}' that holds no context .* take a run of coop"):
-        TPT(vlm, NAMES, ctx_from=tmp_path / key)
+        started(vlm, tmp_path / key)
 
 
 def test_settings_that_cannot_be_used() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from coopt.methods import FeatureSet
+from coopt.methods import Examples, Shots
 from coopt.models import VLM
 from tests.goldens.golden import golden_cases, golden_tensor, golden_vlm
 
@@ -18,9 +18,13 @@ class Case:
     meta: dict
     golden: dict[str, np.ndarray]
     vlm: VLM
-    train: FeatureSet
-    val: FeatureSet
+    train: Examples
+    val: Examples
     test: torch.Tensor
+
+    @property
+    def shots(self) -> Shots:
+        return Shots(self.train, self.val)
 
     def settings(self) -> dict:
         cfg = self.meta["cfg"]
@@ -49,5 +53,5 @@ def tip_case(name: str) -> Case:
         base = inputs["train_images"][0][inputs[f"{part}_labels"] * shots]
         return vlm.encode_image(0.3 * inputs[f"{part}_images"] + 1.0 * base)
 
-    val = FeatureSet(mixed("val"), inputs["val_labels"])
-    return Case(meta, golden, vlm, FeatureSet(plain, labels, views), val, mixed("test"))
+    val = Examples(mixed("val"), inputs["val_labels"])
+    return Case(meta, golden, vlm, Examples(plain, labels, views), val, mixed("test"))

@@ -1,9 +1,7 @@
 """Downloading a published checkpoint: from a server on this machine that can cut off, lie and go away."""
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,55 +11,22 @@ from coopt.errors import ModelError
 from coopt.models import list_models, load_model, openai_weights
 from coopt.models.openai_weights import PUBLISHED, Published, cached_path, fetch_published
 from tests.models.test_models_openai import state_dict
+from tests.serving import CONTENT, Server, serving
 
 NAME = "ViT-B/32"
 
 
-class Server(ThreadingHTTPServer):
-    """Serves one content at every path; keeps what was asked for."""
-
-    content = b""
-    cut_after: int | None = None
-    requests: list[tuple[str, str | None]]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        requested = self.headers.get("Range")
-        self.server.requests.append((self.path, requested))
-        start = int(requested.removeprefix("bytes=").removesuffix("-")) if requested else 0
-        if start >= len(self.server.content):
-            self.send_error(416)
-            return
-        rest = self.server.content[start:]
-        self.send_response(206 if requested else 200)
-        self.send_header("Content-Length", str(len(rest)))
-        self.end_headers()
-        self.wfile.write(rest[: self.server.cut_after])
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    served = Server(("127.0.0.1", 0), Handler)
-    served.requests = []
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    monkeypatch.setenv("COOPT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(openai_weights, "ADDRESS", f"http://127.0.0.1:{served.server_port}")
-    publish(served, bytes(range(256)) * 1000, monkeypatch)
-    yield served
-    served.shutdown()
-    served.server_close()
-    thread.join()
+    with serving() as served:
+        monkeypatch.setenv("COOPT_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(openai_weights, "ADDRESS", f"http://127.0.0.1:{served.server_port}")
+        publish(served, CONTENT, monkeypatch)
+        yield served
 
 
 def publish(server: Server, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.content = content
+    server.files = {"ViT-B-32.pt": content}
     checked = Published(hashlib.sha256(content).hexdigest(), "ViT-B-32.pt", 32, 32, 1)
     monkeypatch.setitem(PUBLISHED, NAME, checked)
 
@@ -71,7 +36,7 @@ def test_a_checkpoint_is_downloaded_once(server: Server, monkeypatch: pytest.Mon
     publish(server, (tmp_path / "x.pt").read_bytes(), monkeypatch)
     vlm = load_model(NAME, offline=False)
     assert vlm.revision == PUBLISHED[NAME].sha256 and vlm.source == "openai"
-    assert server.requests == [(f"/{PUBLISHED[NAME].sha256}/ViT-B-32.pt", None)]
+    assert server.requests == [("GET", f"/{PUBLISHED[NAME].sha256}/ViT-B-32.pt", None)]
     # The second time needs no network, and neither do two names side by side.
     assert load_model(NAME, offline=True).fingerprint == vlm.fingerprint
     assert len(server.requests) == 1
@@ -80,26 +45,33 @@ def test_a_checkpoint_is_downloaded_once(server: Server, monkeypatch: pytest.Mon
 
 
 def test_a_download_that_was_cut_off_goes_on(server: Server) -> None:
-    server.cut_after = 100_000
-    with pytest.raises(ModelError, match=r"closed after 100000 of 256000 bytes.*goes on from there"):
+    server.cuts = [100_000, 0]
+    with pytest.raises(ModelError, match=r"closed after 100,000 of 256,000 bytes.*goes on from there"):
         fetch_published(NAME, offline=False)
     assert not cached_path(NAME).exists()
-    server.cut_after = None
     path, _ = fetch_published(NAME, offline=False)
-    assert path.read_bytes() == server.content
-    assert server.requests[1][1] == "bytes=100000-"
+    assert path.read_bytes() == CONTENT
+    assert [asked for _, _, asked in server.requests] == [None, "bytes=100000-", "bytes=100000-"]
     assert not path.with_name("ViT-B-32.pt.part").exists()
+
+
+def test_the_caller_is_told_of_the_bytes(server: Server, capfd: pytest.CaptureFixture) -> None:
+    told: list[tuple[int, int]] = []
+    with pytest.raises(ModelError, match="ViT-B-32.pt"):  # what arrives is no checkpoint
+        load_model(NAME, offline=False, progress=lambda *bytes: told.append(bytes))
+    assert told[-1] == (256_000, 256_000)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_download_that_only_lacked_its_check_is_taken(server: Server) -> None:
     part = cached_path(NAME).with_name("ViT-B-32.pt.part")
     part.parent.mkdir(parents=True)
-    part.write_bytes(server.content)
-    assert fetch_published(NAME, offline=False)[0].read_bytes() == server.content
+    part.write_bytes(CONTENT)
+    assert fetch_published(NAME, offline=False)[0].read_bytes() == CONTENT
 
 
 def test_another_content_is_removed_and_never_used(server: Server) -> None:
-    server.content = b"x" + server.content[1:]
+    server.files["ViT-B-32.pt"] = b"x" + CONTENT[1:]
     with pytest.raises(ModelError, match=f"not the published {PUBLISHED[NAME].sha256}; the file was removed"):
         load_model(NAME, offline=False)
     assert [path.name for path in cached_path(NAME).parent.iterdir()] == ["ViT-B-32.pt.lock"]
@@ -112,7 +84,7 @@ def test_a_damaged_file_in_the_cache_is_put_aside(server: Server) -> None:
         load_model(NAME, offline=True)
     assert path.with_name("ViT-B-32.pt.damaged").read_bytes() == b"damaged" and not path.exists()
     path.write_bytes(b"damaged again")
-    assert fetch_published(NAME, offline=False)[0].read_bytes() == server.content
+    assert fetch_published(NAME, offline=False)[0].read_bytes() == CONTENT
 
 
 def test_no_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

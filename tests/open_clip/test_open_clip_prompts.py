@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from coopt.errors import ModelError
-from coopt.methods import build_method
+from coopt.methods import Batch, build_method
 from coopt.models import VLM, load_model
 from coopt.prompting import PromptedImageTower
 from tests.models.folders import relative_error, scramble
@@ -101,9 +101,9 @@ def test_methods_take_a_step_and_reach_every_parameter(make: Callable[[str], VLM
     settings = {"templates": ["a photo of a {}."]} if key == "promptsrc" else {}
     method = build_method(key, vlm, ["tea", "red fox", "owl"], settings)
     pixels = torch.randn(BATCH, 3, vlm.image_size, vlm.image_size)
-    losses = method.loss(pixels, torch.tensor([2, 0, 1]))
-    losses["loss"].backward()
-    assert losses["logits"].shape == (BATCH, 3)
+    losses = method.loss(Batch(pixels, torch.tensor([2, 0, 1])))
+    losses.total.backward()
+    assert losses.logits.shape == (BATCH, 3)
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in method.parameters())
     assert all(bool(p.grad.abs().sum() > 0) for p in method.parameters() if p.grad is not None)
     assert all(p.grad is None for p in vlm.module.parameters())

@@ -39,7 +39,7 @@ CLASS_SUBGROUPS = {
     "people": ("people", "gestures", "roles & careers"),
 }  # fmt: skip
 FINE_GROUPS = ("animals & nature", "food & drink", "travel & places", "activities", "objects")
-TARGET = Path("src/coopt/data/demo_emoji.json")
+TARGET = Path("src/coopt/datasets/makers/demo_emoji.json")
 N_FINE, MOST_PER_CLASS, SEED = 100, 30, 1
 
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from coopt.data import ImageDataset, load_dataset
-from coopt.data.demo import Look, draw, make_demo_emoji, make_demo_icons
+from coopt.datasets.makers.demo import Look, draw, make_demo_emoji, make_demo_icons
 
 from . import demo_tables
 from .captions import clean_name

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import torch
 
-from coopt.data.digits import WORDS as DIGITS
+from coopt.datasets.makers.digits import WORDS as DIGITS
 
 from .captions import LIMITS
 from .corpus import TAG_LENGTH, Corpus

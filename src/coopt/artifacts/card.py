@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from coopt.tasks import Figure
 
-def card(config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str:
+
+def card(config: Mapping[str, Any], records: Sequence[Mapping[str, Any]], figures: Sequence[Figure]) -> str:
     """Markdown with the front matter that hubs read, what was learned from what, how well, and how to use it."""
-    evaluations = [record for record in records if "accuracy_low" in record]
+    evaluations = [record for record in records if figures[0].name in record and "data" in record]
     lines = [
         "---",
         "library_name: coopt",
@@ -22,7 +24,7 @@ def card(config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str
         "",
         "| | |",
         "| --- | --- |",
-        f"| method | {config['method']} {config['settings']} |",
+        f"| method | {config['method']} { {**config['settings'], **config['found']} } |",
         f"| base model | {config['base_model_name_or_path']}, revision {config['revision']}, "
         f"fingerprint `{config['fingerprint']}` |",
         f"| training | {_training(config)} |",
@@ -34,16 +36,13 @@ def card(config: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> str
         lines += [
             "## Results",
             "",
-            "| data | images | accuracy | 95% interval | macro F1 | calibration error |",
+            f"| data | images | {' | '.join(f.title for f in figures)} |",
+            "| --- " * (2 + len(figures)) + "|",
         ]
-        lines += ["| --- | --- | --- | --- | --- | --- |"]
-        lines += [
-            f"| {record.get('data', '')} | {record['n_images']} | {record['accuracy']:.1f}% | "
-            f"{record['accuracy_low']:.1f} to {record['accuracy_high']:.1f}% | {record['macro_f1']:.1f}% | "
-            f"{record['calibration_error']:.1f}% |"
-            for record in evaluations
-        ]
-        lines += ["", "The interval is the sampling error of the test images (Wilson), not of the shots.", ""]
+        for record in evaluations:
+            shown = " | ".join(figure.show_interval(record) for figure in figures)
+            lines.append(f"| {record['data']} | {record['n_images']} | {shown} |")
+        lines += ["", "An interval is the sampling error of the test images, not of the shots.", ""]
     lines += [
         "## Use",
         "",

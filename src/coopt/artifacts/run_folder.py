@@ -8,12 +8,8 @@ README.md                   a card
 """
 
 import json
-import os
-import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +18,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from coopt.artifacts.card import card
+from coopt.artifacts.earlier import FORMAT, READABLE, upgrade
+from coopt.artifacts.place import CLASSIFIER, CONFIG, WEIGHTS, finish_swap
+from coopt.download import Progress
 from coopt.errors import RunError
-from coopt.files import atomic_folder, write_json, write_tensors, write_text
-from coopt.methods import METHODS, Classifier, Method, build_method
+from coopt.methods import METHODS, Classifier, LinearPredictor, Method, Predictor, build_method
+from coopt.methods.settings import METHOD
 from coopt.models import VLM, load_model
+from coopt.outside import is_outside
+from coopt.tasks import TASKS, Task, find_task
 from coopt.version import __version__
-
-FORMAT = 1
-CONFIG, WEIGHTS, CLASSIFIER = "adapter_config.json", "adapter_model.safetensors", "classifier.safetensors"
-METRICS, CARD = "metrics.jsonl", "README.md"
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,19 @@ class Run:
         """The classes it was trained for."""
         return self.config["class_names"]
 
-    def load_vlm(self, device: str | torch.device | None = None, dtype: Any = None, model: str | None = None) -> VLM:
+    @property
+    def task(self) -> Task:
+        """What its labels mean."""
+        facts = self.config["task"]
+        return find_task(facts["name"])(self.class_names, self.config.get("class_labels"), **facts["settings"])
+
+    def load_vlm(
+        self,
+        device: str | torch.device | None = None,
+        dtype: Any = None,
+        model: str | None = None,
+        progress: Progress | None = None,
+    ) -> VLM:
         """The base model that the run names (or `model` in its place), checked to be the same weights.
 
         Raises:
@@ -59,7 +67,7 @@ class Run:
         """
         name = model or self.config["base_model_name_or_path"]
         revision = None if model else self.config.get("revision_asked")
-        vlm = load_model(name, device=device, dtype=dtype, revision=revision)
+        vlm = load_model(name, device=device, dtype=dtype, revision=revision, progress=progress)
         self.check_backbone(vlm)
         return vlm
 
@@ -90,113 +98,37 @@ class Run:
                     f"(method {key!r}, settings {settings}); it cannot take other class names. Train a shared prompt "
                     "(coop without class_specific) for that."
                 )
-        method = build_method(key, vlm, self.class_names if class_names is None else class_names, settings)
-        method.reshape({name: tuple(value.shape) for name, value in self.tensors.items()})
-        expected = {name: tuple(value.shape) for name, value in method.state_dict().items()}
+        task = self.task if class_names is None else self.task.for_classes(class_names)
+        method = build_method(key, vlm, task.class_names, settings, task)
         found = {name: tuple(value.shape) for name, value in self.tensors.items()}
+        method.reshape(found)
+        expected = {name: tuple(value.shape) for name, value in method.state_dict().items()}
         if expected != found:
             raise RunError(f"{self.folder / WEIGHTS} holds {found}; the method {key!r} needs {expected}.")
-        method.load_state_dict(self.tensors, strict=True)
+        method.load_tensors(self.tensors)
         return method
 
+    def predictor(self, vlm: VLM, class_names: Sequence[str] | None = None) -> Predictor:
+        """What predicts: the saved matrix where there is one, for which no text tower is needed, else the method.
 
-def save_run(
-    folder: Path | str,
-    method: Method,
-    *,
-    records: Sequence[Mapping[str, Any]] = (),
-    details: Mapping[str, Any],
-    overwrite: bool = False,
-) -> Path:
-    """Write a run folder; it is complete or absent.
-
-    Args:
-        folder: where; must not exist yet, or be an empty folder, unless `overwrite`.
-        method: the trained method, made by `build_method`.
-        records: lines of `metrics.jsonl`.
-        details: what the caller knows beyond the method: seed, shots, recipe, data, class labels.
-        overwrite: replace a run that is there; the old one stays until the new one is complete.
-
-    Raises:
-        RunError: the folder holds something and `overwrite` is not set, or it holds something that is no run.
-    """
-    folder = Path(folder)
-    check_target(folder, overwrite)
-    config = {
-        "format": FORMAT,
-        "library": "coopt",
-        "method": method.key,
-        "settings": _jsonable(method.settings),
-        "base_model_name_or_path": method.vlm.name,
-        "base_model_source": method.vlm.source,
-        "revision": method.vlm.revision,
-        "fingerprint": method.vlm.fingerprint,
-        "class_names": method.class_names,
-        "new_classes": method.new_classes,
-        "n_parameters": method.n_parameters(),
-        **details,
-        "versions": describe_versions(),
-    }
-    # A run that is there stays until the new one is complete beside it; then the two are swapped.
-    is_taken = folder.exists() and any(folder.iterdir())
-    place = folder.with_name(f".{folder.name}.new") if is_taken else folder
-    if is_taken:
-        shutil.rmtree(place, ignore_errors=True)  # left by a kill
-    with atomic_folder(place) as temporary:
-        write_tensors(temporary / WEIGHTS, method.state_dict(), metadata={"format": "pt"})
-        classifier = method.classifier()
-        if classifier is not None:
-            tensors = {"weight": classifier.weight, "bias": classifier.bias}
-            # One entry only: safetensors writes several in random order, and equal runs shall be equal files.
-            write_tensors(temporary / CLASSIFIER, tensors, metadata={"normalize": json.dumps(classifier.normalize)})
-        write_text(temporary / METRICS, "".join(json.dumps(dict(record)) + "\n" for record in records))
-        write_text(temporary / CARD, card(config, records))
-        write_json(temporary / CONFIG, config)
-    if is_taken:
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(folder, old)
-        finish_swap(folder)
-    return folder
+        Raises:
+            RunError: as `build`.
+        """
+        if class_names is None and self.classifier is not None:
+            self.check_backbone(vlm)
+            return LinearPredictor(self.classifier, self.task)
+        return self.build(vlm, class_names).predictor()
 
 
-def finish_swap(folder: Path) -> None:
-    """The second half of replacing a run, also after a kill between the halves: move the new one in, drop the old."""
-    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    if not folder.exists() and (new / CONFIG).is_file():
-        os.replace(new, folder)
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def check_target(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that something else lives in or that cannot be written, before any work is done.
-
-    Raises:
-        RunError: it holds a run (and `overwrite` is not set) or something else, or cannot be made.
-    """
-    finish_swap(folder)
-    if not folder.exists():
-        parent = next(parent for parent in folder.absolute().parents if parent.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK):
-            kind = "cannot be written to" if parent.is_dir() else "is a file"
-            raise RunError(f"The run folder {folder} cannot be made: {parent} {kind}. Choose another --out.")
-        return
-    if not folder.is_dir():
-        raise RunError(f"{folder} is a file; a run is written to a folder. Choose another --out.")
-    if not any(folder.iterdir()):
-        return
-    if not (folder / CONFIG).is_file():
-        raise RunError(f"{folder} is not empty and holds no run; choose another --out.")
-    if not overwrite:
-        raise RunError(f"{folder} already holds a run; choose another --out, or pass --overwrite to replace it.")
-
-
-def load_run(folder: Path | str) -> Run:
+def load_run(folder: Path | str, *, trust_code: bool = False) -> Run:
     """Read a run folder. Nothing in it is ever executed: the files are JSON and safetensors.
 
+    Args:
+        folder: what `save_run` wrote.
+        trust_code: leave to import the method or the task of the run, where it is a class from outside the package.
+
     Raises:
-        RunError: the folder is missing, unfinished, damaged, or of another version or method.
+        RunError: the folder is missing, unfinished, damaged, of another version or method, or needs `trust_code`.
     """
     folder = Path(folder)
     finish_swap(folder)
@@ -214,20 +146,20 @@ def load_run(folder: Path | str) -> Run:
             raise TypeError(f"method is {method!r}")
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / CONFIG} is damaged or not a coopt run: {error!r}.") from error
-    if file_format != FORMAT:
+    if file_format not in READABLE:
         writer = config.get("versions", {}).get("coopt", "unknown")
         raise RunError(
             f"{folder} has run format {file_format!r}, written by coopt {writer}; coopt {__version__} reads format "
             f"{FORMAT}. Use the version that wrote it, or train again."
         )
-    if method not in METHODS:
-        raise RunError(f"{folder} was made by the method {method!r}, which coopt {__version__} does not have.")
+    config = upgrade(config)
+    check_config(folder / CONFIG, config)
+    check_names(folder, config, trust_code)
     try:
         tensors = load_file(folder / WEIGHTS)
         classifier = _load_classifier(folder / CLASSIFIER) if (folder / CLASSIFIER).is_file() else None
     except (SafetensorError, KeyError, ValueError) as error:
         raise RunError(f"The tensors in {folder} are damaged: {error}. Train again or restore the files.") from error
-    check_config(folder / CONFIG, config)
     n_classes = len(config["class_names"])
     if classifier is not None and len(classifier.weight) != n_classes:
         raise RunError(
@@ -235,6 +167,12 @@ def load_run(folder: Path | str) -> Run:
             "the files belong to different runs."
         )
     return Run(folder, config, tensors, classifier)
+
+
+def inner_methods(settings: Mapping[str, Any]) -> list[str]:
+    """Names of the methods that are values of settings, and of those inside them."""
+    inner = [value for value in settings.values() if isinstance(value, dict) and isinstance(value.get(METHOD), str)]
+    return [name for value in inner for name in (value[METHOD], *inner_methods(value))]
 
 
 def check_config(path: Path, config: Mapping[str, Any]) -> None:
@@ -245,6 +183,9 @@ def check_config(path: Path, config: Mapping[str, Any]) -> None:
     """
     kinds = {"class_names": list, "fingerprint": str, "base_model_name_or_path": str, "settings": dict}
     wrong = [f"{key} must be a {kind.__name__}" for key, kind in kinds.items() if not isinstance(config.get(key), kind)]
+    task = config.get("task")
+    if not (isinstance(task, dict) and isinstance(task.get("name"), str) and isinstance(task.get("settings"), dict)):
+        wrong.append("task must have a name and settings")
     if not isinstance(config.get("new_classes"), bool):
         wrong.append("new_classes must be true or false")
     if not isinstance(config.get("seed", 1), int):
@@ -256,30 +197,25 @@ def check_config(path: Path, config: Mapping[str, Any]) -> None:
         raise RunError(f"{path} is damaged: {'; '.join(wrong)}.")
 
 
-def describe_versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    found = {"coopt": __version__, "python": platform.python_version()}
-    for package in (
-        "torch",
-        "transformers",
-        "numpy",
-        "scikit-learn",
-        "pillow",
-        "safetensors",
-        "open_clip_torch",
-    ):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+def check_names(folder: Path, config: Mapping[str, Any], trust_code: bool) -> None:
+    """Refuse a method or a task that is not in the tables, unless it is from outside and there is leave to import it.
+
+    Raises:
+        RunError: see above.
+    """
+    named = [("method", name, METHODS) for name in (config["method"], *inner_methods(config["settings"]))]
+    for what, name, table in [*named, ("task", config["task"]["name"], TASKS)]:
+        if is_outside(name):
+            if not trust_code:
+                raise RunError(
+                    f"{folder} was made by the {what} {name!r}, which is code from outside coopt: to use the run, that "
+                    "module is imported and its code runs. If you trust it, pass --trust-code (trust_code=True)."
+                )
+        elif name not in table:
+            raise RunError(f"{folder} was made by the {what} {name!r}, which coopt {__version__} does not have.")
 
 
 def _load_classifier(path: Path) -> Classifier:
     with safe_open(path, framework="pt") as file:
         normalize = json.loads((file.metadata() or {})["normalize"])
         return Classifier(file.get_tensor("weight"), file.get_tensor("bias"), normalize)
-
-
-def _jsonable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}

@@ -7,7 +7,7 @@ import numpy as np
 
 from coopt.bench.protocols import PROTOCOLS, Asked, Protocol, classes_of
 from coopt.data import ImageDataset
-from coopt.data.benchmarks import BENCHMARKS, SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark, read_data_file
+from coopt.datasets import BENCHMARKS, SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark, read_data_file
 from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
 
 

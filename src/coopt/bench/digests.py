@@ -10,7 +10,7 @@ import numpy as np
 
 from coopt.bench.protocols import Evaluation
 from coopt.data import ImageDataset
-from coopt.data.benchmarks import Benchmark
+from coopt.datasets import Benchmark
 
 
 class Digests:
@@ -23,7 +23,8 @@ class Digests:
     def of_source(self, benchmark: Benchmark, subset: str) -> str:
         """Hash of the images that are learned from and chosen on."""
         parts = (benchmark.train, benchmark.val)
-        return digest([subset, *(None if part is None else self._of(part) for part in parts)], 12)
+        task = [] if benchmark.task is None else [benchmark.task]
+        return digest([subset, *(None if part is None else self._of(part) for part in parts), *task], 12)
 
     def of_test(self, test: Evaluation, has_own: bool) -> str:
         """Hash of the images that are tested on, with the template where the method's prompts use it."""

@@ -4,9 +4,9 @@ import random
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,19 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from coopt.bench.choice import align_labels
-from coopt.bench.digests import jsonable
 from coopt.bench.grid import Run
 from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
 from coopt.bench.shared import HeldOut, Shared
 from coopt.bench.versions import versions
-from coopt.data.benchmarks import Benchmark
+from coopt.datasets import Benchmark
 from coopt.errors import CooptError
-from coopt.evaluate import dataset_logits, evaluate_logits
-from coopt.evaluate.record import METRICS, Record
+from coopt.evaluate import dataset_logits
+from coopt.evaluate.record import Headline, Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
-from coopt.methods import Method, build_method, find_method
+from coopt.methods import Method, find_method, for_classes, jsonable
+from coopt.outside import outside_name
+from coopt.tasks import DEFAULT_TASK
 
 
 @dataclass
@@ -102,7 +103,8 @@ def execute(run: Run, shared: Shared) -> Result:
         for test in run.tests:
             test_set = shared.test_set(run.places, test.dataset)
             results[test] = evaluate(run, learned.method, benchmark, test, test_set, shared, reporter)
-    facts = {**run.facts(), "settings": jsonable(learned.method.settings)}
+    settings = jsonable({**learned.method.settings, **learned.method.found})
+    facts = {**run.facts(), "settings": settings}
     facts["recipe"] = learned.recipe.as_dict() if learned.records else None
     records = [
         Record(
@@ -115,6 +117,8 @@ def execute(run: Run, shared: Shared) -> Result:
             **result[0],
             seconds={"fit": fit_seconds, "evaluate": result[1]},
             peak_memory_mb=memory.peak_mb,
+            task=learned.method.task.name or outside_name(type(learned.method.task)),
+            headline=Headline(**asdict(learned.method.task.figures[0])),
             versions={**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()
@@ -128,9 +132,8 @@ def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> L
     """Train on the run's shots, with the data set's own validation images where a method chooses something."""
     classes = classes_of(benchmark, run.subset)
     train, val = benchmark.train, benchmark.val
-    if not find_method(run.method).learns:
-        assert benchmark.test is not None  # `choose` refuses others
-        train, val = benchmark.test.subset([]), None  # its class names alone
+    if not find_method(run.method).uses_shots:
+        train, val = benchmark.test, None  # for its class names
     assert train is not None  # `choose` refuses others
     if run.subset != "all":
         train = train.select_classes(classes)
@@ -140,6 +143,7 @@ def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> L
         train,
         val=val,
         method=run.method,
+        task=benchmark.task or DEFAULT_TASK,
         settings=run.settings_for(run.source, benchmark.template),
         shots=run.shots,
         seed=run.seed,
@@ -165,43 +169,35 @@ def evaluate(
     if is_new and not learner.new_classes and not PROTOCOLS[run.protocol].to_variants:
         return None
     encoded = None
-    if not learner.needs_pixels and not learner.n_test_views:
+    if learner.inputs.are_plain:
         # Encoded once for all runs of this process, so the time belongs to none of them.
         encoded = test_set.features(shared.model(run.model), classes, run.n_decoders)
     started = time.perf_counter()
-    columns = None
+    task, columns = learner.task, None
+    if is_new:
+        task = learner.task.for_classes(dataset.class_names, dataset.class_labels)
     if is_new and learner.new_classes:
-        learner = for_classes(learner, dataset.class_names, run.settings_for(test.dataset, test_set.benchmark.template))
+        settings = run.settings_for(test.dataset, test_set.benchmark.template)
+        changes = {name: value for name, value in settings.items() if name == "templates"}
+        learner = for_classes(learner, task, changes)
     elif is_new:
         columns = align_labels(dataset, source)  # the classes of the source that the variant has
     torch.manual_seed(run.seed)  # whatever a method draws at test time
-    found = dataset_logits(learner.vlm, learner, dataset, encoded=encoded, seed=run.seed, n_workers=run.n_decoders)
+    predictor = learner.predictor()
+    found = dataset_logits(learner.vlm, predictor, dataset, encoded=encoded, seed=run.seed, n_workers=run.n_decoders)
     for name, reason in found.skipped:
         reporter.note(f"skipped {name}: {reason}")
     logits = found.logits if columns is None else found.logits[:, columns]
-    labels = torch.as_tensor(dataset.labels)[found.indices.cpu()].to(logits.device)
-    metrics = evaluate_logits(logits, labels, dataset.class_names)
-    facts = {
-        "n_classes": len(dataset.class_names),
-        "n_test": metrics.n_images,
-        "metrics": {name: getattr(metrics, name) for name in METRICS},
-    }
+    targets = task.targets(dataset)[found.indices.cpu()].to(logits.device)
+    metrics = task.metrics(logits, targets)
+    facts = {"n_classes": len(dataset.class_names), "n_test": metrics.n_images, "metrics": metrics.figures()}
     return facts, time.perf_counter() - started
-
-
-def for_classes(learner: Method, class_names: Sequence[str], settings: Mapping[str, Any]) -> Method:
-    """The method with what it learned, for other class names and the hand-written template that goes with them."""
-    templates = {name: value for name, value in settings.items() if name == "templates"}
-    method = build_method(learner.key, learner.vlm, class_names, {**learner.settings, **templates})
-    method.reshape({name: tuple(value.shape) for name, value in learner.state_dict().items()})
-    method.load_state_dict(learner.state_dict(), strict=True)
-    return method
 
 
 def selection(run: Run, benchmark: Benchmark) -> str:
     """What a method that chooses something chose it on; never test images."""
     method = find_method(run.method)
-    if not (method.learns and method.uses_validation):
+    if not (method.uses_shots and method.uses_validation):
         return "none"
     if benchmark.val is not None:
         return "validation shots"

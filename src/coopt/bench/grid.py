@@ -10,7 +10,7 @@ from coopt.bench.choice import Places
 from coopt.bench.digests import Digests, digest, jsonable
 from coopt.bench.protocols import Asked, Evaluation, Protocol
 from coopt.bench.variants import OWN, Variant, fill_templates, resolve
-from coopt.data.benchmarks import BENCHMARKS
+from coopt.datasets import BENCHMARKS
 from coopt.evaluate.record import GridRow
 from coopt.fit import recipe_for
 from coopt.methods import check_settings, find_method
@@ -147,10 +147,10 @@ def make_runs(
         settings = check_settings(variant.method, settings)
         has_own = OWN in (settings.get("templates") or [])
         # What neither learns nor looks at augmented views is the same for every seed.
-        seeds = range(1, 1 + (n_seeds if method.learns or method.n_test_views else 1))
+        seeds = range(1, 1 + (n_seeds if method.uses_shots or method.inputs.test_views else 1))
         # Contexts of the classes' own apply to no others; the method's class cannot know its settings.
         applies = method.new_classes and not settings.get("class_specific")
-        for training in protocol.trainings(asked, method.learns, applies):
+        for training in protocol.trainings(asked, method.uses_shots, applies):
             source = asked.benchmarks[training.source]
             first = Run(
                 protocol=protocol.name,
@@ -166,13 +166,13 @@ def make_runs(
                 template=source.template,
                 shots=None,
                 seed=1,
-                source_data=digests.of_source(source, training.subset) if method.learns else "",
+                source_data=digests.of_source(source, training.subset) if method.uses_shots else "",
                 tests=training.tests,
                 tests_data={test: digests.of_test(test, has_own) for test in training.tests},
                 n_threads=n_threads,
                 n_decoders=n_decoders,
             )
-            for n_shots in shots if method.learns else (None,):
+            for n_shots in shots if method.uses_shots else (None,):
                 recipe = resolve_recipe(variant.method, changes, training.source, n_shots)
                 runs += [replace(first, recipe=recipe, shots=n_shots, seed=seed) for seed in seeds]
     place = {name: number for number, name in enumerate(asked.benchmarks)}
@@ -181,7 +181,7 @@ def make_runs(
 
 def resolve_recipe(method: str, changes: Mapping[str, Any], source: str, n_shots: int | None) -> dict[str, Any] | None:
     """The recipe with its number of epochs; None for a method that does not learn."""
-    if not find_method(method).learns:
+    if not find_method(method).uses_shots:
         return None
     recipe = recipe_for(method, changes)
     facts = BENCHMARKS.get(source)

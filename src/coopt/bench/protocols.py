@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from coopt.data import split_classes
-from coopt.data.benchmarks import Benchmark
+from coopt.datasets import Benchmark
 from coopt.errors import ConfigError, DataError, did_you_mean
 
 

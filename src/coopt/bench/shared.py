@@ -9,7 +9,7 @@ import torch
 from coopt.bench.choice import Places
 from coopt.bench.grid import ModelChoice
 from coopt.data import ImageDataset
-from coopt.data.benchmarks import Benchmark
+from coopt.datasets import Benchmark
 from coopt.errors import ModelError
 from coopt.features import ImageFeatures, encode_dataset
 from coopt.models import VLM, load_model

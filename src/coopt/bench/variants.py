@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from coopt.data.benchmarks import BENCHMARKS
+from coopt.datasets import BENCHMARKS
 from coopt.errors import ConfigError, did_you_mean
 from coopt.fit import Recipe, recipe_for, recipe_value
 from coopt.methods import METHODS, find_method, find_preset, method_settings, parse_settings
@@ -42,9 +42,9 @@ class Variant:
     """A preset that was asked for by name; "none" for none at all; None leaves it to the protocol."""
 
     @property
-    def learns(self) -> bool:
+    def uses_shots(self) -> bool:
         """Whether it looks at training images."""
-        return find_method(self.method).learns
+        return find_method(self.method).uses_shots
 
 
 def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Variant]:
@@ -62,7 +62,7 @@ def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Vari
     variants: dict[str, Variant] = {}
     for method, pairs in parsed:
         own = {pair.partition("=")[0].strip() for pair in pairs}
-        known = {*method_settings(find_method(method)), *(RECIPE if find_method(method).learns else ())}
+        known = {*method_settings(find_method(method)), *(RECIPE if find_method(method).uses_shots else ())}
         shared = [pair for pair in common if (name := pair.partition("=")[0].strip()) in known and name not in own]
         for name in known:
             unused.pop(name, None)
@@ -108,7 +108,7 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
     if preset not in (None, "none"):
         find_preset(method, preset)
     for_recipe = {name: recipe_value(texts[name]) for name in RECIPE if name in texts and name not in known}
-    if for_recipe and not find_method(method).learns:
+    if for_recipe and not find_method(method).uses_shots:
         raise ConfigError(f"{method!r} learns nothing, so it has no {' and no '.join(for_recipe)}.")
     others = {
         name: text for name, text in texts.items() if name not in for_recipe and name not in ("preset", "templates")

@@ -34,8 +34,8 @@ from coopt.bench import (
 from coopt.bench.memory import on_cuda
 from coopt.cli.bench_console import BenchConsole
 from coopt.cli.console import out, print_json, show_path
-from coopt.cli.demo import read_shot_list
-from coopt.cli.options import Device, Dtype, Json, Model, Revision
+from coopt.cli.downloads import download_bar
+from coopt.cli.options import Device, Dtype, Json, Model, Revision, read_shot_list
 from coopt.errors import ConfigError, RunError, did_you_mean
 from coopt.fit import Interrupted
 from coopt.methods import METHODS
@@ -99,16 +99,17 @@ def bench(
     folder = BenchFolder(out_folder)
     places = Places(str(root.absolute()), str(data_file.absolute()) if data_file is not None else None)
     asked, notes = choose(Choice(split(datasets), suite, split(source)), chosen, places)
-    if any(variant.learns for variant in variants):
+    if any(variant.uses_shots for variant in variants):
         notes += check_shots(asked.benchmarks, asked.sources, shot_list)
-    fingerprint = load_model(model, device=device, dtype=dtype, revision=revision).fingerprint
+    with download_bar(as_json) as progress:
+        vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     runs = make_runs(
         chosen,
         asked,
         variants,
         shots=sorted(set(shot_list)),
         n_seeds=seeds,
-        model=ModelChoice(model, fingerprint, device, dtype, revision),
+        model=ModelChoice(model, vlm.fingerprint, device, dtype, revision),
         places=places,
         use_presets=presets,
         n_threads=threads,
@@ -140,9 +141,9 @@ def read_methods(texts: Sequence[str] | None, protocol: Protocol, common: Sequen
     if not texts:
         texts = ["zero-shot,linear-probe,coop"] if protocol.learns else [f"zero-shot; {ENSEMBLE}"]
     elif not protocol.learns and list(texts) == ["all"]:
-        texts = [name for name, method in METHODS.items() if not method.learns] + [ENSEMBLE]
+        texts = [name for name, method in METHODS.items() if not method.uses_shots] + [ENSEMBLE]
     variants = read_variants(texts, common)
-    wrong = [variant.name for variant in variants if variant.learns and not protocol.learns]
+    wrong = [variant.name for variant in variants if variant.uses_shots and not protocol.learns]
     if wrong:
         others = " or ".join(other.name for other in PROTOCOLS.values() if other.learns)
         raise ConfigError(

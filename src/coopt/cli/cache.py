@@ -16,6 +16,7 @@ cache = typer.Typer(
     name="cache",
     help="The image features that were kept, so that no image is encoded twice.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
 )
 

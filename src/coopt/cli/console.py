@@ -114,7 +114,7 @@ class ConsoleReporter(Reporter):
 
     def epoch(self, record: EpochRecord) -> None:
         """Loss, training accuracy and learning rate beside the bar."""
-        numbers = f"loss {record.loss:.3f}  accuracy {record.accuracy:.1f}%  lr {record.lr:.1e}"
+        numbers = f"loss {record.loss:.3f}  {record.progress_name} {record.progress:.1f}  lr {record.lr:.1e}"
         self.progress.update(self._task, completed=record.epoch, numbers=numbers)
         if self.progress.disable and not self.quiet and record.epoch % max(1, self._n_epochs // 4) == 0:
             err.print(f"epoch {record.epoch}/{self._n_epochs}  {numbers}", markup=False)

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from coopt.cli.console import err, out, print_json
+from coopt.cli.downloads import download_bars
 from coopt.cli.options import Json
-from coopt.data.benchmarks import (
+from coopt.datasets import (
     BENCHMARKS,
     CERTAINTIES,
     SHIFTS,
@@ -19,16 +19,17 @@ from coopt.data.benchmarks import (
     find_benchmark,
     read_data_file,
 )
-from coopt.data.benchmarks.check import Check, check_benchmark
-from coopt.data.benchmarks.fetch import MIRROR, fetch_benchmark, names_of
-from coopt.data.benchmarks.load import read_listing
-from coopt.data.benchmarks.splits import write_split_file
+from coopt.datasets.check import Check, check_benchmark
+from coopt.datasets.fetch import MIRROR, fetch_benchmark, names_of
+from coopt.datasets.load import read_listing
+from coopt.datasets.splits import write_split_file
 from coopt.errors import DataError
 
 datasets = typer.Typer(
     name="datasets",
     help="The benchmark data sets: list, describe, check and fetch them.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
 )
 
@@ -147,8 +148,8 @@ def fetch(
         if not as_json:
             err.print(f"{facts.title}: licence {facts.licence}", markup=False)
         try:
-            with _progress(disable=as_json) as bars:
-                fetched = fetch_benchmark(name, root, source=source, progress=_advance(bars))
+            with download_bars(quiet=as_json) as show_bytes:
+                fetched = fetch_benchmark(name, root, source=source, progress=show_bytes)
         except DataError as error:  # the other sets of a suite are fetched all the same
             done.append({"name": name, "ok": False, "error": str(error)})
             if not as_json:
@@ -214,22 +215,6 @@ def _write_split(found: Check, root: Path) -> None:
     if not path.exists():
         write_split_file(read_listing(facts, root), facts, path)
         found.notes.append(f"{facts.split_file} was written")
-
-
-def _progress(disable: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=err, transient=True, disable=disable or not err.is_terminal)
-
-
-def _advance(bars: Progress) -> Any:
-    tasks: dict[str, Any] = {}
-
-    def advance(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what)
-        bars.update(tasks[what], completed=done, total=total or None)
-
-    return advance
 
 
 def _text(value: Any) -> str | None:

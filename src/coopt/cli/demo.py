@@ -6,19 +6,17 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated, Any
 
-import torch
 import typer
 from rich.table import Table
 
 from coopt.artifacts import save_run
 from coopt.cli.console import ConsoleReporter, out, percent, print_json, show_path
-from coopt.cli.options import Json, Model
+from coopt.cli.downloads import download_bar
+from coopt.cli.options import Json, Model, read_shot_list
 from coopt.data import ImageDataset, load_dataset
-from coopt.data.demo import make_demo_icons
-from coopt.data.digits import write_digits
-from coopt.errors import ConfigError, DataError
-from coopt.estimator import run_details
-from coopt.evaluate import evaluate_logits
+from coopt.datasets.makers.demo import make_demo_icons
+from coopt.datasets.makers.digits import write_digits
+from coopt.errors import DataError
 from coopt.features import ImageFeatures, encode_dataset
 from coopt.files import write_json
 from coopt.fit import learn
@@ -88,8 +86,9 @@ def demo(
     hand_written: dict[str, float] = {}
     cells: list[Cell] = []
     sets: list[Ready] = []
+    with download_bar(as_json) as progress:
+        vlm = load_model(model, progress=progress)
     with ConsoleReporter(quiet=as_json) as reporter:
-        vlm = load_model(model)
         for data in DATA:
             ready = prepare(data, folder / data.name, vlm, reporter)
             sets.append(ready)
@@ -118,18 +117,6 @@ def demo(
     run = show_path(folder / "runs" / sets[0].data.name)
     out.print(f"Next: coopt predict {run} '{show_path(example)}' --top-k 3", markup=False)
     out.print("With your own images, one folder per class: coopt fit FOLDER", markup=False)
-
-
-def read_shot_list(text: str) -> list[int]:
-    """`"1,2,4"` to numbers.
-
-    Raises:
-        ConfigError: something else stands there.
-    """
-    parts = text.split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise ConfigError(f"--shots is {text!r}; give whole numbers from 1, such as 1,2,4,8,16.")
-    return [int(part) for part in parts]
 
 
 def prepare(data: DemoData, folder: Path, vlm: VLM, reporter: ConsoleReporter) -> Ready:
@@ -162,7 +149,7 @@ def learn_all(
             cells.append(Cell(ready.data.name, shots, seed, accuracy(learned.method, ready)))
         values = ", ".join(percent(cell.accuracy) for cell in cells if cell.shots == shots)
         reporter.say(f"{ready.data.name}: {shots} shot(s): {values}")
-    details = run_details(learned, shots, seed, list(ready.train.class_labels or ready.train.class_names))
+    details = learned.details()
     details["data"] |= {"split": ready.split, "n_test": len(ready.test)}
     records = [record.as_dict() for record in learned.records]
     save_run(run, learned.method, records=records, details=details, overwrite=True)
@@ -171,10 +158,9 @@ def learn_all(
 
 def accuracy(method: Method, ready: Ready) -> float:
     """Test accuracy in percent."""
-    assert ready.test.labels is not None  # the demo's folders are labelled
-    labels = torch.as_tensor(ready.test.labels)[ready.encoded.indices].to(method.device)
-    with torch.no_grad():
-        return evaluate_logits(method(ready.encoded.features), labels, method.class_names).accuracy
+    targets = method.task.targets(ready.test)[ready.encoded.indices.cpu()].to(method.device)
+    metrics = method.task.metrics(method.predictor()(ready.encoded.features), targets)
+    return metrics.figures()[metrics.shown[0].name]
 
 
 def results_table(

@@ -8,14 +8,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
-from coopt.artifacts import save_run
-from coopt.artifacts.run_folder import check_target
-from coopt.cli.console import ConsoleReporter, err, out, percent, print_json, show_path
+from coopt.artifacts import check_target, save_run
+from coopt.cli.console import ConsoleReporter, err, out, print_json, show_path
+from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
-    Data,
+    DATA_HELP,
     Device,
     Dtype,
     ImageColumn,
@@ -26,23 +25,26 @@ from coopt.cli.options import (
     Strict,
     Workers,
 )
-from coopt.data import ImageDataset, Splits, load_dataset
+from coopt.data import ImageDataset, Splits, join_datasets, load_dataset
 from coopt.errors import ConfigError, DataError
-from coopt.estimator import run_details
-from coopt.evaluate import Metrics, dataset_logits, evaluate_logits
+from coopt.evaluate import dataset_logits, measure
 from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
-from coopt.methods import Method, ZeroShot, find_method, method_settings, parse_settings
+from coopt.methods import Method, ZeroShot, find_method, method_settings, parse_settings, set_task
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
+from coopt.tasks import Metrics
 
 CHECKPOINT = "checkpoint.safetensors"
 
 
 def fit(
-    data: Data,
+    data: Annotated[list[str], typer.Argument(help=f"{DATA_HELP} Several are learned together.")],
     model: Model = "builtin",
-    method: Annotated[str, typer.Option(help="What is learned; `coopt methods` lists them.")] = "coop",
+    method: Annotated[
+        str, typer.Option(help="What is learned; `coopt methods` lists them. module:Class is one of your own.")
+    ] = "coop",
+    task: Annotated[str, typer.Option(help="What a label means: classification, or module:Class.")] = "classification",
     shots: Annotated[str, typer.Option(help="Images per class to learn from, or 'all'.")] = "16",
     seed: Annotated[int, typer.Option(min=0, help="Of shots, start, order, augmentation and a split made here.")] = 1,
     out_folder: Annotated[
@@ -78,6 +80,9 @@ def fit(
         str,
         typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file."),
     ] = "a photo of a {}.",
+    unlabelled: Annotated[
+        str | None, typer.Option(help="Images without labels, for methods that learn from them too.")
+    ] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
     resume: Annotated[
@@ -108,25 +113,30 @@ def fit(
         settings |= truncation(method)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
-    splits = load_dataset(
-        data, image_column=image_column, label_column=label_column, class_names=class_names, seed=seed
-    )
-    if splits.train is None:
-        raise DataError(f"{data!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    vlm = load_model(model, device=device, dtype=dtype, revision=revision)
+    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
+    splits = read_data(data, **columns, class_names=class_names, seed=seed)
+    beside = None
+    if unlabelled is not None:
+        beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole()
+    with download_bar(as_json) as progress:
+        vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     partial = folder.with_name(folder.name + ".partial")
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
             reporter.note(note)
         if not as_json:
             describe(splits, vlm, method)
+        assert splits.train is not None  # read_data refuses others
         learned = learn(
             vlm,
             splits.train,
             val=splits.val,
+            unlabelled=beside,
             method=method,
             settings=settings,
             preset=preset,
+            task=task,
+            task_settings={"grouped": True} if len(data) > 1 else None,
             shots=n_shots,
             seed=seed,
             recipe=recipe,
@@ -139,30 +149,71 @@ def fit(
         tested = None
         if splits.test is not None:
             tested = compare(learned.method, splits.test, template, seed, workers, strict, reporter)
-    details = run_details(learned, n_shots, seed, list(splits.train.class_labels or splits.train.class_names))
-    details |= {"revision_asked": revision, "preset": preset}
+    write(learned, splits, tested, folder, overwrite=overwrite, revision_asked=revision, preset=preset)
+    remove_partial(partial)
+    if as_json:
+        print_json(as_dict(learned, tested, folder, reporter.notes))
+    else:
+        summarise(learned, tested, template, folder, data)
+
+
+def read_data(sources: Sequence[str], **options: Any) -> Splits:
+    """The data to learn from; several sources become one with the classes of all.
+
+    Raises:
+        DataError: there are no training images, or two sources have the same name.
+    """
+    found = [load_dataset(source, **options) for source in sources]
+    splits = found[0] if len(found) == 1 else join_datasets(dict(zip(source_names(sources), found, strict=True)))
+    if splits.train is None:
+        raise DataError(f"{' '.join(sources)!r} has no training images; its parts are {', '.join(splits.parts)}.")
+    return splits
+
+
+def source_names(sources: Sequence[str]) -> list[str]:
+    """The names by which several sources are told apart: those of their folders or files.
+
+    Raises:
+        DataError: two have the same name.
+    """
+    names = [Path(source.rstrip("/")).stem for source in sources]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"Two sources are called {repeated[0]!r}; rename one of them, their names tell classes apart.")
+    return names
+
+
+def write(
+    learned: Learned,
+    splits: Splits,
+    tested: tuple[Metrics, Metrics] | None,
+    folder: Path,
+    *,
+    overwrite: bool,
+    **facts: Any,
+) -> None:
+    """Save the run folder."""
+    details = {**learned.details(), **facts}
     details["data"] |= {"split": splits.made_by, "n_test": tested[1].n_images if tested else 0}
     records: list[dict[str, Any]] = [record.as_dict() for record in learned.records]
     if tested:
         records.append({"data": "test", **tested[1].as_dict()})
     save_run(folder, learned.method, records=records, details=details, overwrite=overwrite)
-    remove_partial(partial)
-    if as_json:
-        print_json(
-            {
-                "run": str(folder),
-                "method": method,
-                "n_parameters": learned.method.n_parameters(),
-                "n_train": len(learned.train),
-                "epochs": learned.recipe.epochs,
-                "skipped": [list(item) for item in learned.skipped],
-                "zero_shot": tested[0].as_dict() if tested else None,
-                "test": tested[1].as_dict() if tested else None,
-                "notes": reporter.notes,
-            }
-        )
-        return
-    summarise(learned, tested, template, folder, data)
+
+
+def as_dict(learned: Learned, tested: tuple[Metrics, Metrics] | None, folder: Path, notes: list[str]) -> dict[str, Any]:
+    """The result, for --json."""
+    return {
+        "run": str(folder),
+        "method": learned.method.key,
+        "n_parameters": learned.method.n_parameters(),
+        "n_train": len(learned.train),
+        "epochs": learned.recipe.epochs,
+        "skipped": [list(item) for item in learned.skipped],
+        "zero_shot": tested[0].as_dict() if tested else None,
+        "test": tested[1].as_dict() if tested else None,
+        "notes": notes,
+    }
 
 
 def read_shots(text: str) -> int | None:
@@ -210,9 +261,10 @@ def truncation(method: str) -> dict[str, bool]:
     return {"truncate_names": True}
 
 
-def default_name(data: str, method: str, n_shots: int | None, seed: int) -> str:
+def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: int) -> str:
     """`photos-coop-16shot-seed1`."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data.rstrip("/")).name or "data").strip("-.")
+    names = "+".join(Path(source.rstrip("/")).name or "data" for source in data)
+    stem, method = (re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.") for text in (names, method))
     return f"{stem}-{method}-{'all' if n_shots is None else f'{n_shots}shot'}-seed{seed}"
 
 
@@ -226,22 +278,19 @@ def compare(
     reporter: ConsoleReporter,
 ) -> tuple[Metrics, Metrics]:
     """Metrics of the hand-written prompt and of the learned method on the test images."""
+    settings: dict[str, Any] = {"seed": seed, "n_workers": n_workers, "strict": strict}
     progress = reporter.encoding(f"{len(test)} test images")
     encoded = encode_dataset(method.vlm, test, n_workers=n_workers, strict=strict, progress=progress)
     for name, reason in encoded.skipped:
         reporter.note(f"skipped {name}: {reason}")
-    assert test.labels is not None  # a test part of a labelled source
-    labels = torch.as_tensor(test.labels)[encoded.indices].to(method.device)
     cut = bool(method.settings.get("truncate_names", False))
     zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
-    by_hand = dataset_logits(method.vlm, zero_shot, test, encoded=encoded)
-    learned = dataset_logits(
-        method.vlm, method, test, encoded=encoded, seed=seed, n_workers=n_workers, strict=strict, progress=progress
-    )
-    return (
-        evaluate_logits(by_hand.logits, labels, method.class_names),
-        evaluate_logits(learned.logits, labels, method.class_names),
-    )
+    set_task(zero_shot, method.task)
+    results = []
+    for predictor in (zero_shot.predictor(), method.predictor()):
+        found = dataset_logits(method.vlm, predictor, test, encoded=encoded, progress=progress, **settings)
+        results.append(measure(predictor, found, test))
+    return results[0], results[1]
 
 
 def describe(splits: Splits, vlm: VLM, method: str) -> None:
@@ -252,9 +301,11 @@ def describe(splits: Splits, vlm: VLM, method: str) -> None:
     err.print(f"model: {vlm!r}; method: {method} ({find_method(method).summary})", markup=False)
 
 
-def summarise(learned: Learned, tested: tuple[Metrics, Metrics] | None, template: str, folder: Path, data: str) -> None:
+def summarise(
+    learned: Learned, tested: tuple[Metrics, Metrics] | None, template: str, folder: Path, data: Sequence[str]
+) -> None:
     """The result, where everything lies, and what to type next."""
-    if learned.method.learns:
+    if learned.method.uses_shots:
         out.print(
             f"Learned {learned.method.n_parameters():,} numbers from {len(learned.train)} images"
             + (f" in {len(learned.records)} epochs." if learned.records else ".")
@@ -263,14 +314,11 @@ def summarise(learned: Learned, tested: tuple[Metrics, Metrics] | None, template
         out.print(f"{len(learned.skipped)} training image(s) could not be read and were skipped.")
     if tested:
         zero_shot, metrics = tested
-        out.print(
-            f"Test accuracy: {percent(metrics.accuracy)} (95% interval {percent(metrics.accuracy_low)} to "
-            f"{percent(metrics.accuracy_high)}, {metrics.n_images} images); "
-            f"hand-written prompt {template!r}: {percent(zero_shot.accuracy)}.",
-            markup=False,
-        )
+        headline = metrics.shown[0]
+        by_hand = headline.show(zero_shot.figures()[headline.name])
+        out.print(f"Test {metrics.summary()}; hand-written prompt {template!r}: {by_hand}.", markup=False)
     out.print(f"Run folder: {show_path(folder)}", markup=False)
-    command = shlex.join(["coopt", "evaluate", show_path(folder), data])
+    command = shlex.join(["coopt", "evaluate", show_path(folder), *data])
     out.print(f"Next: {command}", markup=False)
 
 
@@ -284,7 +332,8 @@ def checkpoint_notes(checkpoint: Path, resume: bool) -> list[str]:
 
 
 def remove_partial(partial: Path) -> None:
-    """The run is complete: its checkpoint goes."""
-    (partial / CHECKPOINT).unlink(missing_ok=True)
+    """The run is complete: its checkpoints go."""
+    for checkpoint in partial.glob(f"{Path(CHECKPOINT).stem}*"):
+        checkpoint.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         partial.rmdir()

@@ -1,33 +1,25 @@
 """`coopt`: the commands, and how errors leave them."""
 
+import importlib
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
+import typer.core
 from rich.console import Console
 
-from coopt.cli.bench import bench
-from coopt.cli.cache import cache
-from coopt.cli.datasets import datasets
-from coopt.cli.demo import demo
-from coopt.cli.evaluate import evaluate
-from coopt.cli.fit import fit
-from coopt.cli.lists import models
-from coopt.cli.method_lists import methods
-from coopt.cli.predict import predict
-from coopt.cli.report import report
-from coopt.cli.words import words
 from coopt.errors import (
     ConfigError,
     CooptError,
     DataError,
+    Interrupted,
     MissingExtraError,
     ModelError,
     RunError,
     TrainingError,
 )
-from coopt.fit import Interrupted
 from coopt.version import __version__
 
 EXIT_CODES: dict[type[Exception], int] = {
@@ -45,8 +37,45 @@ EPILOG = (
     "8 the disk or a file, 130 interrupted. --debug anywhere shows the traceback of an error."
 )
 
+COMMANDS = {
+    "fit": "Learn a classifier from a few labelled images and save it as a run folder.",
+    "predict": "Class and probability for each image.",
+    "evaluate": "Accuracy with its 95% interval, per class, macro F1, confusion matrix and calibration error.",
+    "words": "Nearest vocabulary words of each learned context vector, by Euclidean distance.",
+    "methods": "List the methods and what each learns, or describe one: its settings, recipe, presets and source.",
+    "models": "List known model names, with size, image size, embedding width, and whether each is on this machine.",
+    "demo": "Hand-written against learned prompts on two sets of real images, offline.",
+    "bench": "Compare methods by a protocol; every run becomes a record in --out, and the same command goes on "
+    "where it ended.",
+    "report": "One HTML page, and the same tables as Markdown, CSV and LaTeX, from the records of a benchmark.",
+    "datasets": "The benchmark data sets: list, describe, check and fetch them.",
+    "cache": "The image features that were kept, so that no image is encoded twice.",
+}
+"""What each command is for, as its own help begins (a test compares them)."""
+
+
+class Commands(typer.core.TyperGroup):
+    """Lists the commands without importing them: each is `coopt.cli.NAME.NAME`, imported when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments name, and the arguments after its name."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(str(name)), rest
+
+
+def load_command(name: str) -> Any:
+    """The command itself, with its options."""
+    command = getattr(importlib.import_module(f"coopt.cli.{name}"), name)
+    if not isinstance(command, typer.Typer):
+        part = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        part.command(name)(command)
+        command = part
+    return typer.main.get_command(command)
+
+
 app = typer.Typer(
     name="coopt",
+    cls=Commands,
     help="Adapt frozen CLIP-like models to your own classes by learning the prompt from a few labelled images.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -54,10 +83,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (fit, predict, evaluate, words, methods, models, demo, bench, report):
-    app.command()(command)
-app.add_typer(datasets)
-app.add_typer(cache)
+for command, purpose in COMMANDS.items():
+    app.command(command, help=purpose)(lambda: None)
 
 
 def _version(asked: bool | None) -> None:
@@ -96,12 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         remedy = "Make room or choose another place; an interrupted fit goes on with --resume."
         _fail(f"{error.strerror or error}{where}. {remedy}", "OSError", 8, "--json" in arguments)
     except Interrupted as stop:
-        _fail(
-            f"Interrupted: {stop}. {stop.remedy}",
-            "Interrupted",
-            130,
-            "--json" in arguments,
-        )
+        _fail(f"Interrupted: {stop}. {stop.remedy}", "Interrupted", 130, "--json" in arguments)
     except KeyboardInterrupt:
         _fail("Interrupted.", "Interrupted", 130, "--json" in arguments)
 

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        help="A folder per class, train/val/test folders, a CSV/TSV/JSONL/Parquet table, a zip or tar of these, "
-        "or hf:OWNER/NAME."
-    ),
-]
+from coopt.errors import ConfigError
+
+DATA_HELP = (
+    "A folder per class, train/val/test folders, a CSV/TSV/JSONL/Parquet table, a zip or tar of these, or "
+    "hf:OWNER/NAME."
+)
 RunFolder = Annotated[Path, typer.Argument(help="A run folder that `coopt fit` wrote.")]
 Model = Annotated[str, typer.Option(help="A name from `coopt models`, a hub id, or a local folder or file.")]
 OtherModel = Annotated[
@@ -25,4 +24,19 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Images encoded at a time.")
 Strict = Annotated[bool, typer.Option("--strict", help="Make an unreadable image an error instead of skipping it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 ImageColumn = Annotated[str | None, typer.Option(help="The table column with the image paths.")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Import the method or task from outside coopt that the run names.")
+]
 LabelColumn = Annotated[str | None, typer.Option(help="The table column with the labels.")]
+
+
+def read_shot_list(text: str) -> list[int]:
+    """`"1,2,4"` to numbers.
+
+    Raises:
+        ConfigError: something else stands there.
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--shots is {text!r}; give whole numbers from 1, such as 1,2,4,8,16.")
+    return [int(part) for part in parts]

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -12,13 +12,15 @@ from rich.table import Table
 
 from coopt.artifacts import Run, load_run
 from coopt.cli.console import ConsoleReporter, out, print_json, show_path
-from coopt.cli.options import BatchSize, Device, Dtype, Json, OtherModel, RunFolder, Strict, Workers
+from coopt.cli.downloads import download_bar
+from coopt.cli.options import BatchSize, Device, Dtype, Json, OtherModel, RunFolder, Strict, TrustCode, Workers
 from coopt.data import ImageDataset, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
-from coopt.evaluate import check_logits, dataset_logits
+from coopt.evaluate import dataset_logits
 from coopt.files import write_text
-from coopt.methods import Classifier, Method
+from coopt.methods import Predictor
 from coopt.models import VLM
+from coopt.tasks import Decisions, check_logits
 
 
 def predict(
@@ -36,6 +38,7 @@ def predict(
     dtype: Dtype = None,
     workers: Workers = 0,
     strict: Strict = False,
+    trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
     """Class and probability for each image.
@@ -44,44 +47,37 @@ def predict(
     """
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ConfigError(f"--output is {str(output)!r}; the file must end in .csv or .json.")
-    loaded = load_run(run)
+    loaded = load_run(run, trust_code=trust_code)
     dataset = read_images(images)
-    vlm = loaded.load_vlm(device, dtype, model)
-    names, learner = choose_classes(loaded, vlm, class_names)
+    with download_bar(as_json) as progress:
+        vlm = loaded.load_vlm(device, dtype, model, progress)
+    predictor = choose_classes(loaded, vlm, class_names)
     with ConsoleReporter(quiet=as_json) as reporter:
-        progress = reporter.encoding(f"{len(dataset)} images")
         found = dataset_logits(
             vlm,
-            learner,
+            predictor,
             dataset,
             seed=loaded.config.get("seed", 1),
             batch_size=batch_size,
             n_workers=workers,
             strict=strict,
-            progress=progress,
+            progress=reporter.encoding(f"{len(dataset)} images"),
         )
         for name, reason in found.skipped:
             reporter.note(f"skipped {name}: {reason}")
     check_logits(found.logits)
-    probabilities = found.logits.cpu().softmax(-1)  # (N, C)
-    best, classes = probabilities.topk(min(top_k, len(names)))  # (N, k)
-    rows = [
-        {
-            "image": dataset.name(int(index)),
-            "predictions": [
-                {"label": names[int(c)], "score": round(float(p), 6)} for p, c in zip(best[i], classes[i], strict=True)
-            ],
-        }
-        for i, index in enumerate(found.indices)
-    ]
+    decisions = predictor.task.decide(found.logits, top_k)
+    shown = [dataset.name(int(index)) for index in found.indices]
+    rows = [{"image": name, **decisions.as_dict(row)} for row, name in enumerate(shown)]
     if output is not None:
-        write_text(output, as_csv(rows) if output.suffix == ".csv" else json.dumps(rows, indent=2) + "\n")
+        is_csv = output.suffix == ".csv"
+        write_text(output, as_csv(shown, decisions) if is_csv else json.dumps(rows, indent=2) + "\n")
     if as_json:
         print_json({"predictions": rows, "skipped": found.skipped})
     elif output is not None:
         out.print(f"Wrote {len(rows)} predictions to {show_path(output)}; {len(found.skipped)} skipped.")
     else:
-        out.print(as_table(rows, top_k))
+        out.print(as_table(shown, decisions))
 
 
 def read_images(images: list[str]) -> ImageDataset:
@@ -107,14 +103,14 @@ def _is_image_file(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() not in kinds
 
 
-def choose_classes(loaded: Run, vlm: VLM, file: Path | None) -> tuple[list[str], Classifier | Method]:
-    """The run's own classes, or other ones for its learned prompt."""
+def choose_classes(loaded: Run, vlm: VLM, file: Path | None) -> Predictor:
+    """What predicts the run's own classes, or other ones by its learned prompt."""
     if file is None:
-        return loaded.class_names, loaded.classifier or loaded.build(vlm)
+        return loaded.predictor(vlm)
     names = read_names(file)
     if len(names) < 2:
         raise DataError(f"The class names file '{file}' has {len(names)} names; a classifier needs at least 2.")
-    return names, loaded.build(vlm, names)
+    return loaded.predictor(vlm, names)
 
 
 def read_names(file: Path) -> list[str]:
@@ -131,23 +127,21 @@ def read_names(file: Path) -> list[str]:
     return list(words.values()) if isinstance(words, dict) else words
 
 
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    """A line per image and rank."""
+def as_csv(names: list[str], decisions: Decisions) -> str:
+    """The task's lines for each image."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "rank", "label", "score"])
-    for row in rows:
-        for rank, prediction in enumerate(row["predictions"], 1):
-            writer.writerow([row["image"], rank, prediction["label"], f"{prediction['score']:.6f}"])
+    writer.writerow(["image", *decisions.columns])
+    for row, name in enumerate(names):
+        writer.writerows([name, *line] for line in decisions.lines(row))
     return text.getvalue()
 
 
-def as_table(rows: list[dict[str, Any]], top_k: int) -> Table:
+def as_table(names: list[str], decisions: Decisions) -> Table:
     """A row per image."""
     table = Table()
     table.add_column("image", overflow="fold")
-    table.add_column("class" if top_k == 1 else f"{top_k} likeliest classes", overflow="fold")
-    for row in rows:
-        classes = ", ".join(f"{p['label']} {100 * p['score']:.1f}%" for p in row["predictions"])
-        table.add_row(escape(row["image"]), escape(classes))
+    table.add_column(decisions.title, overflow="fold")
+    for row, name in enumerate(names):
+        table.add_row(escape(name), escape(decisions.text(row)))
     return table

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from coopt.artifacts import load_run
 from coopt.cli.console import out, print_json
+from coopt.cli.downloads import download_bar
 from coopt.cli.options import Device, Json, OtherModel, RunFolder
 from coopt.errors import RunError
 from coopt.prompting import nearest_words
@@ -38,7 +39,8 @@ def words(
         if name not in loaded.class_names:
             raise RunError(f"The run {run} has no class {name!r}; it has {', '.join(loaded.class_names)}.")
         ctx = ctx[loaded.class_names.index(name)]
-    vlm = loaded.load_vlm(device, model=model)
+    with download_bar(as_json) as progress:
+        vlm = loaded.load_vlm(device, model=model, progress=progress)
     nearest = nearest_words(vlm, ctx, top_k)
     if as_json:
         rows = [[{"word": w.word, "distance": w.distance} for w in row] for row in nearest]

@@ -18,6 +18,7 @@ from coopt.data.sampling import (
     split_train_val,
     split_train_val_test,
 )
+from coopt.data.several import join_datasets
 
 __all__ = [
     "MAX_PIXELS",
@@ -41,6 +42,7 @@ __all__ = [
     "find_unreadable",
     "image_digest",
     "iterate_pixels",
+    "join_datasets",
     "load_dataset",
     "name_classes",
     "normalise",

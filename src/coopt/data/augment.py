@@ -8,7 +8,7 @@ nor the order of the images changes a pixel.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -30,10 +30,7 @@ Resample = Image.Resampling | int | str
 
 @dataclass(frozen=True)
 class Augmentation:
-    """`augment` with its settings for one epoch: a transform for `iterate_pixels`.
-
-    Use `with_epoch` to get the next epoch's.
-    """
+    """`augment` with its settings for one epoch: a transform for `iterate_pixels`."""
 
     size: int
     mean: Sequence[float]
@@ -43,6 +40,8 @@ class Augmentation:
     epoch: int = 0
     min_crop: float = SCALE[0]
     """Smallest share of the image's area that a crop covers."""
+    scale: float = 1 / 255
+    """Factor that brings bytes to the range that `mean` and `std` are given in."""
 
     takes_index: ClassVar[bool] = True
     """Tells `iterate_pixels` to call with the image's index in the data set."""
@@ -57,11 +56,8 @@ class Augmentation:
             resample=self.resample,
             rng=augmentation_rng(self.seed, self.epoch, index),
             min_crop=self.min_crop,
+            scale=self.scale,
         )
-
-    def with_epoch(self, epoch: int) -> "Augmentation":
-        """The same settings for another epoch."""
-        return replace(self, epoch=epoch)
 
 
 def augmentation_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -87,6 +83,7 @@ def augment(
     resample: Resample,
     rng: np.random.Generator,
     min_crop: float = SCALE[0],
+    scale: float = 1 / 255,
 ) -> Float[Tensor, "3 S S"]:
     """A random crop of `image`, resized to (`size`, `size`), flipped half of the time, normalised.
 
@@ -98,7 +95,7 @@ def augment(
     crop = crop.resize((size, size), resampling(resample))
     if rng.random() < 0.5:
         crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return normalise(crop, mean, std)
+    return normalise(crop, mean, std, scale)
 
 
 def sample_crop(
@@ -123,10 +120,12 @@ def sample_crop(
     return (width - crop_width) // 2, (height - crop_height) // 2, crop_width, crop_height
 
 
-def normalise(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -> Float[Tensor, "3 H W"]:
-    """An RGB image as (value / 255 - mean) / std, channels first, float32."""
+def normalise(
+    image: Image.Image, mean: Sequence[float], std: Sequence[float], scale: float = 1 / 255
+) -> Float[Tensor, "3 H W"]:
+    """An RGB image as (scale * value - mean) / std, channels first, float32."""
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1)  # (3, H, W)
-    scaled = pixels.to(torch.float32) / 255
+    scaled = pixels.to(torch.float32) / (1 / scale)  # with 1 / 255 exactly a division by 255
     return (scaled - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 

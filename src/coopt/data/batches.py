@@ -13,11 +13,38 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from coopt.data.dataset import ImageDataset
-from coopt.data.decode import UnreadableImageError
+from coopt.data.decode import UnreadableImageError, image_digest
+from coopt.data.sources import open_frames, read_content
 from coopt.errors import ConfigError
 
 Transform = Callable[[Image.Image], Tensor] | Callable[[Image.Image, int], Tensor]
-"""RGB image to (3, H, W). One with a true attribute `takes_index` is also given the index in the data set."""
+"""RGB image to (3, H, W), or to views (V, 3, H, W). One with a true attribute `takes_index` is also given the index in
+the data set; one with a true `takes_picture` a number of the picture (of the first frame, where there are several)."""
+Keys = Callable[[Any, int], tuple[bytes | None, bool]]
+"""From an image's content (see `read_content`) and its index to its key, None where it has none, and whether it is
+known: then it need not be decoded."""
+
+
+class Views:
+    """Several views of an image from one decoding: a transform to (V, 3, H, W).
+
+    Args:
+        transforms: one for each view.
+        by_picture: those that take an index are given the picture's number in its place, so that what they draw does
+            not depend on which other images there are.
+    """
+
+    takes_index = True
+
+    def __init__(self, transforms: Sequence[Transform], *, by_picture: bool = False) -> None:
+        self.transforms: Sequence[Callable[..., Tensor]] = transforms
+        self.takes_picture = by_picture
+
+    def __call__(self, image: Image.Image, number: int) -> Float[Tensor, "V 3 H W"]:
+        """All views of one image."""
+        return torch.stack(
+            [t(image, number) if getattr(t, "takes_index", False) else t(image) for t in self.transforms]
+        )
 
 
 class Skipped(NamedTuple):
@@ -30,9 +57,10 @@ class Skipped(NamedTuple):
 class PixelBatch(NamedTuple):
     """Some images of a data set, transformed."""
 
-    pixels: Float[Tensor, "B 3 H W"]
+    pixels: Float[Tensor, "B *V_F 3 H W"]
+    """With axes for views and frames, where the transform makes views and where frames are asked for."""
     indices: Int64[np.ndarray, " B"]
-    """Their positions in the data set; unreadable ones are missing."""
+    """Their positions in the data set; unreadable and known ones are missing."""
 
 
 @dataclass
@@ -45,26 +73,30 @@ class PixelBatches:
     batch_size: int
     n_workers: int = 0
     strict: bool = False
+    n_frames: int = 1
+    keys: Keys | None = None
     skipped: list[Skipped] = field(default_factory=list)
     """The unreadable images of the latest pass, as far as it has come."""
+    keyed: dict[int, bytes] = field(default_factory=dict)
+    """The keys of the images of the latest batch, by position in the data set, the known ones among them."""
 
     def __len__(self) -> int:
         """Number of batches if every image is readable."""
         return -(-len(self.indices) // self.batch_size)
 
     def __iter__(self) -> Iterator[PixelBatch]:
-        """Yield the batches in order; one whose images are all unreadable is left out.
+        """Yield the batches in order; one whose images are all unreadable is left out, unless there are `keys`.
 
         Raises:
             UnreadableImageError: an image cannot be read and `strict` is on.
         """
         self.skipped.clear()
-        decoder = _Decoder(self.dataset, self.indices, self.transform, self.batch_size, self.strict)
-        for pixels, positions, skipped in self._decoded(decoder):
+        for pixels, positions, skipped, keyed in self._decoded(_Decoder(self)):
+            self.keyed = keyed
             if skipped and self.strict:
                 raise UnreadableImageError(*skipped[0])
             self.skipped += [Skipped(*item) for item in skipped]
-            if len(positions):
+            if len(positions) or self.keys:
                 yield PixelBatch(pixels, np.array(positions, dtype=np.int64))
 
     def _decoded(self, decoder: "_Decoder") -> Any:
@@ -93,6 +125,8 @@ def iterate_pixels(
     batch_size: int,
     n_workers: int = 0,
     strict: bool = False,
+    n_frames: int = 1,
+    keys: Keys | None = None,
 ) -> PixelBatches:
     """Decode and transform images in batches; the result is the same for any number of workers.
 
@@ -103,6 +137,8 @@ def iterate_pixels(
         batch_size: how many of `indices` make a batch, before unreadable ones are left out.
         n_workers: worker processes that decode ahead; 0 decodes in this process.
         strict: whether an unreadable image is an error instead of being skipped.
+        n_frames: frames of each image; more than 1 give an axis of that size before (3, H, W).
+        keys: tells which images are known; those are read, but neither decoded nor returned.
 
     Raises:
         ConfigError: the batch size or the number of workers is out of range.
@@ -112,7 +148,7 @@ def iterate_pixels(
     if n_workers < 0:
         raise ConfigError(f"The number of workers is {n_workers}; it must be 0 (no workers) or more.")
     chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, dtype=np.int64)
-    return PixelBatches(dataset, chosen.astype(np.int64), transform, batch_size, n_workers, strict)
+    return PixelBatches(dataset, chosen.astype(np.int64), transform, batch_size, n_workers, strict, n_frames, keys)
 
 
 def find_unreadable(
@@ -130,42 +166,51 @@ def find_unreadable(
     return dict(zip(bad, batches.skipped, strict=True))
 
 
-Decoded = tuple[Tensor, list[int], list[tuple[str, str]]]
+Decoded = tuple[Tensor, list[int], list[tuple[str, str]], dict[int, bytes]]
 
 
 class _Decoder(Dataset[Decoded]):
     """Item i is batch i, decoded. Errors travel as values: an exception would lose its type between processes."""
 
-    def __init__(
-        self,
-        dataset: ImageDataset,
-        indices: Int64[np.ndarray, " _"],
-        transform: Callable[..., Tensor],
-        batch_size: int,
-        strict: bool,
-    ) -> None:
-        self.dataset = dataset
-        self.indices = indices
-        self.transform = transform
-        self.batch_size = batch_size
-        self.strict = strict
-        self.takes_index = bool(getattr(transform, "takes_index", False))
+    def __init__(self, asked: PixelBatches) -> None:
+        self.dataset, self.indices, self.batch_size = asked.dataset, asked.indices, asked.batch_size
+        self.strict, self.n_frames, self.keys = asked.strict, asked.n_frames, asked.keys
+        self.transform: Callable[..., Tensor] = asked.transform
+        self.takes_picture = bool(getattr(asked.transform, "takes_picture", False))
+        self.takes_number = self.takes_picture or bool(getattr(asked.transform, "takes_index", False))
 
     def __getitem__(self, batch: int) -> Decoded:
         pixels: list[Tensor] = []
         positions: list[int] = []
         skipped: list[tuple[str, str]] = []
+        keyed: dict[int, bytes] = {}
         for index in self.indices[batch * self.batch_size : (batch + 1) * self.batch_size].tolist():
             try:
-                image = self.dataset.load(index)
+                found = self._pixels(index, keyed)
             except UnreadableImageError as error:
                 skipped.append((error.name, error.reason))
                 if self.strict:
                     break
                 continue
-            pixels.append(self.transform(image, index) if self.takes_index else self.transform(image))
-            positions.append(index)
-        return torch.stack(pixels) if pixels else torch.empty(0), positions, skipped
+            if found is not None:
+                pixels.append(found)
+                positions.append(index)
+        return torch.stack(pixels) if pixels else torch.empty(0), positions, skipped, keyed
+
+    def _pixels(self, index: int, keyed: dict[int, bytes]) -> Float[Tensor, "*V_F 3 H W"] | None:
+        """One image, transformed; None where its key is known."""
+        source, name = self.dataset.images[index], self.dataset.name(index)
+        if self.keys:
+            source = read_content(source, name)  # read once: what is decoded is what the key is made of
+            key, is_known = self.keys(source, index)
+            if key is not None:
+                keyed[index] = key
+            if is_known:
+                return None
+        frames = open_frames(source, name, self.n_frames if self.n_frames > 1 else None)
+        number = (int(image_digest(frames[0]), 16) if self.takes_picture else index,) if self.takes_number else ()
+        views = [self.transform(frame, *number) for frame in frames]
+        return torch.stack(views, dim=-4) if self.n_frames > 1 else views[0]
 
 
 def _no_pixels(image: Image.Image) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, Int64
 from PIL import Image
 
-from coopt.data.sources import open_image
+from coopt.data.sources import open_frames, open_image
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
 
@@ -78,6 +78,16 @@ class ImageDataset:
             UnreadableImageError: it is damaged, missing, too large or of an unknown format.
         """
         return open_image(self.images[index], self.name(index))
+
+    def load_frames(self, index: int, n: int) -> list[Image.Image]:
+        """Open `n` equally spaced frames of an animated or multi-page image: frame floor((i + 0.5) * total / n).
+
+        A still image is repeated, and so are frames where there are fewer than `n`.
+
+        Raises:
+            UnreadableImageError: as `load`.
+        """
+        return open_frames(self.images[index], self.name(index), n)
 
     def subset(self, indices: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
         """The images at `indices`, in that order, with the same classes."""

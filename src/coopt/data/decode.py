@@ -9,7 +9,7 @@
 | 16-bit grey, and 32-bit integers within 0..65535 | divided by 257, rounded |
 | other 32-bit integers | stretched from their minimum and maximum to 0..255 |
 | floats within 0..1, within 0..255, elsewhere | times 255; as they are; stretched from minimum and maximum |
-| several frames or pages | the first |
+| several frames or pages | the first; or some, where an animation is asked for |
 | truncated, damaged, of another format, not a number | `UnreadableImageError` |
 | more than `MAX_PIXELS` pixels | `UnreadableImageError`, before any pixel is decoded |
 """
@@ -35,6 +35,9 @@ FORMATS = (
 )  # fmt: skip
 """The formats that are read. Others stay closed: some of Pillow's readers start outside programs (EPS)."""
 
+ANIMATED = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")
+"""The formats whose further pictures are frames. Those of a JPEG (MPO) are previews and the like."""
+
 EXTENSIONS = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .webp .bmp .dib .gif .tif .tiff .ppm .pgm .pbm .pnm .jp2 .j2k .avif".split()
 )
@@ -59,8 +62,8 @@ def is_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
-def decode_file(file: Path | BinaryIO | bytes, name: str) -> Image.Image:
-    """Decode an image file to 8-bit RGB as the module's table says.
+def decode_frames(file: Path | BinaryIO | bytes, name: str, n_frames: int | None = None) -> list[Image.Image]:
+    """Decode an image file to 8-bit RGB as the module's table says: its first picture, or `n_frames` of its frames.
 
     Raises:
         UnreadableImageError: the content is damaged, too large or of a format that is not read.
@@ -72,9 +75,7 @@ def decode_file(file: Path | BinaryIO | bytes, name: str) -> Image.Image:
             # Pillow warns of oddities that this module defines (large sizes, odd EXIF, palette transparency).
             warnings.simplefilter("ignore")
             with Image.open(file, formats=_formats()) as image:
-                check_size(image)
-                image.load()
-                return to_rgb(image)
+                return frames_of(image, n_frames)
     except FileNotFoundError:
         raise UnreadableImageError(name, "the file does not exist") from None
     except Image.UnidentifiedImageError:
@@ -85,12 +86,32 @@ def decode_file(file: Path | BinaryIO | bytes, name: str) -> Image.Image:
         raise UnreadableImageError(name, f"{error}" or type(error).__name__) from error
 
 
+def frames_of(image: Image.Image, n_frames: int | None) -> list[Image.Image]:
+    """The picture that `image` shows, or `n_frames` equally spaced frames of it, as 8-bit RGB.
+
+    Of a file with fewer frames some come several times; a still image is repeated.
+
+    Raises:
+        Exception: whatever Pillow raises on damaged content, or a frame of more than `MAX_PIXELS` pixels.
+    """
+    total = getattr(image, "n_frames", 1) if n_frames and image.format in ANIMATED else 1
+    at = [(2 * i + 1) * total // (2 * (n_frames or 1)) for i in range(n_frames or 1)]
+    found: dict[int, Image.Image] = {}
+    for number in sorted(set(at)):
+        if total > 1:
+            image.seek(number)
+        check_size(image)
+        found[number] = to_rgb(image)
+    return [found[number] for number in at]
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a loaded image to 8-bit RGB as the module's table says.
+    """Convert an image to 8-bit RGB as the module's table says.
 
     Raises:
         ValueError: a mode that Pillow cannot convert, or pixels that are not numbers.
     """
+    image.load()
     image = _upright(image)
     if image.mode == "F" or image.mode.startswith("I"):
         return Image.fromarray(_scale_to_8_bit(np.asarray(image), image.mode)).convert("RGB")

@@ -12,11 +12,14 @@ import torch
 from PIL import Image
 
 from coopt.data.arrays import array_to_rgb
-from coopt.data.decode import UnreadableImageError, check_size, decode_file, to_rgb
+from coopt.data.decode import UnreadableImageError, decode_frames, frames_of
+
+MAX_BYTES = 2**32
+"""A file above this size is no image that can be decoded."""
 
 
 def open_image(source: Any, name: str) -> Image.Image:
-    """Open `source` as an 8-bit RGB image.
+    """Open `source` as an 8-bit RGB image; of several frames the first.
 
     Args:
         source: a path, bytes, PIL image, array (H, W), (H, W, 1 | 3 | 4), tensor (also channels first), or an object
@@ -26,20 +29,48 @@ def open_image(source: Any, name: str) -> Image.Image:
     Raises:
         UnreadableImageError: it cannot be decoded.
     """
+    return open_frames(source, name, None)[0]
+
+
+def open_frames(source: Any, name: str, n_frames: int | None) -> list[Image.Image]:
+    """Open `n_frames` equally spaced frames of `source` (see `frames_of`); what `open_image` opens when None.
+
+    Raises:
+        UnreadableImageError: as `open_image`.
+    """
     if isinstance(source, (str, Path)):
-        return decode_file(Path(source), name)
-    if isinstance(source, bytes):
-        return decode_file(source, name)
+        return decode_frames(Path(source), name, n_frames)
+    if isinstance(source, (np.ndarray, torch.Tensor)):
+        return [array_to_rgb(source, name)] * (n_frames or 1)
     if isinstance(source, Image.Image):
+        shown = source.tell()
         try:
-            check_size(source)
-            return to_rgb(source)
+            return frames_of(source, n_frames)
         except Exception as error:  # a lazily opened PIL image decodes only now
             raise UnreadableImageError(name, str(error) or type(error).__name__) from error
-    if isinstance(source, (np.ndarray, torch.Tensor)):
-        return array_to_rgb(source, name)
+        finally:
+            if source.tell() != shown:
+                source.seek(shown)
+    return decode_frames(read_content(source, name), name, n_frames)
+
+
+def read_content(source: Any, name: str) -> Any:
+    """The bytes of a file, read once; an image, array or tensor in memory as it is. `open_frames` opens both.
+
+    Raises:
+        UnreadableImageError: the file is not there, or too large, or its archive is damaged.
+    """
+    if isinstance(source, (bytes, Image.Image, np.ndarray, torch.Tensor)):
+        return source
     try:
-        content = source.read()
+        if not isinstance(source, (str, Path)):
+            return source.read()
+        if Path(source).stat().st_size > MAX_BYTES:
+            raise UnreadableImageError(name, f"it is larger than {MAX_BYTES:,} bytes")
+        return Path(source).read_bytes()
+    except FileNotFoundError:
+        raise UnreadableImageError(name, "the file does not exist") from None
+    except UnreadableImageError:
+        raise
     except Exception as error:  # an archive that vanished or is damaged
         raise UnreadableImageError(name, str(error) or type(error).__name__) from error
-    return decode_file(content, name)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from coopt.errors import ConfigError
 from coopt.features.cache_files import make_room, remove, remove_all, shard_files, size_of
-from coopt.features.cache_keys import Space
+from coopt.features.cache_keys import KEY_BYTES, Space, order_keys
 from coopt.features.cache_shards import DamagedShard, Shard, describe, join, open_shard, shard_bytes, write_shard
 from coopt.files import is_cache_off, user_cache_folder
 
@@ -72,6 +72,13 @@ class FeatureCache:
         """
         max_bytes = cap_bytes()
         return None if is_cache_off() or max_bytes == 0 else cls(user_cache_folder() / "features", max_bytes)
+
+    def keys(self, space: Space) -> UInt8[np.ndarray, "n 16"]:
+        """The keys of a space, sorted; a row may still be found damaged when it is looked up."""
+        shards = [self._open(path, space) for path in shard_files(self._home(space))]
+        found = [np.zeros((0, KEY_BYTES), dtype=np.uint8), *(shard.keys for shard in shards if shard is not None)]
+        keys = np.concatenate(found)
+        return keys[order_keys(keys)]
 
     def look_up(
         self, space: Space, keys: UInt8[np.ndarray, "N 16"]

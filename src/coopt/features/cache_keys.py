@@ -2,22 +2,24 @@
 
 import hashlib
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 
-from coopt.data import Augmentation, ImageDataset
+from coopt.data import Augmentation
 from coopt.data.arrays import as_array
 from coopt.data.augment import RATIO, SCALE, TRIES, resampling
 from coopt.data.batches import Transform
-from coopt.data.decode import to_rgb
+from coopt.data.sources import open_frames
+from coopt.features.inputs import PLAIN, Inputs
 from coopt.models import VLM
 from coopt.models.preprocess import Preprocess
 from coopt.version import __version__
@@ -32,9 +34,9 @@ class Space:
     facts: dict[str, Any]
     """As JSON values; the space's identity."""
     model: str
-    """The model's name, for `coopt cache info` alone: one model has many names."""
+    """The model's name, for `coopt cache info` only: one model has many names."""
     width: int
-    """Width E of the features."""
+    """Numbers in a row."""
 
     @property
     def digest(self) -> str:
@@ -42,25 +44,31 @@ class Space:
         return hashlib.blake2b(json.dumps(self.facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def find_space(vlm: VLM, transform: Transform, chunk: int) -> Space | None:
+def find_space(vlm: VLM, transform: Transform, chunk: int, inputs: Inputs = PLAIN) -> Space | None:
     """The space of features of `transform`ed images; None where the transform is not one that coopt knows.
 
     Args:
         vlm: the frozen model; its fingerprint stands for weights and configuration, its precision does not lie in it.
         transform: the model's preprocessing or an `Augmentation`; its seed and epoch (the view) count.
         chunk: how many images go through the tower at a time.
+        inputs: where the features are taken, and of how many frames. A row of the cache is a flat one.
     """
     how = _transform_facts(transform)
     if how is None:
         return None
+    width = math.prod(inputs.row_shape(vlm))
     facts = {
         "fingerprint": vlm.fingerprint,
         "dtype": str(vlm.dtype),
-        "width": vlm.embed_dim,
+        "width": width,
         "transform": how,
         "computing": _computing_facts(vlm.device, chunk),
     }
-    return Space(facts, vlm.name, vlm.embed_dim)
+    # Plain features have no such entry, and are found again in caches of versions that knew nothing else.
+    place = {"kind": inputs.kind, "at": inputs.at, "frames": inputs.frames}
+    if place != {"kind": "features", "at": "joint", "frames": 1}:
+        facts["inputs"] = place
+    return Space(facts, vlm.name, width)
 
 
 def _transform_facts(transform: Transform) -> dict[str, Any] | None:
@@ -69,6 +77,8 @@ def _transform_facts(transform: Transform) -> dict[str, Any] | None:
         return {"kind": "preprocess", "settings": transform.facts()}
     if type(transform) is Augmentation:
         settings = asdict(transform) | {"resample": resampling(transform.resample).name}
+        if transform.scale == 1 / 255:  # as written before there was another scale
+            del settings["scale"]
         return {"kind": "augmentation", "settings": settings, "constants": [SCALE, RATIO, TRIES]}
     return None
 
@@ -91,37 +101,58 @@ def _computing_facts(device: torch.device, chunk: int) -> dict[str, Any]:
     }
 
 
-def image_key(dataset: ImageDataset, index: int, transform: Transform) -> bytes | None:
-    """The key of one image in its space; None where its content cannot be read (decoding will say why).
+class ContentKeys:
+    """The keys of an image in the spaces of its views, and whether all of them are in the cache: for `iterate_pixels`.
 
-    A transform that takes the index draws its randomness from it, so the index belongs to the key.
+    A transform that takes the index draws its randomness from it, so the index belongs to the key of its view.
+
+    Args:
+        takes_index: of the transform of each view.
+        frames: how many frames of the image are looked at.
+        there: the keys that the cache has in each view's space, sorted.
     """
-    try:
-        content = content_digest(dataset.images[index])
-    except Exception:  # a missing file, a damaged archive, a picture that Pillow cannot convert
-        return None
-    if getattr(transform, "takes_index", False):
-        return hashlib.blake2b(content + index.to_bytes(8, "little"), digest_size=KEY_BYTES).digest()
-    return content
+
+    def __init__(self, takes_index: Sequence[bool], frames: int, there: Sequence[UInt8[np.ndarray, "_ 16"]]) -> None:
+        self.takes_index = takes_index
+        self.frames = frames
+        self.there = there
+
+    def __call__(self, content: Any, index: int) -> tuple[bytes | None, bool]:
+        """The keys, one after the other; None where the content cannot be read (decoding will say why)."""
+        try:
+            digest = content_digest(content, self.frames)
+        except Exception:  # a picture that Pillow cannot convert
+            return None, False
+        indexed = hashlib.blake2b(digest + index.to_bytes(8, "little"), digest_size=KEY_BYTES).digest()
+        keys = b"".join(indexed if takes_index else digest for takes_index in self.takes_index)
+        each = np.frombuffer(keys, dtype=np.uint8).reshape(-1, 1, KEY_BYTES)
+        return keys, all(find_keys(there, key)[1][0] for there, key in zip(self.there, each, strict=True))
+
+    def forget(self) -> None:
+        """Expect nothing of the cache any more."""
+        self.there = [there[:0] for there in self.there]
 
 
-def content_digest(source: Any) -> bytes:
+def content_digest(content: Any, frames: int = 1) -> bytes:
     """16 bytes that stand for an image's content: its file's bytes, undecoded, or its pixels in memory.
 
+    Args:
+        content: what `coopt.data.sources.read_content` gives.
+        frames: how many frames of a PIL image count.
+
     Raises:
-        Exception: whatever the place of the image raises when it cannot be read.
+        Exception: whatever Pillow raises where pixels cannot be converted.
     """
-    if isinstance(source, Image.Image):
-        rgb = to_rgb(source)  # as decoding does: orientation, palette and transparency lie beside the pixels
-        return _digest(f"pixels {rgb.size}", rgb.tobytes())
-    if isinstance(source, (np.ndarray, torch.Tensor)):
-        # The library counts too: where both readings of the axes fit, arrays and tensors are read differently.
-        kind = "tensor" if isinstance(source, torch.Tensor) else "array"
-        array = np.ascontiguousarray(as_array(source))
-        return _digest(f"{kind} {source.dtype} {array.shape}", array.tobytes())
-    if isinstance(source, bytes):
-        return _digest("file", source)
-    return _digest("file", Path(source).read_bytes() if isinstance(source, (str, Path)) else source.read())
+    if isinstance(content, bytes):
+        return _digest("file", content)
+    if isinstance(content, Image.Image):
+        # As decoding does: orientation, palette and transparency lie beside the pixels.
+        shown = open_frames(content, "it", frames if frames > 1 else None)
+        return _digest(f"pixels {shown[0].size}", b"".join(rgb.tobytes() for rgb in shown))
+    # The library counts too: where both readings of the axes fit, arrays and tensors are read differently.
+    kind = "tensor" if isinstance(content, torch.Tensor) else "array"
+    array = np.ascontiguousarray(as_array(content))
+    return _digest(f"{kind} {content.dtype} {array.shape}", array.tobytes())
 
 
 def _digest(kind: str, content: bytes) -> bytes:
@@ -130,9 +161,25 @@ def _digest(kind: str, content: bytes) -> bytes:
     return digest.digest()
 
 
-def image_keys(dataset: ImageDataset, transform: Transform) -> tuple[UInt8[np.ndarray, "N 16"], np.ndarray]:
-    """The keys of all images, and which of them there are (N,): an unreadable image has none."""
-    keys = [image_key(dataset, index, transform) for index in range(len(dataset))]
-    joined = b"".join(key or bytes(KEY_BYTES) for key in keys)
-    readable = np.array([key is not None for key in keys], dtype=bool)
-    return np.frombuffer(joined, dtype=np.uint8).reshape(-1, KEY_BYTES), readable
+def order_keys(keys: UInt8[np.ndarray, "n 16"]) -> Int64[np.ndarray, " m"]:
+    """The positions of the different keys in sorted order; of equal ones the first."""
+    halves = _halves(keys)
+    order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable: of equal keys the first stays in front
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1)
+    return order[new]
+
+
+def find_keys(
+    keys: UInt8[np.ndarray, "n 16"], wanted: UInt8[np.ndarray, "N 16"]
+) -> tuple[Int64[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+    """The position of each wanted key among the sorted `keys`, and whether it is there."""
+    if len(keys) == 0:
+        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+    mine, theirs = _halves(keys), _halves(wanted)  # (n, 2), (N, 2)
+    rows = np.searchsorted(mine[:, 0], theirs[:, 0]).clip(max=len(mine) - 1)
+    return rows.astype(np.int64), (mine[rows] == theirs).all(axis=1)
+
+
+def _halves(keys: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(keys).view("<u8")  # (n, 2)

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, cat, from_numpy
 
-from coopt.features.cache_keys import KEY_BYTES, Space
+from coopt.features.cache_keys import KEY_BYTES, Space, find_keys, order_keys
 from coopt.files import write_tensors
 
 SUFFIX = ".safetensors"
@@ -45,9 +45,7 @@ class Shard:
 
     def find(self, keys: UInt8[np.ndarray, "N 16"]) -> tuple[Int64[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
         """The row of each key, and whether it is there."""
-        mine, wanted = _halves(self.keys), _halves(keys)  # (n, 2), (N, 2)
-        rows = np.searchsorted(mine[:, 0], wanted[:, 0]).clip(max=len(mine) - 1)
-        return rows.astype(np.int64), (mine[rows] == wanted).all(axis=1)
+        return find_keys(self.keys, keys)
 
     def check_rows(self) -> None:
         """Compare the features with their checksum.
@@ -87,7 +85,8 @@ def write_shard(folder: Path, space: Space, keys: UInt8[np.ndarray, "n 16"], fea
     Raises:
         OSError: the disk is full or the folder cannot be written; no part of the file is left.
     """
-    keys, features = _sorted(keys, features)
+    order = order_keys(keys)
+    keys, features = np.ascontiguousarray(keys[order]), features[from_numpy(order)].contiguous()
     facts = json.dumps(space.facts, sort_keys=True)
     metadata = {
         "space": space.digest,
@@ -105,12 +104,12 @@ def write_shard(folder: Path, space: Space, keys: UInt8[np.ndarray, "n 16"], fea
 def join(
     shards: Sequence[Shard], keys: UInt8[np.ndarray, "n 16"], features: Float[Tensor, "n E"]
 ) -> tuple[UInt8[np.ndarray, "m 16"], Float[Tensor, "m E"]]:
-    """The rows of `shards` behind those of `keys`."""
+    """The rows of `keys`, then those of `shards`."""
     return np.concatenate([keys, *(s.keys for s in shards)]), cat([features, *(s.features for s in shards)])
 
 
 def describe(path: Path) -> tuple[str, int]:
-    """A file's model name and number of images, from its header alone.
+    """A file's model name and number of images, from its header.
 
     Raises:
         DamagedShard: the header cannot be read.
@@ -126,19 +125,6 @@ def describe(path: Path) -> tuple[str, int]:
 def shard_bytes(n_images: int, width: int) -> int:
     """About how large a file of so many images is."""
     return n_images * (KEY_BYTES + 4 * width) + 4096
-
-
-def _sorted(keys: np.ndarray, features: Tensor) -> tuple[np.ndarray, Tensor]:
-    halves = _halves(keys)
-    order = np.lexsort((halves[:, 1], halves[:, 0]))  # stable: of equal keys the first stays in front
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1)
-    order = order[new]
-    return np.ascontiguousarray(keys[order]), features[from_numpy(order)].contiguous()
-
-
-def _halves(keys: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(keys).view("<u8")  # (n, 2)
 
 
 def _checksum(facts: str, array: np.ndarray) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from coopt.errors import ConfigError
+from coopt.models import VLM
 
 Kind = Literal["features", "tokens", "pixels"]
 KINDS = ("features", "tokens", "pixels")
@@ -59,7 +60,17 @@ class Inputs:
         if problems:
             raise ConfigError("The inputs cannot be used: " + "; ".join(problems) + ".")
 
+    def row_shape(self, vlm: VLM) -> tuple[int, ...]:
+        """The shape of what is encoded of one image: features (width,), tokens (1 + P, width), with frames before."""
+        width = vlm.embed_dim if self.at == "joint" else vlm.width_at(self.at)
+        row = (1 + vlm.n_positions, width) if self.kind == "tokens" else (width,)
+        return row if self.frames == 1 else (self.frames, *row)
+
     @property
     def are_plain(self) -> bool:
         """Whether a plain image feature (B, E) in the joint embedding is all that a prediction looks at."""
         return (self.kind, self.at, self.test_views, self.frames) == ("features", "joint", 0, 1)
+
+
+PLAIN = Inputs()
+"""Plain image features."""

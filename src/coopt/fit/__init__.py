@@ -1,24 +1,21 @@
 """Fitting: the recipe, the loop, what a batch is, checkpoints."""
 
+from coopt.errors import Interrupted
+from coopt.fit.batches import TrainingBatches
 from coopt.fit.checkpoint import Checkpoint
-from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, PixelViews, TrainingImages
 from coopt.fit.learn import Learned, learn
-from coopt.fit.loop import EpochRecord, Interrupted, fit
+from coopt.fit.loop import EpochRecord, fit
 from coopt.fit.recipe import Recipe, learning_rate, make_optimizer, paper_epochs, recipe_for, recipe_value
 from coopt.fit.reporter import Reporter
 
 __all__ = [
-    "AugmentedBatches",
     "Checkpoint",
-    "EncodedBatches",
     "EpochRecord",
-    "FeatureViews",
     "Interrupted",
     "Learned",
-    "PixelViews",
     "Recipe",
     "Reporter",
-    "TrainingImages",
+    "TrainingBatches",
     "fit",
     "learn",
     "learning_rate",

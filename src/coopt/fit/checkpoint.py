@@ -15,17 +15,17 @@ from coopt.errors import RunError
 from coopt.files import write_tensors
 from coopt.methods import Method
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a fit stands: the next step of an epoch, its running sums, and the epochs behind it."""
+    """Where a fit stands: the next step of an epoch, its running sums, and the records of the epochs before it."""
 
     epoch: int
     step: int
     total_loss: float
-    correct: int
+    progress: float
     seen: int
     records: list[dict[str, Any]]
 
@@ -111,10 +111,6 @@ class Checkpoint:
         if place["scaler"]:
             scaler.load_state_dict(place["scaler"])
         return TrainingState(**place["state"])
-
-    def remove(self) -> None:
-        """The run is complete; its checkpoint is not needed any more."""
-        self.path.unlink(missing_ok=True)
 
     def _check(self, place: dict[str, Any]) -> None:
         if place.get("format") != FORMAT:

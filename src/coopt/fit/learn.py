@@ -1,6 +1,5 @@
 """The main job in one function: draw the shots, encode them, train the method."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,17 +7,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from coopt.data import DataWarning, FewShot, ImageDataset, Skipped, few_shot_subset, few_shot_train_val, find_unreadable
+from coopt.artifacts import resolve_starts, training_details
+from coopt.data import FewShot, ImageDataset, Skipped
 from coopt.errors import ConfigError, DataError
-from coopt.features import encode_dataset, encode_views
+from coopt.features import Inputs, TrainingImages, encode_dataset, encode_views
+from coopt.fit.batches import TrainingBatches
 from coopt.fit.checkpoint import Checkpoint
-from coopt.fit.images import AugmentedBatches, EncodedBatches, FeatureViews, PixelViews, TrainingImages
-from coopt.fit.loop import EpochRecord, fit
+from coopt.fit.loop import EpochRecord, fit, step_seed
 from coopt.fit.recipe import Recipe, recipe_for
 from coopt.fit.reporter import Reporter
-from coopt.methods import FeatureSet, Method, build_method, check_settings, find_method, find_preset
+from coopt.fit.shots import draw_shots, rest_of
+from coopt.methods import Examples, Method, Shots, Training, build_method, check_settings, find_method, find_preset
+from coopt.methods.settings import jsonable
 from coopt.models import VLM
+from coopt.tasks import Task, find_task
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,21 @@ class Learned:
     """The validation shots, where there were some."""
     skipped: list[Skipped]
     """Name of and reason for each training image that could not be read."""
+    shots: int | None
+    """Images per class that were asked for; None for all."""
+    seed: int
+
+    def details(self) -> dict[str, Any]:
+        """What a run folder keeps beyond the method itself."""
+        return training_details(
+            self.train,
+            self.val,
+            self.skipped,
+            self.method.task.class_labels,
+            shots=self.shots,
+            seed=self.seed,
+            recipe=self.recipe.as_dict(),
+        )
 
 
 def learn(
@@ -42,12 +61,16 @@ def learn(
     train: ImageDataset,
     *,
     val: ImageDataset | None = None,
+    unlabelled: ImageDataset | None = None,
     method: str = "coop",
     settings: Mapping[str, Any] | None = None,
     preset: str | None = None,
+    task: str = "classification",
+    task_settings: Mapping[str, Any] | None = None,
     shots: int | None = 16,
     seed: int = 1,
     recipe: Recipe | None = None,
+    weight: np.ndarray | None = None,
     n_workers: int = 0,
     strict: bool = False,
     checkpoint_path: Path | None = None,
@@ -56,22 +79,26 @@ def learn(
 ) -> Learned:
     """Learn `method` from `shots` images per class.
 
-    The validation images (min(shots, 4) per class) are drawn behind the training shots from the same random stream,
+    The validation images (min(shots, 4) per class) are drawn after the training shots from the same random stream,
     as in the authors' protocol; only methods that choose something by validation look at them.
 
     Args:
         vlm: the frozen model.
-        train: labelled images to draw the shots from.
+        train: labelled images to draw the shots from; a method that uses no shots takes its class names only.
         val: labelled images to draw the validation shots from.
-        method: a name in `coopt.methods.METHODS`.
+        unlabelled: images for methods that learn from unlabelled ones too; the undrawn part of `train` when None.
+        method: a name in `coopt.methods.METHODS`, or `module:Class`.
         settings: the method's settings; its preset's or defaults for those not given.
         preset: name of one of the method's presets; None for its defaults.
+        task: a name in `coopt.tasks.TASKS`, or `module:Class`: what the labels mean.
+        task_settings: its settings.
         shots: images per class; None learns from all images.
         seed: of the shots, the initial context, the order and the augmentation.
         recipe: the method's own by default, changed by its preset (`recipe_for`).
+        weight: what each image of `train` counts; scaled to 1 on average over the shots.
         n_workers: decoding processes.
         strict: make an unreadable image an error.
-        checkpoint_path: file to save the running fit to.
+        checkpoint_path: file to save the running fit to; further trainings of one method have files beside it.
         resume: go on from that file.
         reporter: told about progress.
 
@@ -80,149 +107,187 @@ def learn(
         Interrupted: stopped by a signal; the checkpoint is written.
     """
     reporter = reporter or Reporter()
-    if train.labels is None:
+    kind = find_method(method)
+    if train.labels is None and kind.uses_shots:
         raise DataError(f"Learning needs labelled images; {train.source or 'the data'} has no labels.")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
-    settings = {**find_preset(method, preset).settings, **(settings or {})}
-    check_settings(method, settings)  # before the slow part
+    settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
-    if find_method(method).learns:
-        shown, chosen = draw_shots(train, val, shots, seed, strict, n_workers)
+    made_task = find_task(task)(train.class_names, train.class_labels, **(task_settings or {}))
+    if kind.uses_shots:
+        drawn, drawn_val = draw_shots(made_task, train, val, shots, seed, strict=strict, n_workers=n_workers)
     else:
-        shown, chosen = FewShot(train.subset([]), np.zeros(0, dtype=np.int64), [], []), None
-    for note in shown.notes:
+        drawn, drawn_val = FewShot(train.subset([]), np.zeros(0, dtype=np.int64), [], []), None
+    for note in drawn.notes:
         reporter.note(note)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
         torch.manual_seed(seed)  # the initial context
-        learner = build_method(method, vlm, train.class_names, settings)
-        known, known_val = prepare(learner, shown.dataset, chosen, recipe, seed, n_workers, reporter)
-        records: list[EpochRecord] = []
-        if any(parameter.requires_grad for parameter in learner.parameters()):
-            images = training_images(vlm, learner, shown.dataset, recipe, seed, n_workers, reporter, known)
-            checkpoint = None
-            if checkpoint_path is not None:
-                identity = {
-                    "method": method,
-                    "settings": learner.settings,
-                    "recipe": recipe.as_dict(),
-                    "seed": seed,
-                    "shots": shots,
-                    "fingerprint": vlm.fingerprint,
-                    "class_names": train.class_names,
-                    "images": shown.dataset.names,
-                }
-                checkpoint = Checkpoint(checkpoint_path, identity, resume=resume)
-            assert recipe.epochs is not None  # resolved above
-            reporter.training(recipe.epochs)
-            records = fit(learner, images, recipe, seed=seed, checkpoint=checkpoint, on_epoch=reporter.epoch)
-        if known is not None:
-            learner.finish(known, known_val)
-    return Learned(learner, records, recipe, shown.dataset, chosen, shown.skipped)
-
-
-def draw_shots(
-    train: ImageDataset, val: ImageDataset | None, shots: int | None, seed: int, strict: bool, n_workers: int
-) -> tuple[FewShot, ImageDataset | None]:
-    """The training shots and the validation shots; all readable training images when `shots` is None."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # the notes say the same, to whoever listens
-        if shots is None:
-            return all_readable(train, strict, n_workers), val
-        if val is None:
-            return few_shot_subset(train, shots, seed, strict=strict, n_workers=n_workers), None
-        shown, chosen = few_shot_train_val(train, val, shots, seed, strict=strict, n_workers=n_workers)
-        return shown, chosen.dataset
-
-
-def all_readable(train: ImageDataset, strict: bool, n_workers: int) -> FewShot:
-    """Every training image that can be read.
-
-    Raises:
-        DataError: a class has no readable image, or `strict` and a file is unreadable.
-    """
-    bad = find_unreadable(train, n_workers=n_workers)
-    kept = np.array([index for index in range(len(train)) if index not in bad], dtype=np.int64)
-    left = train.subset(kept)
-    empty = [name for name, count in zip(train.class_names, left.class_counts(), strict=True) if count == 0]
-    if bad and (strict or empty):
-        name, reason = next(iter(bad.values()))
-        raise DataError(
-            f"{len(bad)} training image(s) cannot be read, the first is '{name}': {reason}."
-            + (f" Nothing is left of the class {empty[0]!r}." if empty else "")
-        )
-    notes = (
-        [f"{len(bad)} unreadable training image(s) left out: {', '.join(s.name for s in bad.values())}."] if bad else []
-    )
-    return FewShot(left, kept, list(bad.values()), notes)
-
-
-def training_images(
-    vlm: VLM,
-    method: Method,
-    dataset: ImageDataset,
-    recipe: Recipe,
-    seed: int,
-    n_workers: int,
-    reporter: Reporter,
-    known: FeatureSet | None = None,
-) -> TrainingImages:
-    """The recipe's `views` of the images, as pixels for a method that changes the image tower, else as features.
-
-    Features that `prepare` was given are not computed again.
-    """
-    if isinstance(recipe.views, str):  # "fresh"
-        fresh = AugmentedBatches if method.needs_pixels else EncodedBatches
-        return fresh(vlm, dataset, seed, n_workers, min_crop=recipe.min_crop)
-    if method.needs_pixels:
-        return PixelViews(vlm, dataset, recipe.views, seed, n_workers, min_crop=recipe.min_crop)
-    labels = torch.as_tensor(dataset.labels)
-    if known is not None and not recipe.views:
-        return FeatureViews(known.features[None], labels, seed)
-    if known is not None and known.views is not None and len(known.views) >= recipe.views:
-        return FeatureViews(known.views[: recipe.views], labels, seed)
-    progress = reporter.encoding(f"{len(dataset)} training images, {max(1, recipe.views)} view(s) each")
-    views = encode_views(
-        vlm, dataset, recipe.views, seed, min_crop=recipe.min_crop, n_workers=n_workers, progress=progress
-    )
-    return FeatureViews(views, labels, seed)
-
-
-def prepare(
-    method: Method,
-    train: ImageDataset,
-    val: ImageDataset | None,
-    recipe: Recipe,
-    seed: int,
-    n_workers: int,
-    reporter: Reporter,
-) -> tuple[FeatureSet | None, FeatureSet | None]:
-    """Give the method features of the shots, if it looks at them before the first step or behind the last.
-
-    Returns:
-        What it was given of the training and of the validation shots; None for nothing.
-    """
-    if type(method).prepare is Method.prepare and type(method).finish is Method.finish:
-        return None, None
-
-    def encode(name: str, part: ImageDataset) -> FeatureSet:
-        progress = reporter.encoding(f"{len(part)} {name} images")
-        encoded = encode_dataset(method.vlm, part, n_workers=n_workers, strict=True, progress=progress)
-        return FeatureSet(encoded.features, torch.as_tensor(part.labels))
-
-    shown = encode("training", train)
-    if method.prepare_views:
-        progress = reporter.encoding(f"{len(train)} training images, {method.prepare_views} views each")
-        views = encode_views(
-            method.vlm,
-            train,
-            method.prepare_views,
-            seed,
-            min_crop=recipe.min_crop,
+        learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
+        work = _Work(
+            vlm=vlm,
+            task=made_task,
+            train=drawn.dataset,
+            val=drawn_val,
+            unlabelled=rest_of(train, drawn, unlabelled) if learner.inputs.unlabelled else None,
+            weight=None if weight is None else torch.as_tensor(weight[drawn.indices], dtype=torch.float32),
+            recipe=recipe,
+            seed=seed,
             n_workers=n_workers,
-            progress=progress,
+            reporter=reporter,
         )
-        shown = replace(shown, views=views)
-    chosen = encode("validation", val) if val else None
-    method.prepare(shown, chosen)
-    return shown, chosen
+        identity = {"shots": shots, "task": {"name": task, **made_task.settings}}
+        records = work.run(learner, identity, checkpoint_path, resume)
+    return Learned(learner, records, recipe, drawn.dataset, drawn_val, drawn.skipped, shots, seed)
+
+
+@dataclass
+class _Work:
+    """What one call of `learn` trains on."""
+
+    vlm: VLM
+    task: Task
+    train: ImageDataset
+    val: ImageDataset | None
+    unlabelled: ImageDataset | None
+    weight: Tensor | None
+    recipe: Recipe
+    seed: int
+    n_workers: int
+    reporter: Reporter
+
+    def run(
+        self, learner: Method, identity: dict[str, Any], checkpoint_path: Path | None, resume: bool
+    ) -> list[EpochRecord]:
+        """Prepare the method, do the trainings that it describes, and let it finish."""
+        shots = self.look(learner)
+        if shots is not None:
+            learner.prepare(shots)
+        records: list[EpochRecord] = []
+        for number, training in enumerate(learner.trainings(shots)):
+            if any(parameter.requires_grad for parameter in training.method.parameters()):
+                recipe = replace(self.recipe, **training.recipe) if training.recipe else self.recipe
+                checkpoint = None
+                if checkpoint_path is not None:
+                    place = checkpoint_path.with_stem(f"{checkpoint_path.stem}-{number}") if number else checkpoint_path
+                    checkpoint = Checkpoint(place, {**self.identity(training, recipe), **identity}, resume=resume)
+                assert recipe.epochs is not None  # resolved by learn
+                self.reporter.training(recipe.epochs)
+                batches = self.batches(training, recipe, shots)
+                records += fit(
+                    training.method,
+                    batches,
+                    recipe,
+                    seed=self.seed,
+                    checkpoint=checkpoint,
+                    on_epoch=self.reporter.epoch,
+                )
+            # What the method draws next must not depend on how many of the steps were done before an interruption.
+            torch.manual_seed(step_seed(self.seed, -1, number))
+        if shots is not None:
+            learner.finish(shots)
+        return records
+
+    def identity(self, training: Training, recipe: Recipe) -> dict[str, Any]:
+        """What a checkpoint belongs to."""
+        return {
+            "method": training.method.key,
+            "settings": jsonable(training.method.settings),
+            "recipe": recipe.as_dict(),
+            "seed": self.seed,
+            "fingerprint": self.vlm.fingerprint,
+            "class_names": self.task.class_names,
+            "images": self.train.names,
+        }
+
+    def look(self, method: Method) -> Shots | None:
+        """What the method sees of the shots, if it looks at them before the first step or after the last."""
+        kind = type(method)
+        if all(getattr(kind, name) is getattr(Method, name) for name in ("prepare", "trainings", "finish")):
+            return None
+        inputs = method.inputs if method.inputs.kind != "pixels" else Inputs(train_views=method.inputs.train_views)
+        train = self.examples(f"{len(self.train)} training images", self.train, inputs)
+        if inputs.train_views:
+            train = replace(train, views=self.views(self.train, inputs, inputs.train_views))
+        return Shots(
+            train=train,
+            val=self.examples(f"{len(self.val)} validation images", self.val, inputs) if self.val else None,
+            unlabelled=self.examples(f"{len(self.unlabelled)} unlabelled images", self.unlabelled, inputs, False)
+            if self.unlabelled
+            else None,
+        )
+
+    def examples(self, what: str, part: ImageDataset, inputs: Inputs, labelled: bool = True) -> Examples:
+        """The plain images of a part, as a method looks at them."""
+        progress = self.reporter.encoding(what)
+        encoded = encode_dataset(
+            self.vlm, part, inputs=inputs, n_workers=self.n_workers, strict=labelled, progress=progress
+        )
+        return Examples(encoded.features, self.task.targets(part) if labelled else None)
+
+    def views(self, part: ImageDataset, inputs: Inputs, n_views: int) -> Tensor:
+        """Augmented views (V, N, ...) of a part."""
+        return encode_views(
+            self.vlm,
+            part,
+            n_views,
+            self.seed,
+            inputs=inputs,
+            min_crop=self.recipe.min_crop,
+            n_workers=self.n_workers,
+            progress=self.reporter.encoding(f"{len(part)} training images, {n_views} views each"),
+        )
+
+    def batches(self, training: Training, recipe: Recipe, shots: Shots | None) -> TrainingBatches:
+        """The images of one training; features that the method has seen are not computed again."""
+        part, targets, weight = self.train, self.task.targets(self.train), self.weight
+        known = None if shots is None or training.method.inputs.kind == "pixels" else shots.train
+        if training.shots is not None:
+            part, targets, known = part.subset(training.shots.tolist()), targets[training.shots], None
+            weight = None if weight is None else weight[training.shots]
+        if training.pseudo is not None:
+            assert self.unlabelled is not None and training.pseudo_targets is not None  # the method got them
+            part = joined(part, self.unlabelled.subset(training.pseudo.tolist()))
+            targets, known = torch.cat([targets, training.pseudo_targets.to(targets)]), None
+            weight = None if weight is None else torch.cat([weight, torch.ones(len(training.pseudo))])
+        encoded = None
+        if known is not None and not isinstance(recipe.views, str):
+            has_views = known.views is not None and len(known.views) >= recipe.views
+            if not recipe.views:
+                encoded = known.images[None]
+            elif has_views:
+                encoded = known.views[: recipe.views]
+        n_parallel = training.method.inputs.unlabelled
+        beside = self.images(training.method, self.unlabelled, recipe, None, n_parallel) if n_parallel else None
+        return TrainingBatches(
+            self.images(training.method, part, recipe, encoded),
+            targets,
+            weight=None if weight is None else weight / weight.mean(),
+            unlabelled=beside,
+            seed=self.seed,
+        )
+
+    def images(
+        self, method: Method, part: ImageDataset | None, recipe: Recipe, encoded: Tensor | None, n_parallel: int = 1
+    ) -> TrainingImages:
+        """A part's images as the method's inputs and the recipe's views say."""
+        assert part is not None
+        views = "fresh views" if isinstance(recipe.views, str) else f"{max(1, recipe.views)} view(s) each"
+        return TrainingImages(
+            self.vlm,
+            part,
+            method.inputs,
+            views=recipe.views,
+            seed=self.seed,
+            min_crop=recipe.min_crop,
+            n_workers=self.n_workers,
+            encoded=encoded,
+            n_parallel=n_parallel,
+            progress=self.reporter.encoding(f"{len(part)} images, {views}"),
+        )
+
+
+def joined(first: ImageDataset, second: ImageDataset) -> ImageDataset:
+    """The images of both, unlabelled."""
+    names = [*(first.names or []), *(second.names or [])]
+    return replace(first, images=[*first.images, *second.images], names=names, labels=None)

@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from coopt.data import epoch_batches
-from coopt.errors import TrainingError
+from coopt.errors import Interrupted, TrainingError
+from coopt.fit.batches import TrainingBatches
 from coopt.fit.checkpoint import Checkpoint, TrainingState
-from coopt.fit.images import TrainingImages
 from coopt.fit.recipe import Recipe, learning_rate, make_optimizer
 from coopt.methods import Method
 
@@ -27,26 +29,24 @@ class EpochRecord:
     """From 1."""
     loss: float
     """Mean over the epoch's steps."""
-    accuracy: float
-    """Share of training images classified correctly as the steps met them, in percent."""
+    progress: float
+    """The task's figure over the training images as the steps met them: accuracy in percent, for classification."""
+    progress_name: str
+    """What it is: its key in the log."""
     lr: float
     """Of the epoch's last step."""
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
         """For the log."""
-        return asdict(self)
-
-
-class Interrupted(Exception):  # noqa: N818
-    """Training was asked to stop (Ctrl-C or a termination signal) and has saved a checkpoint if it has a place."""
-
-    remedy = "Type the same command with --resume to go on."
+        values = asdict(self)
+        name, value = values.pop("progress_name"), values.pop("progress")
+        return {"epoch": values.pop("epoch"), "loss": values.pop("loss"), name: value, **values}
 
 
 def fit(
     method: Method,
-    images: TrainingImages,
+    images: TrainingBatches,
     recipe: Recipe,
     *,
     seed: int,
@@ -55,12 +55,12 @@ def fit(
 ) -> list[EpochRecord]:
     """Train `method` in place and return one record per epoch.
 
-    Batch order, augmentation and any random number that a method draws depend on (seed, epoch, step) alone, so a run
+    Batch order, augmentation and any random number that a method draws depend on (seed, epoch, step) only, so a run
     that was stopped and goes on from its checkpoint ends in exactly the parameters it would have had.
 
     Args:
         method: the method, prepared.
-        images: the training images, as features or pixels.
+        images: the training images with their targets.
         recipe: with `epochs` resolved.
         seed: of order and augmentation.
         checkpoint: where to save and from where to go on; None keeps nothing.
@@ -75,12 +75,14 @@ def fit(
         return []
     if recipe.epochs is None:
         raise ValueError("The recipe's epochs are None; call recipe.resolve(n_shots) before fit.")
-    optimizer = make_optimizer(parameters, recipe)
+    optimizer = make_optimizer(method.parameter_groups(recipe), recipe)
     autocast, scaler = mixed_precision(recipe, method.device)
     state = checkpoint.load(method, optimizer, scaler) if checkpoint else None
-    start_epoch, start_step = (state.epoch, state.step) if state else (0, 0)
+    start_epoch, start_step, seen = (state.epoch, state.step, state.seen) if state else (0, 0, 0)
     records = [EpochRecord(**record) for record in state.records] if state else []
-    total_loss, correct, seen = (state.total_loss, state.correct, state.seen) if state else (0.0, 0, 0)
+    # Sums over the epoch's steps, of losses and of the task's figure. They stay on the device: to read them is to wait.
+    sums = running_sums((state.total_loss, state.progress) if state else (0.0, 0.0), method.device)
+    check_every = 1 if method.device.type == "cpu" else CHECK_EVERY
     for record in records:
         on_epoch(record)
 
@@ -88,48 +90,65 @@ def fit(
         for epoch in range(start_epoch, recipe.epochs):
             started = time.perf_counter()
             batches = epoch_batches(len(images), recipe.batch_size, seed, epoch, drop_last=recipe.drop_last)
-            # Of the step before, for the record: a stop behind an epoch's last step leaves none to take.
+            # The rate of the step before: where a resumed epoch has no step left, its record still names one.
             rate = learning_rate(recipe, epoch, max(0, start_step - 1) / len(batches))
-            remaining = images.batches(epoch, batches[start_step:])
-            for step, (x, y) in enumerate(remaining, start_step):
+            for step, batch in enumerate(images.batches(epoch, batches[start_step:], start_step), start_step):
                 rate = learning_rate(recipe, epoch, step / len(batches))
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group.get("lr_scale", 1.0)
                 seed_generators(step_seed(seed, epoch, step), method.device)
-                with autocast():
-                    losses = method.loss(x, y)
-                check_finite(losses["loss"], epoch, step, rate, recipe)
                 optimizer.zero_grad(set_to_none=True)
-                method.backward(losses, scaler.scale)
+                with autocast():
+                    losses = method.gradients(batch, scaler.scale)
+                saves = checkpoint is not None and (stop.is_set() or checkpoint.is_due())
+                checks = saves or stop.is_set() or step + 1 == len(batches) or step % check_every == 0
+                if checks:
+                    check_finite(losses.total, epoch, step, rate, recipe)
                 scaler.step(optimizer)
                 scaler.update()
-                check_parameters(parameters, epoch, step, rate, recipe)
-                total_loss += losses["loss"].item()
-                correct += int((losses["logits"].argmax(-1) == y).sum())
-                seen += len(y)
-                if checkpoint and (stop.is_set() or checkpoint.is_due()):
-                    past = [record.as_dict() for record in records]
-                    place = TrainingState(epoch, step + 1, total_loss, correct, seen, past)
+                if checks:
+                    check_parameters(parameters, epoch, step, rate, recipe)
+                assert batch.targets is not None  # images of the loop are labelled
+                figure = method.task.progress(losses.logits, batch.targets)
+                sums += torch.stack([losses.total.detach().to(sums), figure.to(sums).sum()])
+                seen += len(batch.images)
+                if saves and checkpoint is not None:
+                    past = [asdict(record) for record in records]
+                    loss_so_far, progress_so_far = sums.tolist()
+                    place = TrainingState(epoch, step + 1, loss_so_far, progress_so_far, seen, past)
                     checkpoint.save(method, optimizer, scaler, place)
                 if stop.is_set():
                     raise Interrupted(f"stopped in epoch {epoch + 1} of {recipe.epochs}, after step {step + 1}")
             method.end_epoch(epoch, recipe.epochs)
+            total_loss, total_progress = sums.tolist()
             records.append(
                 EpochRecord(
                     epoch=epoch + 1,
                     loss=total_loss / len(batches),
-                    accuracy=100 * correct / max(1, seen),
+                    progress=total_progress / max(1, seen),
+                    progress_name=method.task.progress_name,
                     lr=rate,
                     seconds=time.perf_counter() - started,
                 )
             )
             on_epoch(records[-1])
-            start_step, total_loss, correct, seen = 0, 0.0, 0, 0
+            start_step, seen = 0, 0
+            sums.zero_()
     if checkpoint and start_epoch < recipe.epochs:
         # What follows (testing, writing the run) may fail; the training must not be lost with it.
-        past = [record.as_dict() for record in records]
-        checkpoint.save(method, optimizer, scaler, TrainingState(recipe.epochs, 0, 0.0, 0, 0, past))
+        past = [asdict(record) for record in records]
+        checkpoint.save(method, optimizer, scaler, TrainingState(recipe.epochs, 0, 0.0, 0.0, 0, past))
     return records
+
+
+CHECK_EVERY = 16
+"""Steps between two looks at whether loss and parameters are finite, on a device that would have to be waited for."""
+
+
+def running_sums(start: tuple[float, float], device: torch.device) -> Float[Tensor, "2"]:
+    """Two sums on the device, in double precision where it has that."""
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    return torch.tensor(start, dtype=dtype, device=device)
 
 
 def step_seed(seed: int, epoch: int, step: int) -> int:
@@ -139,7 +158,7 @@ def step_seed(seed: int, epoch: int, step: int) -> int:
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """As `torch.manual_seed`, for the devices in use alone: that one also queues a call for each absent accelerator."""
+    """As `torch.manual_seed`, for the devices in use only: that one also queues a call for each absent accelerator."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed_all(seed)
@@ -156,7 +175,8 @@ def check_finite(loss: torch.Tensor, epoch: int, step: int, rate: float, recipe:
 
 def check_parameters(parameters: list[torch.nn.Parameter], epoch: int, step: int, rate: float, recipe: Recipe) -> None:
     """Stop before parameters that are not finite reach a checkpoint or a run folder."""
-    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+    finite = torch.stack([torch.isfinite(p).all().to(parameters[0].device) for p in parameters])
+    if not bool(finite.all()):  # one wait for all of them
         raise TrainingError(
             f"The step {step + 1} of epoch {epoch + 1} made the learned vectors infinite (learning rate {rate:g}, "
             f"precision {recipe.precision}). {REMEDY}"

@@ -168,7 +168,7 @@ def recipe_value(value: Any) -> Any:
 
 
 def learning_rate(recipe: Recipe, epoch: int, done: float = 0.0) -> float:
-    """The rate during `epoch` (from 0), of which the share `done` lies behind; only cosine-step looks at the latter.
+    """The rate during `epoch` (from 0), of which the share `done` is over; only cosine-step looks at the latter.
 
     Cosine over all E epochs, counted from the end of the W warm-up epochs, so that the last epoch still has a rate
     above 0: ``lr / 2 * (1 + cos(pi * (epoch - W) / E))``.
@@ -182,18 +182,18 @@ def learning_rate(recipe: Recipe, epoch: int, done: float = 0.0) -> float:
     return 0.5 * recipe.lr * (1 + math.cos(math.pi * (place - recipe.warmup_epochs) / recipe.epochs))
 
 
-def make_optimizer(parameters: list[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer; its rate is set per epoch from `learning_rate`."""
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters,
+            groups,
             lr=recipe.lr,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             nesterov=recipe.nesterov,
         )
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, eps=recipe.eps)
+    return kind(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, eps=recipe.eps)
 
 
 def _is_of(value: object, kind: Any) -> bool:

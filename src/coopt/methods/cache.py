@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError
-from coopt.methods.method import FeatureSet
+from coopt.methods.batch import Examples
 from coopt.models import VLM
 
 START_ALPHA, START_BETA = 1.17, 1.0
@@ -39,11 +39,12 @@ class Cache(nn.Module):
         self.alpha = nn.Parameter(torch.tensor(alpha, device=vlm.device), False)
         self.beta = nn.Parameter(torch.tensor(beta, device=vlm.device), False)
 
-    def fill(self, train: FeatureSet) -> None:
+    def fill(self, train: Examples) -> None:
         """One row per image; its key is the mean over its views of features that are not normalised, normalised."""
-        views = train.features[None] if train.views is None else train.views  # (V, N, E)
+        views = train.images[None] if train.views is None else train.views  # (V, N, E)
         self.keys.data = F.normalize(views.float().mean(0), dim=-1).to(self.keys.device)  # (N, E)
-        self.labels.data = train.labels.to(self.keys.device)
+        assert train.targets is not None  # shots are labelled
+        self.labels.data = train.targets.to(self.keys.device)
 
     def affinity(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B N"]:
         """Each image's cosine to each key; behind training steps keys are no longer of length 1, as in the paper."""
@@ -59,7 +60,7 @@ class Cache(nn.Module):
             return self.alpha * votes(self.affinity(images), self.values(), self.beta)
 
     def weigh(self, alpha: float, beta: float) -> dict[str, float]:
-        """Set the two numbers; returned as settings, because a run folder shall say what was found."""
+        """Set the two numbers; returned as settings, because the run folder says what was found."""
         self.alpha.data.fill_(alpha)
         self.beta.data.fill_(beta)
         return {"alpha": alpha, "beta": beta}
@@ -125,8 +126,8 @@ def search(
     grid: Grid,
     cache: Cache,
     zero_shot: Callable[[Tensor], Tensor],
-    train: FeatureSet,
-    val: FeatureSet | None,
+    train: Examples,
+    val: Examples | None,
 ) -> tuple[float, float] | None:
     """The best (alpha, beta) on the validation shots, or on shots that are left out of the cache.
 
@@ -140,9 +141,10 @@ def search(
     Returns:
         None where nothing can be compared: one shot per class and no validation set.
     """
-    shown = train if val is None else val
-    labels = shown.labels.to(cache.keys.device)
-    affinity, by_words = cache.affinity(shown.features), zero_shot(shown.features)  # (Q, N), (Q, C)
+    scoring = train if val is None else val
+    assert scoring.targets is not None  # shots are labelled
+    labels = scoring.targets.to(cache.keys.device)
+    affinity, by_words = cache.affinity(scoring.images), zero_shot(scoring.images)  # (Q, N), (Q, C)
     if val is None:
         usable, scored = left_out(labels)
         if not scored.any():

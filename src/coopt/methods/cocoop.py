@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.methods.method import Method, Preset
+from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, start_context
 

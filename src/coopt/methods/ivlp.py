@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.features import Inputs
+from coopt.methods.method import Method, Preset
 from coopt.models import VLM
 from coopt.prompting import PromptedImageTower, PromptEncoder, PromptLayout, check_size, noise, phrase_start
 
@@ -60,7 +61,7 @@ class IVLP(Method):
     paper = "https://arxiv.org/abs/2210.03117"
     kind = "text and visual prompts"
     summary = "deep prompts in both towers, independent of each other"
-    needs_pixels = True
+    inputs = Inputs("pixels")
     recipe: ClassVar[Mapping[str, Any]] = {"epochs": 5, "batch_size": 4, "lr": 0.0035, "views": "fresh"}
     presets: ClassVar[Mapping[str, Preset]] = {
         "base-to-new": Preset(
@@ -98,8 +99,8 @@ class IVLP(Method):
         depth = min(prompt_depth, len(vlm.text.blocks))
         self.ctx = nn.Parameter(ctx)
         self.deep = nn.Parameter(noise(depth - 1, n_ctx, vlm.text.width, vlm=vlm)) if depth > 1 else None
-        self.needs_pixels = n_ctx_vision > 0
-        if self.needs_pixels:
+        self.inputs = Inputs("pixels" if n_ctx_vision else "features")
+        if n_ctx_vision:
             self.image_encoder = PromptedImageTower(vlm)
             depth, width = min(prompt_depth_vision, self.image_encoder.n_blocks), vlm.image.width
             self.ctx_visual = nn.Parameter(noise(n_ctx_vision, width, vlm=vlm))
@@ -109,8 +110,8 @@ class IVLP(Method):
         """Normalised class features of the prompts as they are now."""
         return F.normalize(self.encoder(self.ctx, self.deep).float(), dim=-1)
 
-    def forward(self, images: Float[Tensor, "B ..."]) -> Float[Tensor, "B C"]:
-        """Logits of pixels, or of image features where there are no visual prompts."""
-        if self.needs_pixels:
-            images = self.image_encoder(images, self.ctx_visual, self.deep_visual)  # (B, E)
-        return cosine_logits(self.vlm, images, self.text_features())
+    def image_features(self, images: Float[Tensor, "B ..."]) -> Float[Tensor, "B E"]:
+        """Features of pixels, or the features themselves where there are no visual prompts."""
+        if self.inputs.kind == "features":
+            return images
+        return self.image_encoder(images, self.ctx_visual, self.deep_visual)

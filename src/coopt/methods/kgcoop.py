@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError
-from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.methods.batch import Batch, Losses
+from coopt.methods.method import Method, Preset
+from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, read_templates, start_context, template_features
 
@@ -103,10 +105,10 @@ class KgCoOp(Method):
         with torch.autocast(self.device.type, enabled=False):
             return template_features(self.vlm, self.class_names, self.templates, truncate=self.truncate_names)
 
-    def loss(self, images: Float[Tensor, "B E"], labels: Int[Tensor, " B"]) -> dict[str, Tensor]:
-        """Cross entropy plus `weight` times "distance", 1 - the mean cosine to the hand-written prompt."""
-        text_features = self.text_features()
-        logits = cosine_logits(self.vlm, images, text_features)
+    def loss(self, batch: Batch) -> Losses:
+        """The task's loss plus `weight` times "distance", 1 - the mean cosine to the hand-written prompt."""
+        text_features = self.class_features()
+        logits = cosine_logits(self.vlm, batch.images, text_features)
         distance = 1 - (text_features * self.hand_written).sum(-1).mean()
-        loss = F.cross_entropy(logits, labels) + self.weight * distance
-        return {"loss": loss, "logits": logits.detach(), "distance": distance.detach()}
+        total = self.task_loss(logits, batch) + self.weight * distance
+        return Losses(total, logits.detach(), {"distance": distance.detach()})

@@ -12,7 +12,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError, DataError
-from coopt.methods.method import Classifier, FeatureSet, Method
+from coopt.methods.batch import Examples, Shots
+from coopt.methods.method import Method
+from coopt.methods.predictor import Classifier, LinearPredictor
 from coopt.models import VLM
 
 GRID = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)
@@ -69,17 +71,17 @@ class LinearProbe(Method):
         self.weight = nn.Parameter(torch.zeros(len(class_names), vlm.embed_dim, device=vlm.device), False)
         self.bias = nn.Parameter(torch.zeros(len(class_names), device=vlm.device), False)
 
-    def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+    def prepare(self, shots: Shots) -> None:
         """Search C and fit on the training features."""
-        x, y = train.features.cpu().double().numpy(), train.labels.cpu().numpy()
+        x, y = as_arrays(shots.train)
         missing = sorted(set(range(len(self.class_names))) - set(y.tolist()))
         if missing:
             raise DataError(
                 f"The linear probe needs an image of every class; none of: "
                 f"{', '.join(repr(self.class_names[c]) for c in missing)}."
             )
-        self.C = self.C if self.C is not None else search_strength(validation_score(x, y, val))
-        self.settings = {**self.settings, "C": self.C}  # a run folder shall say what was found
+        self.C = self.C if self.C is not None else search_strength(validation_score(x, y, shots.val))
+        self.found = {"C": self.C}  # the run folder says what was found
         model = fit_logistic(x, y, self.C)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(self.class_names) == 2:
@@ -93,9 +95,15 @@ class LinearProbe(Method):
         """Logits of raw image features."""
         return images.to(self.weight.device).float() @ self.weight.T + self.bias
 
-    def classifier(self) -> Classifier:
-        """Itself."""
-        return Classifier(self.weight.detach(), self.bias.detach(), normalize=False)
+    def predictor(self) -> LinearPredictor:
+        """The matrix."""
+        return LinearPredictor(Classifier(self.weight.detach(), self.bias.detach(), normalize=False), self.task)
+
+
+def as_arrays(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+    """Features (N, E) in double precision and labels (N,), for scikit-learn."""
+    assert examples.targets is not None  # shots are labelled
+    return examples.images.cpu().double().numpy(), examples.targets.cpu().numpy()
 
 
 def search_strength(score: Callable[[float], float]) -> float:
@@ -113,10 +121,10 @@ def search_strength(score: Callable[[float], float]) -> float:
     return best
 
 
-def validation_score(x: np.ndarray, y: np.ndarray, val: FeatureSet | None) -> Callable[[float], float]:
+def validation_score(x: np.ndarray, y: np.ndarray, val: Examples | None) -> Callable[[float], float]:
     """Accuracy as a function of C: on `val`, or cross-validated on (`x`, `y`) where there is none."""
     if val is not None:
-        val_x, val_y = val.features.cpu().double().numpy(), val.labels.cpu().numpy()
+        val_x, val_y = as_arrays(val)
         return lambda strength: fit_logistic(x, y, strength).score(val_x, val_y)
     folds = min(5, int(np.bincount(y).min()))
     if folds < 2:

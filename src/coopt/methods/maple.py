@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.features import Inputs
+from coopt.methods.method import Method, Preset
 from coopt.models import VLM
 from coopt.prompting import PromptedImageTower, PromptEncoder, PromptLayout, check_size, noise, phrase_start
 
@@ -60,7 +61,7 @@ class MaPLe(Method):
     paper = "https://arxiv.org/abs/2210.03117"
     kind = "text and visual prompts"
     summary = "deep text prompts, and layers that make visual prompts of them"
-    needs_pixels = True
+    inputs = Inputs("pixels")
     recipe: ClassVar[Mapping[str, Any]] = {"epochs": 5, "batch_size": 4, "lr": 0.0035, "views": "fresh"}
     presets: ClassVar[Mapping[str, Preset]] = {
         "base-to-new": Preset(
@@ -110,7 +111,6 @@ class MaPLe(Method):
         deep = [layer(prompts) for layer, prompts in zip(others, self.deep, strict=True)]
         return first(self.ctx), torch.stack(deep)  # (J - 1, n, d_v)
 
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C"]:
-        """Logits of pixels."""
-        image_features = self.image_encoder(images, *self.visual_prompts())  # (B, E)
-        return cosine_logits(self.vlm, image_features, self.text_features())
+    def image_features(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
+        """Features of pixels beside the visual prompts as they are now."""
+        return self.image_encoder(images, *self.visual_prompts())

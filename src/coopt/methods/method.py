@@ -1,28 +1,21 @@
-"""What every method is: learnable parameters over a frozen model, features in, logits out."""
+"""What every method is: learnable parameters over a frozen model, images in, logits out."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from coopt.errors import DataError
+from coopt.features import Inputs
+from coopt.methods.batch import Batch, Losses, Shots, Training
+from coopt.methods.predictor import Classifier, CosinePredictor, MethodPredictor, Predictor, cosine_logits
 from coopt.models import VLM
-
-
-@dataclass(frozen=True)
-class FeatureSet:
-    """Image features with labels: what a method may look at before the first step."""
-
-    features: Float[Tensor, "N E"]
-    """As `vlm.encode_image` returns them, not normalised, of un-augmented images."""
-    labels: Int[Tensor, " N"]
-    views: Float[Tensor, "V N E"] | None = None
-    """As many augmented views as the method's `prepare_views` asks for."""
+from coopt.outside import outside_name
+from coopt.tasks import Classification, Task
 
 
 @dataclass(frozen=True)
@@ -37,35 +30,20 @@ class Preset:
     """Of the training, on top of the method's own recipe."""
 
 
-@dataclass(frozen=True)
-class Classifier:
-    """A method reduced to a matrix: ``logits = images @ weight.T + bias``, images normalised first or not.
-
-    It predicts from image features alone; no text tower is needed.
-    """
-
-    weight: Float[Tensor, "C E"]
-    bias: Float[Tensor, " C"]
-    normalize: bool
-
-    def __call__(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
-        """Logits of image features that are not normalised."""
-        images = images.to(self.weight.device).float()
-        if self.normalize:
-            images = F.normalize(images, dim=-1)
-        return images @ self.weight.T + self.bias
-
-
 class Method(nn.Module):
     """Base of all methods.
 
     A method's parameters are exactly its `state_dict()`: whatever else it holds (token embeddings, the frozen model)
     is a plain attribute. The meaning of `forward` never depends on `self.training`.
 
-    Shape:
-        - images: features (B, E) as `vlm.encode_image` returns them, not normalised; pixels (B, 3, H, W) where
-          `needs_pixels`; features of several views (B, V, E) where `n_test_views`, in `forward` alone
-        - logits: (B, C)
+    Attributes:
+        vlm: the frozen model.
+        class_names: the words of the C outputs.
+        task: what the outputs mean; classification unless another one is set.
+        key: its name in `METHODS`, or `module:Class`.
+        settings: the constructor's keyword arguments, defaults included.
+        found: values that were found in place of a setting (searched numbers), by the setting's name; run folders say
+            them, and a new fit with the same settings searches again.
     """
 
     paper: ClassVar[str] = ""
@@ -74,11 +52,10 @@ class Method(nn.Module):
     """What is learned, in a few words, for `coopt methods`."""
     kind: ClassVar[str] = ""
     """Which family it belongs to, in a few words: "text prompt", "cache of features", ..."""
-    learns: ClassVar[bool] = True
-    """Whether it looks at training images at all."""
-    needs_pixels: bool = False
-    """Whether the image tower itself is changed, so that image features cannot be computed once; an instance whose
-    settings leave it alone may say no."""
+    inputs: Inputs = Inputs()
+    """What it looks at; an instance may have its own value."""
+    uses_shots: ClassVar[bool] = True
+    """Whether it looks at labelled images at all."""
     uses_validation: ClassVar[bool] = False
     """Whether it chooses something on validation shots (by cross-validation on the shots where there are none)."""
     new_classes: bool = True
@@ -87,11 +64,12 @@ class Method(nn.Module):
     """Where the paper's training differs from CoOp's: fields of `coopt.fit.Recipe`."""
     presets: ClassVar[Mapping[str, Preset]] = {}
     """The authors' other settings, by protocol ("base-to-new", "cross-dataset", "few-shot")."""
-    prepare_views: int = 0
-    """How many augmented views of the training images `prepare` is given; an instance may ask for more or fewer."""
-    n_test_views: int = 0
-    """How many views of a test image `forward` is given, (B, V, E): the plain image first, augmented ones behind it.
-    0 for the plain image's feature alone, (B, E). An instance may ask for more or fewer."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Method":
+        """Remember the settings, so that a method made by its constructor can be saved."""
+        made = super().__new__(cls)
+        made.__dict__["settings"] = {name: kwargs.get(name, p.default) for name, p in cls.setting_parameters().items()}
+        return made
 
     def __init__(self, vlm: VLM, class_names: Sequence[str]) -> None:
         super().__init__()
@@ -99,59 +77,81 @@ class Method(nn.Module):
             raise DataError(f"A classifier needs at least 2 class names; got {len(class_names)}: {list(class_names)}.")
         self.vlm = vlm
         self.class_names = list(class_names)
-        self.key = ""  # the name in METHODS; set by build_method
-        self.settings: dict[str, Any] = {}  # the constructor's resolved settings; set by build_method
-        self._fixed: Tensor | None = None  # the class features while parameters are promised to stay; see `fixed`
+        self.task: Task = Classification(class_names)
+        self.key = outside_name(type(self))  # build_method knows shorter names
+        self.settings: dict[str, Any]  # filled by __new__
+        self.found: dict[str, Any] = {}
 
-    def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
-        """Take what the method needs from the training set before the first step (a cache, a fitted matrix)."""
+    @classmethod
+    def setting_parameters(cls) -> dict[str, inspect.Parameter]:
+        """The constructor's keyword arguments, by name, with their annotations and defaults."""
+        parameters = inspect.signature(cls.__init__).parameters
+        return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
-    def finish(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
-        """Choose what is chosen behind the last step (searched numbers), with the same sets as `prepare`."""
+    # What is learned from, before and after the steps.
+
+    def prepare(self, shots: Shots) -> None:
+        """Take what the method needs from the shots before the first step (a cache, a fitted matrix, pseudo-labels)."""
+
+    def trainings(self, shots: Shots | None) -> Iterator[Training]:
+        """The trainings to be done, one after the other; `fit` runs each before it asks for the next.
+
+        By default one, of the method itself. Rounds train the method again on other images; candidates are methods
+        made here, of which the best is taken over at the end. What a generator does between two trainings must depend
+        on the shots, the trained parameters and torch's random stream only, so that a resumed run repeats it.
+        """
+        yield Training(self)
+
+    def finish(self, shots: Shots) -> None:
+        """Choose what is chosen after the last step (searched numbers), with the same shots as `prepare`."""
+
+    # What a step does.
 
     def class_features(self) -> Float[Tensor, "C E"] | None:
-        """Normalised class features; None where they depend on the image or the method has no text side."""
+        """Normalised class features; None where the logits are no cosine of image features to fixed class features."""
         return None
 
-    def text_features(self) -> Float[Tensor, "C E"]:
-        """`class_features`, computed once while they are `fixed`."""
-        if self._fixed is not None:
-            return self._fixed
-        text_features = self.class_features()
-        if text_features is None:
-            raise NotImplementedError(f"{type(self).__name__} must define forward or class_features.")
-        return text_features
-
-    @contextmanager
-    def fixed(self) -> Iterator[None]:
-        """Promise that no parameter changes within: many batches of images then share one pass of the text tower."""
-        with torch.no_grad():
-            self._fixed = self.class_features()
-        try:
-            yield
-        finally:
-            self._fixed = None
+    def image_features(self, images: Float[Tensor, "B ..."]) -> Float[Tensor, "B E"]:
+        """What class features are compared with: the images themselves, where they are features."""
+        return images
 
     def forward(self, images: Float[Tensor, "B ..."]) -> Float[Tensor, "B C"]:
-        """Logits."""
-        return cosine_logits(self.vlm, images, self.text_features())
+        """Logits of images as `inputs` says."""
+        class_features = self.class_features()
+        if class_features is None:
+            raise NotImplementedError(f"{type(self).__name__} must define forward or class_features.")
+        return cosine_logits(self.vlm, self.image_features(images), class_features)
 
-    def loss(self, images: Float[Tensor, "B ..."], labels: Int[Tensor, " B"]) -> dict[str, Tensor]:
-        """`{"loss": scalar, "logits": (B, C), named terms...}`; cross entropy unless the paper adds to it."""
-        logits = self(images)
-        return {"loss": F.cross_entropy(logits, labels), "logits": logits.detach()}
+    def loss(self, batch: Batch) -> Losses:
+        """The task's loss, unless the paper adds to it."""
+        logits = self(batch.images)
+        return Losses(self.task_loss(logits, batch), logits.detach())
 
-    def backward(self, losses: dict[str, Tensor], scale: Callable[[Tensor], Tensor]) -> None:
-        """Fill the parameters' gradients from what `loss` returned; a method that mixes gradients does it here.
+    def task_loss(self, logits: Float[Tensor, "B C"], batch: Batch) -> Float[Tensor, ""]:
+        """The task's own loss of a labelled batch."""
+        assert batch.targets is not None  # images of the loop are labelled
+        return self.task.loss(logits, batch.targets, batch.weight)
+
+    def gradients(self, batch: Batch, scale: Callable[[Tensor], Tensor]) -> Losses:
+        """Fill the parameters' gradients; a method that mixes or estimates gradients does it here.
 
         Args:
-            losses: what `loss` returned.
+            batch: the step's images.
             scale: multiplies a loss before its backward pass, against underflow in half precision.
         """
-        scale(losses["loss"]).backward()
+        losses = self.loss(batch)
+        with torch.autocast(self.device.type, enabled=False):  # a backward pass follows its forward pass's precision
+            scale(losses.total).backward()
+        return losses
+
+    def parameter_groups(self, recipe: Any) -> list[dict[str, Any]]:
+        """What the optimizer steps: groups as `torch.optim` takes them; "lr_scale" multiplies the recipe's rate."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     def end_epoch(self, epoch: int, n_epochs: int) -> None:
         """Called after each epoch (from 0) of `n_epochs`: averages of parameters are taken here."""
+
+    # What is saved.
 
     def training_state(self) -> dict[str, Tensor]:
         """Tensors besides the parameters that a resumed training needs (running averages); saved in checkpoints."""
@@ -163,14 +163,28 @@ class Method(nn.Module):
     def reshape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Make parameters the size of saved ones, where it depends on the training set; called before loading."""
 
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over saved parameters.
+
+        Raises:
+            RuntimeError: a tensor is missing, too many, or of another shape.
+        """
+        self.reshape({name: tuple(value.shape) for name, value in tensors.items()})
+        self.load_state_dict(dict(tensors), strict=True)
+
+    # What is left when learning is over.
+
     @torch.no_grad()
-    def classifier(self) -> Classifier | None:
-        """The method as a plain matrix, or None where the logits are not linear in the image feature."""
-        text_features = self.class_features()
-        if text_features is None or self.needs_pixels or self.n_test_views:
-            return None
-        bias = text_features.new_full((len(text_features),), self.vlm.logit_bias)
-        return Classifier(self.vlm.logit_scale * text_features.detach(), bias, normalize=True)
+    def predictor(self) -> Predictor:
+        """The trained method as a module from inputs to logits; class features are computed once."""
+        class_features = self.class_features()
+        if class_features is None:
+            return MethodPredictor(self)
+        linear = None
+        if self.inputs.are_plain and type(self).image_features is Method.image_features:
+            bias = class_features.new_full((len(class_features),), self.vlm.logit_bias)
+            linear = Classifier(self.vlm.logit_scale * class_features.detach(), bias, normalize=True)
+        return CosinePredictor(self, class_features.detach(), linear)
 
     @property
     def device(self) -> torch.device:
@@ -180,17 +194,3 @@ class Method(nn.Module):
     def n_parameters(self) -> int:
         """How many numbers are learned."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def cosine_logits(
-    vlm: VLM, images: Float[Tensor, "*B N E"], text_features: Float[Tensor, "*B C E"]
-) -> Float[Tensor, "*B N C"]:
-    """``logit_scale * cos(image, text) + logit_bias`` in float32, for normalised text features.
-
-    With a leading axis each group of N images has class features of its own.
-    """
-    # Autocast would give the logits in a step's precision: near 30, where a CLIP's lie, bfloat16 knows steps of 0.125.
-    with torch.autocast(text_features.device.type, enabled=False):
-        image_features = F.normalize(images.to(text_features.device).float(), dim=-1)
-        # Scale first, then multiply: the order of the authors' code, so that rounding agrees with it.
-        return (vlm.logit_scale * image_features) @ text_features.float().mT + vlm.logit_bias

@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError
-from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.methods.batch import Batch, Losses
+from coopt.methods.method import Method, Preset
+from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, embed_words, read_templates, template_features
 
@@ -125,24 +127,28 @@ class ProGrad(Method):
         with torch.autocast(self.device.type, enabled=False):
             return template_features(self.vlm, self.class_names, self.templates, truncate=self.truncate_names)
 
-    def loss(self, images: Float[Tensor, "B E"], labels: Int[Tensor, " B"]) -> dict[str, Tensor]:
-        """The cross entropy, and "general": that to the hand-written prompt's prediction, for `backward` alone."""
-        logits = self(images)
-        general = cosine_logits(self.vlm, images, self.hand_written)
+    def loss(self, batch: Batch) -> Losses:
+        """The task's loss, and "general", which only steers: that to the hand-written prompt's prediction."""
+        logits = self(batch.images)
+        general = cosine_logits(self.vlm, batch.images, self.hand_written)
         target = (general / self.temperature).softmax(-1)
         general_loss = self.temperature**2 * F.cross_entropy(logits / self.temperature, target)
-        return {"loss": F.cross_entropy(logits, labels), "logits": logits.detach(), "general": general_loss}
+        total = self.task_loss(logits, batch)
+        return Losses(total, logits.detach(), {"general": general_loss})
 
-    def backward(self, losses: dict[str, Tensor], scale: Callable[[Tensor], Tensor]) -> None:
-        """The gradient of the cross entropy, without what opposes the general one."""
+    def gradients(self, batch: Batch, scale: Callable[[Tensor], Tensor]) -> Losses:
+        """The gradient of the task's loss, without what opposes the general one."""
+        losses = self.loss(batch)
         parameters = [p for p in self.parameters() if p.requires_grad]
-        # Both scaled alike: the direction taken out does not depend on it.
-        general = torch.autograd.grad(scale(losses["general"]), parameters, retain_graph=True)
-        domain = torch.autograd.grad(scale(losses["loss"]), parameters)
+        with torch.autocast(self.device.type, enabled=False):
+            # Both scaled alike: the direction taken out does not depend on it.
+            general = torch.autograd.grad(scale(losses.terms["general"]), parameters, retain_graph=True)
+            domain = torch.autograd.grad(scale(losses.total), parameters)
         for parameter, g, h in zip(parameters, domain, general, strict=True):
             direction = h / h.norm().clamp_min(torch.finfo(h.dtype).tiny)
             opposing = (g * direction).sum().clamp(max=0)  # 0 where the two agree
             parameter.grad = g - self.projection * opposing * direction
+        return losses
 
 
 def end_with_words(words: Float[Tensor, "W D"], n_ctx: int, ctx_init: str) -> Float[Tensor, "M D"]:

@@ -7,11 +7,14 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError, did_you_mean
-from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.features import Inputs
+from coopt.methods.batch import Batch, Losses
+from coopt.methods.method import Method, Preset
+from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import (
     PromptedImageTower,
@@ -79,7 +82,7 @@ class PromptSRC(Method):
     paper = "https://arxiv.org/abs/2307.06948"
     kind = "text and visual prompts"
     summary = "deep prompts in both towers, kept near the frozen model and averaged over epochs"
-    needs_pixels = True
+    inputs = Inputs("pixels")
     recipe: ClassVar[Mapping[str, Any]] = {"epochs": 20, "batch_size": 4, "lr": 0.0025, "views": "fresh"}
     presets: ClassVar[Mapping[str, Preset]] = {
         "base-to-new": Preset(
@@ -165,25 +168,21 @@ class PromptSRC(Method):
         """Normalised image features of the prompts as they are now."""
         return F.normalize(self.image_encoder(images, self.ctx_visual, self.deep_visual).float(), dim=-1)
 
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C"]:
-        """Logits of pixels."""
-        return cosine_logits(self.vlm, self.image_features(images), self.text_features())
-
-    def loss(self, images: Float[Tensor, "B 3 H W"], labels: Int[Tensor, " B"]) -> dict[str, Tensor]:
-        """Cross entropy, and the three terms that hold features and logits near the frozen model's."""
-        text, image = self.text_features(), self.image_features(images)
+    def loss(self, batch: Batch) -> Losses:
+        """The task's loss, and the three terms that hold features and logits near the frozen model's."""
+        images, text, image = batch.images, self.class_features(), self.image_features(batch.images)
         logits = cosine_logits(self.vlm, image, text)  # (B, C)
         with torch.no_grad():
             frozen_image = F.normalize(self.image_encoder(images, self.ctx_visual[:0]).float(), dim=-1)  # no prompts
             frozen_logits = cosine_logits(self.vlm, frozen_image, self.frozen_text_features)
         divergence = F.kl_div(logits.log_softmax(-1), frozen_logits.log_softmax(-1), reduction="sum", log_target=True)
         terms = {
-            "cross_entropy": F.cross_entropy(logits, labels),
+            "cross_entropy": self.task_loss(logits, batch),
             "text_distance": self.text_weight * F.l1_loss(text, self.frozen_text_features),
             "image_distance": self.image_weight * F.l1_loss(image, frozen_image),
             "divergence": divergence / (len(logits) if self.kl_mean == "batch" else logits.numel()),
         }
-        return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits.detach(), **terms}
+        return Losses(torch.stack(list(terms.values())).sum(), logits.detach(), terms)
 
     def end_epoch(self, epoch: int, n_epochs: int) -> None:
         """Add the prompts to their average; behind the last epoch the average takes their place."""

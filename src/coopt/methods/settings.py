@@ -4,25 +4,40 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from coopt.errors import ConfigError, did_you_mean
 from coopt.methods.method import Method, Preset
-from coopt.methods.table import find_method
+from coopt.methods.table import METHODS, find_method
 from coopt.models import VLM
+from coopt.outside import outside_name
+from coopt.tasks import Task
+
+METHOD = "method"
+"""In the value of a setting that is a method itself: the name of that method; its other keys are settings."""
+
+
+def method_name(method: str | type[Method]) -> str:
+    """The name under which a method is found: in `METHODS`, or `module:Class`."""
+    if isinstance(method, str):
+        return method
+    return next((key for key, kind in METHODS.items() if kind is method), outside_name(method))
 
 
 def method_settings(method: type[Method]) -> dict[str, inspect.Parameter]:
     """The keyword settings of a method, by name, with their annotations and defaults."""
-    parameters = inspect.signature(method.__init__).parameters
-    return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    return method.setting_parameters()
 
 
 def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of method `key`, resolved: those given, and defaults for the others.
 
     Raises:
-        ConfigError: the method is unknown, or it has no setting of a given name (all wrong names are listed).
+        ConfigError: the method is unknown, it has no setting of a given name (all wrong names are listed), or a
+            setting without a default is missing.
     """
     allowed = method_settings(find_method(key))
     unknown = [name for name in settings if name not in allowed]
@@ -32,7 +47,15 @@ def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(
             f"The method {key!r} has no setting {' or '.join(map(repr, unknown))}; its settings are: {listed}.{hints}"
         )
-    return {name: settings.get(name, parameter.default) for name, parameter in allowed.items()}
+    resolved = {name: settings.get(name, parameter.default) for name, parameter in allowed.items()}
+    missing = [name for name, value in resolved.items() if value is inspect.Parameter.empty]
+    if missing:
+        raise ConfigError(f"The method {key!r} needs a value for {', '.join(missing)}, such as --set {missing[0]}=...")
+    for name, parameter in allowed.items():
+        if _is_method(parameter.annotation) and not isinstance(resolved[name], Method):
+            inner, inner_settings = _method_value(key, name, resolved[name])
+            resolved[name] = {METHOD: inner, **check_settings(inner, inner_settings)}
+    return resolved
 
 
 def find_preset(key: str, name: str | None) -> Preset:
@@ -52,30 +75,87 @@ def find_preset(key: str, name: str | None) -> Preset:
     return presets[name]
 
 
-def build_method(key: str, vlm: VLM, class_names: Sequence[str], settings: Mapping[str, Any] | None = None) -> Method:
-    """Make method `key`; it remembers its key and resolved settings, so that a run folder can name them."""
+def build_method(
+    key: str,
+    vlm: VLM,
+    class_names: Sequence[str],
+    settings: Mapping[str, Any] | None = None,
+    task: Task | None = None,
+) -> Method:
+    """Make method `key`, and the methods that its settings name; `task` says what the outputs mean."""
     resolved = check_settings(key, settings or {})
-    method = find_method(key)(vlm, class_names, **resolved)
-    # What a constructor has put there itself is what it made of the settings.
-    method.key, method.settings = key, {**resolved, **method.settings}
+    kind = find_method(key)
+    for name, parameter in method_settings(kind).items():
+        if _is_method(parameter.annotation) and not isinstance(resolved[name], Method):
+            inner, inner_settings = _method_value(key, name, resolved[name])
+            resolved[name] = build_method(inner, vlm, class_names, inner_settings)
+    method = kind(vlm, class_names, **resolved)
+    method.key = key
+    if task is not None:
+        set_task(method, task)
     return method
+
+
+def set_task(method: Method, task: Task) -> None:
+    """Say what the outputs of a method, and of the methods inside it, mean."""
+    for part in method.modules():
+        if isinstance(part, Method):
+            part.task = task
+
+
+def for_classes(method: Method, task: Task, changes: Mapping[str, Any] | None = None) -> Method:
+    """The method with what it learned, for the classes of another task, with `changes` of its settings."""
+    settings = jsonable({**method.settings, **(changes or {})})
+    made = build_method(method.key, method.vlm, task.class_names, settings, task)
+    made.load_tensors(method.state_dict())
+    return made
+
+
+def jsonable(value: Any) -> Any:
+    """Settings as JSON has them: paths as text, tuples as lists, NumPy's numbers as plain ones, methods by name."""
+    if isinstance(value, Method):
+        return {METHOD: value.key, **jsonable(value.settings)}
+    if isinstance(value, Mapping):
+        return {str(name): jsonable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def parse_settings(key: str, pairs: Sequence[str]) -> dict[str, Any]:
     """`["n_ctx=4", "ctx_init=a photo of a"]` to typed values, by the constructor's annotations.
 
+    A setting that is a method takes its settings after a dot: `["base=kgcoop", "base.n_ctx=4"]`.
+
     Raises:
         ConfigError: a pair without "=", an unknown setting, or a value of the wrong type.
     """
-    values = {}
+    values: dict[str, Any] = {}
+    inner_pairs: dict[str, list[str]] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
             raise ConfigError(f"--set takes key=value, such as n_ctx=4; got {pair!r}.")
-        values[name.strip()] = text
+        outer, dot, inner = name.strip().partition(".")
+        if dot:
+            inner_pairs.setdefault(outer, []).append(f"{inner}={text}")
+        else:
+            values[outer] = text
     allowed = method_settings(find_method(key))
+    for name, of_inner in inner_pairs.items():
+        if name not in values or name not in allowed or not _is_method(allowed[name].annotation):
+            raise ConfigError(
+                f"--set {name}.{of_inner[0]} needs a setting {name!r} that is a method, such as --set {name}=coop; "
+                f"the settings of {key!r} are: {', '.join(allowed) or 'none'}."
+            )
+        values[name] = {METHOD: values[name], **parse_settings(values[name], of_inner)}
     check_settings(key, values)
-    return {name: _parse_value(key, name, text, allowed[name].annotation) for name, text in values.items()}
+    return {
+        name: value if isinstance(value, dict) else _parse_value(key, name, value, allowed[name].annotation)
+        for name, value in values.items()
+    }
 
 
 def _parse_value(key: str, name: str, text: str, annotation: Any) -> Any:
@@ -100,3 +180,18 @@ def _flatten(annotation: Any) -> set[Any]:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return set().union(*(_flatten(part) for part in typing.get_args(annotation)))
     return {annotation}
+
+
+def _is_method(annotation: Any) -> bool:
+    return any(isinstance(kind, type) and issubclass(kind, Method) for kind in _flatten(annotation))
+
+
+def _method_value(key: str, name: str, value: Any) -> tuple[str, dict[str, Any]]:
+    """The name and the settings of a method that is the value of a setting."""
+    if isinstance(value, str):
+        return value, {}
+    if isinstance(value, Mapping) and isinstance(value.get(METHOD), str):
+        return value[METHOD], {inner: item for inner, item in value.items() if inner != METHOD}
+    raise ConfigError(
+        f"{key}: {name} is {value!r}; give the name of a method, or its settings with the name under {METHOD!r}."
+    )

@@ -15,6 +15,7 @@ from coopt.methods.tip_adapter_f import TipAdapterF
 from coopt.methods.tpt import TPT
 from coopt.methods.vpt import VPT
 from coopt.methods.zero_shot import ZeroShot
+from coopt.outside import import_class, is_outside
 
 METHODS: dict[str, type[Method]] = {
     "zero-shot": ZeroShot,
@@ -34,11 +35,13 @@ METHODS: dict[str, type[Method]] = {
 
 
 def find_method(name: str) -> type[Method]:
-    """The class of a method's name.
+    """The class of a method's name, or of `module:Class` from outside the package, which is then imported.
 
     Raises:
         ConfigError: there is no such method.
     """
+    if is_outside(name):
+        return import_class(name, Method)
     if name not in METHODS:
         raise ConfigError(
             f"There is no method {name!r}; the methods are {', '.join(METHODS)}.{did_you_mean(name, METHODS)} "

@@ -8,8 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from coopt.errors import ConfigError
+from coopt.features import Inputs
+from coopt.methods.batch import Shots
 from coopt.methods.cache import START_ALPHA, START_BETA, Cache, Grid, search
-from coopt.methods.method import FeatureSet, Method, Preset, cosine_logits
+from coopt.methods.method import Method, Preset
+from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import read_templates, template_features
 
@@ -100,16 +103,16 @@ class TipAdapter(Method):
         self.grid = Grid(alpha, beta, max_alpha, max_beta, alpha_steps, beta_steps)
         if n_views < 0:
             raise ConfigError(f"n_views is {n_views}; allowed is a whole number from 0 (the plain image).")
-        self.prepare_views = n_views
+        self.inputs = Inputs(train_views=n_views)
         self.prompts = template_features(vlm, class_names, read_templates(templates), truncate=truncate_names)  # (C, E)
         self.start = (START_ALPHA if alpha is None else alpha, START_BETA if beta is None else beta)
         self.cache = Cache(vlm, len(class_names), *self.start, trained=False)
 
-    def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+    def prepare(self, shots: Shots) -> None:
         """Fill the cache and search alpha and beta."""
-        self.cache.fill(train)
-        found = search(self.grid, self.cache, self.zero_shot, train, val)
-        self.settings = {**self.settings, **self.cache.weigh(*(found or self.start))}
+        self.cache.fill(shots.train)
+        found = search(self.grid, self.cache, self.zero_shot, shots.train, shots.val)
+        self.found = self.cache.weigh(*(found or self.start))
 
     def zero_shot(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
         """Logits of the prompts alone."""

@@ -9,8 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from coopt.errors import ConfigError
+from coopt.features import Inputs
+from coopt.methods.batch import Shots
 from coopt.methods.cache import START_ALPHA, START_BETA, Cache, Grid, search
-from coopt.methods.method import FeatureSet, Method, Preset, cosine_logits
+from coopt.methods.method import Method, Preset
+from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import read_templates, template_features
 
@@ -129,22 +132,22 @@ class TipAdapterF(Method):
                 raise ConfigError(f"{name} is {value}; allowed is a number above 0.")
         if n_views < 0:
             raise ConfigError(f"n_views is {n_views}; allowed is a whole number from 0 (the plain image).")
-        self.prepare_views = n_views
+        self.inputs = Inputs(train_views=n_views)
         self.prompts = template_features(vlm, class_names, read_templates(templates), truncate=truncate_names)  # (C, E)
         self.start = (start_alpha if alpha is None else alpha, start_beta if beta is None else beta)
         self.cache = Cache(vlm, len(class_names), *self.start, trained=True)
 
-    def prepare(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+    def prepare(self, shots: Shots) -> None:
         """Fill the cache; without validation shots also search alpha and beta."""
-        self.cache.fill(train)
-        found = search(self.grid, self.cache, self.zero_shot, train, None) if val is None else None
-        self.settings = {**self.settings, **self.cache.weigh(*(found or self.start))}
+        self.cache.fill(shots.train)
+        found = search(self.grid, self.cache, self.zero_shot, shots.train, None) if shots.val is None else None
+        self.found = self.cache.weigh(*(found or self.start))
 
-    def finish(self, train: FeatureSet, val: FeatureSet | None = None) -> None:
+    def finish(self, shots: Shots) -> None:
         """Search alpha and beta for the trained keys on the validation shots."""
-        if val is not None:
-            found = search(self.grid, self.cache, self.zero_shot, train, val)
-            self.settings = {**self.settings, **self.cache.weigh(*(found or self.start))}
+        if shots.val is not None:
+            found = search(self.grid, self.cache, self.zero_shot, shots.train, shots.val)
+            self.found = self.cache.weigh(*(found or self.start))
 
     def zero_shot(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
         """Logits of the prompts alone."""

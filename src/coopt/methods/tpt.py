@@ -1,25 +1,21 @@
 """TPT: test-time prompt tuning, a prompt of its own for each test image, without labels."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError
-from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.features import Inputs
+from coopt.methods.method import Method, Preset
+from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, start_context
 
 N_CTX = 4
-SHARED_CONTEXT = ("coop", "kgcoop", "prograd", "tpt")
-"""Methods whose `ctx` is all that they learn; of others it is a part that means nothing by itself."""
 
 
 class TPT(Method):
@@ -57,7 +53,8 @@ class TPT(Method):
         class_names: C names; underscores become spaces.
         n_ctx: number of context vectors M of a random start; words have as many as tokens.
         ctx_init: words to start from; None draws from N(0, 0.02).
-        ctx_from: run folder of a trained shared context (CoOp, KgCoOp, ProGrad) to start from, in place of words.
+        ctx_from: a trained shared context to start from, in place of words; in commands and `coopt.learn` the folder
+            of a run (CoOp, KgCoOp, ProGrad) that holds one.
         position: where the class name stands: "end", "middle" or "front".
         n_views: N, views of each image, the plain one included.
         confidence: :math:`\rho`, the share of views that are chosen; at least one is.
@@ -71,16 +68,15 @@ class TPT(Method):
         - logits: (B, C)
 
     Raises:
-        ConfigError: a number out of its range, `n_ctx` at odds with `ctx_init`, an unknown position, or a `ctx_from`
-            that holds no context of this model and position.
+        ConfigError: a number out of its range, `n_ctx` at odds with `ctx_init`, or an unknown position.
         DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
     """
 
     paper = "https://arxiv.org/abs/2209.07511"
     kind = "text prompt at test time"
     summary = "nothing before the test; then the prompt's context for each image, without labels"
-    learns = False
-    n_test_views = 64  # an instance has its own number; that there are any, and so seeds, is known without one
+    uses_shots = False
+    inputs = Inputs(test_views=64)  # an instance has its own number; that there are any is known without one
     presets: ClassVar[Mapping[str, Preset]] = {
         "cross-dataset": Preset("TPT's code: scripts/test_tpt.sh (without its AugMix views)"),
         "shift": Preset("TPT's code: scripts/test_tpt.sh, on ImageNet and its variants"),
@@ -93,7 +89,7 @@ class TPT(Method):
         *,
         n_ctx: int = N_CTX,
         ctx_init: str | None = "a photo of a",
-        ctx_from: str | Path | None = None,
+        ctx_from: Float[Tensor, "M D"] | None = None,
         position: str = "end",
         n_views: int = 64,
         confidence: float = 0.1,
@@ -111,13 +107,14 @@ class TPT(Method):
             problems.append(f"lr is {lr}; allowed is a number above 0")
         if problems:
             raise ConfigError("TPT cannot be used so: " + "; ".join(problems) + ".")
-        self.n_test_views, self.confidence, self.n_steps, self.lr = n_views, confidence, n_steps, lr
+        self.inputs = Inputs(test_views=n_views)
+        self.confidence, self.n_steps, self.lr = confidence, n_steps, lr
         if ctx_from is None:
             ctx = start_context(vlm, n_ctx, ctx_init, default=N_CTX)  # (M, d_t)
         else:
-            ctx = trained_context(vlm, Path(ctx_from), position)
+            ctx = ctx_from.to(vlm.device, torch.float32)
             # A run folder holds the vectors themselves: it does not need the run that they came from.
-            self.settings = {"ctx_from": None, "ctx_init": None, "n_ctx": len(ctx)}
+            self.settings |= {"ctx_from": None, "ctx_init": None, "n_ctx": len(ctx)}
         layout = PromptLayout.build(vlm, class_names, len(ctx), position, truncate_names=truncate_names)
         self.encoder = PromptEncoder(vlm, layout)
         self.ctx = nn.Parameter(ctx, requires_grad=False)  # no training step touches it
@@ -163,28 +160,3 @@ def entropy_of_mean(logits: Float[Tensor, "B S C"]) -> Float[Tensor, " B"]:
     """Entropy of the mean of the views' probabilities."""
     log_mean = logits.log_softmax(-1).logsumexp(1) - torch.tensor(float(logits.shape[1])).log().item()  # (B, C)
     return -(log_mean * log_mean.exp()).sum(-1)
-
-
-def trained_context(vlm: VLM, folder: Path, position: str) -> Float[Tensor, "M D"]:
-    """The shared context that a run folder holds.
-
-    Raises:
-        ConfigError: it cannot be read, belongs to another model or position, or learned more than one shared context.
-    """
-    try:
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-        ctx = load_file(folder / "adapter_model.safetensors").get("ctx")
-        found = (config["fingerprint"], config["settings"].get("position", "end"))
-        kind = config["method"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise ConfigError(f"ctx_from is {str(folder)!r}, which cannot be read as a run folder: {error!r}.") from error
-    wanted = (vlm.fingerprint, position)
-    for what, has, needs in zip(("a model of fingerprint", "position"), found, wanted, strict=True):
-        if has != needs:
-            raise ConfigError(f"ctx_from {str(folder)!r} was trained with {what} {has!r}; this is {needs!r}.")
-    if kind not in SHARED_CONTEXT or ctx is None or ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:
-        raise ConfigError(
-            f"ctx_from {str(folder)!r} is a run of {kind!r} that holds no context which all classes share and which is "
-            "all it learned; take a run of coop (not class-specific), kgcoop or prograd."
-        )
-    return ctx.to(vlm.device, torch.float32)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from coopt.methods.method import Method, Preset, cosine_logits
+from coopt.features import Inputs
+from coopt.methods.method import Method, Preset
 from coopt.models import VLM
 from coopt.prompting import PromptedImageTower, check_size, noise, read_templates, template_features
 
@@ -56,7 +57,7 @@ class VPT(Method):
     paper = "https://arxiv.org/abs/2203.12119"
     kind = "visual prompt"
     summary = "tokens in the image tower, shallow or deep"
-    needs_pixels = True
+    inputs = Inputs("pixels")
     recipe: ClassVar[Mapping[str, Any]] = {"epochs": 5, "batch_size": 4, "lr": 0.0025, "views": "fresh"}
     presets: ClassVar[Mapping[str, Preset]] = {
         "base-to-new": Preset(
@@ -90,7 +91,6 @@ class VPT(Method):
         """Normalised class features of the hand-written prompt."""
         return self._class_features
 
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C"]:
-        """Logits of pixels."""
-        image_features = self.image_encoder(images, self.ctx_visual, self.deep_visual)  # (B, E)
-        return cosine_logits(self.vlm, image_features, self.text_features())
+    def image_features(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
+        """Features of pixels beside the prompts as they are now."""
+        return self.image_encoder(images, self.ctx_visual, self.deep_visual)

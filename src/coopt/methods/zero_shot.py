@@ -47,7 +47,7 @@ class ZeroShot(Method):
     paper = "https://arxiv.org/abs/2103.00020"
     kind = "hand-written prompt"
     summary = "nothing; hand-written prompts, one template or an ensemble"
-    learns = False
+    uses_shots = False
 
     def __init__(
         self,

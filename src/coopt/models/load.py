@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
+from coopt.download import Progress, file_digest
 from coopt.errors import ModelError, did_you_mean
 from coopt.models import hf_source, open_clip_source, openai_source
 from coopt.models.catalogue import known_names
 from coopt.models.hub import fetch_folder
-from coopt.models.openai_weights import PUBLISHED, fetch_published, file_sha256
+from coopt.models.openai_weights import PUBLISHED, fetch_published
 from coopt.models.settings import resolve_device, resolve_dtype
 from coopt.models.vlm import VLM
 
@@ -30,6 +31,7 @@ class Request:
     revision: str | None
     offline: bool | None
     checkpoint: Path | None
+    progress: Progress | None
 
 
 def load_model(
@@ -40,6 +42,7 @@ def load_model(
     revision: str | None = None,
     offline: bool | None = None,
     checkpoint: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> VLM:
     """Load a frozen dual encoder.
 
@@ -56,6 +59,7 @@ def load_model(
         revision: branch, tag or commit of a hub model.
         offline: True never touches the network; None follows HF_HUB_OFFLINE.
         checkpoint: a local file for "open_clip:ARCH", another way of writing "open_clip:ARCH@FILE".
+        progress: called with bytes done and bytes in all while a published OpenAI file is downloaded.
 
     Raises:
         ModelError: unknown name, nothing there, no network, damaged or foreign weights, no such device.
@@ -68,6 +72,7 @@ def load_model(
         revision=revision,
         offline=offline,
         checkpoint=None if checkpoint is None else Path(checkpoint).expanduser(),
+        progress=progress,
     )
     for _, applies, load in SOURCES:
         if applies(request.name):
@@ -82,7 +87,7 @@ def _load_builtin(request: Request) -> VLM:
 
 
 def _load_published(request: Request) -> VLM:
-    path, sha256 = fetch_published(request.name, request.offline)
+    path, sha256 = fetch_published(request.name, request.offline, request.progress)
     return openai_source.load_checkpoint(request.name, path, sha256, request.device, request.dtype)
 
 
@@ -95,7 +100,7 @@ def _load_file(request: Request) -> VLM:
     path = Path(request.name).expanduser()
     if not path.is_file():
         raise ModelError(f"there is no file or folder '{path}' (looked from '{Path.cwd()}').")
-    return openai_source.load_checkpoint(request.name, path, file_sha256(path), request.device, request.dtype)
+    return openai_source.load_checkpoint(request.name, path, file_digest(path), request.device, request.dtype)
 
 
 def _load_hub(request: Request) -> VLM:

@@ -1,23 +1,18 @@
 """OpenAI's published checkpoints: where they lie, and bringing one to this machine with its checksum checked."""
 
-import hashlib
 import os
 import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 from filelock import FileLock
-from rich.console import Console
-from rich.progress import Progress
 
+from coopt.download import FAILURES, ChecksumError, Progress, download, file_digest
 from coopt.errors import ModelError
 from coopt.files import user_cache_folder
 from coopt.models.hub import OFFLINE_CHOICES, is_offline
 
 ADDRESS = "https://openaipublic.azureedge.net/clip/models"
-BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,17 +56,12 @@ PUBLISHED = {
 }
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: the environment variable COOPT_CACHE, else the platform's folder for caches."""
-    return user_cache_folder()
-
-
 def cached_path(name: str) -> Path:
-    """Where the checkpoint of an OpenAI name lies, or would lie."""
-    return cache_folder() / "openai" / PUBLISHED[name].file_name
+    """Where the checkpoint of an OpenAI name lies, or would lie: below COOPT_CACHE or the platform's cache folder."""
+    return user_cache_folder() / "openai" / PUBLISHED[name].file_name
 
 
-def fetch_published(name: str, offline: bool | None) -> tuple[Path, str]:
+def fetch_published(name: str, offline: bool | None, progress: Progress | None = None) -> tuple[Path, str]:
     """The local file of an OpenAI name and its SHA-256, downloaded where needed and checked every time.
 
     A download that was cut off goes on where it stopped. A file with another checksum is never read: a cached one is
@@ -90,7 +80,7 @@ def fetch_published(name: str, offline: bool | None) -> tuple[Path, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock")):  # runs that start side by side download once
             if path.is_file():
-                if file_sha256(path) == published.sha256:
+                if file_digest(path) == published.sha256:
                     return path, published.sha256
                 aside = path.with_name(path.name + ".damaged")
                 os.replace(path, aside)
@@ -99,59 +89,18 @@ def fetch_published(name: str, offline: bool | None) -> tuple[Path, str]:
                         f"the file '{path}' does not have the published checksum of '{name}'; it was moved to "
                         f"'{aside}' and not read. Offline mode is on, so it was not downloaded again. {OFFLINE_CHOICES}"
                     )
-            _download(name, published, path)
+            download(published.url, path, sha256=published.sha256, progress=progress)
+    except ChecksumError as error:
+        raise ModelError(str(error)) from error
     except urllib.error.URLError as error:
-        reason = getattr(error, "reason", error)
         raise ModelError(
-            f"the checkpoint of '{name}' is not on this machine, and {published.url} could not be reached ({reason}). "
-            f"If you have the file from elsewhere, put it at '{path}' or load it by its path. {OFFLINE_CHOICES}"
+            f"the checkpoint of '{name}' is not on this machine, and {published.url} could not be reached "
+            f"({error.reason}). If you have the file from elsewhere, put it at '{path}' or load it by its path. "
+            f"{OFFLINE_CHOICES}"
         ) from error
-    except (OSError, HTTPException) as error:
+    except FAILURES as error:
         raise ModelError(
             f"downloading '{name}' to '{path}' failed ({error}). What arrived is kept, and the next call goes on from "
             "there. The variable COOPT_CACHE moves the cache to another disk."
         ) from error
     return path, published.sha256
-
-
-def _download(name: str, published: Published, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    done = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(published.url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # "range not satisfiable": everything had arrived before the last run was ended
-            raise
-        error.close()
-    else:
-        with response, open(part, "ab" if response.status == 206 else "wb") as file:
-            total = int(response.headers.get("Content-Length") or 0) + (done if response.status == 206 else 0)
-            with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as progress:
-                bar = progress.add_task(f"downloading {name}", total=total or None, completed=file.tell())
-                while block := response.read(BLOCK):
-                    file.write(block)
-                    progress.advance(bar, len(block))
-            file.flush()
-            os.fsync(file.fileno())
-        expected = response.headers.get("Content-Length")
-        arrived = part.stat().st_size - (done if response.status == 206 else 0)
-        if expected is not None and arrived < int(expected):
-            raise OSError(f"the connection closed after {arrived} of {expected} bytes")
-    found = file_sha256(part)
-    if found != published.sha256:
-        part.unlink()
-        raise ModelError(
-            f"what {published.url} sent for '{name}' has the SHA-256 {found}, not the published {published.sha256}; "
-            "the file was removed. Try again; if it happens again, a proxy may be changing downloads."
-        )
-    os.replace(part, path)
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

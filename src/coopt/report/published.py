@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from coopt.data.benchmarks import BENCHMARKS
+from coopt.datasets import BENCHMARKS
 from coopt.evaluate.record import ACCURACY, Record
 from coopt.fit.recipe import paper_epochs
 from coopt.prompting.templates import TEMPLATES

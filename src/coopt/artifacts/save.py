@@ -1,0 +1,121 @@
+"""Writing a run folder, complete or absent."""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from coopt.artifacts.card import card
+from coopt.artifacts.earlier import FORMAT
+from coopt.artifacts.place import CARD, CLASSIFIER, CONFIG, METRICS, WEIGHTS, check_target, finish_swap
+from coopt.data import ImageDataset, Skipped, image_digest
+from coopt.files import atomic_folder, write_json, write_tensors, write_text
+from coopt.methods import Method, jsonable
+from coopt.outside import outside_name
+from coopt.version import __version__
+
+N_DIGESTS = 5
+
+
+def save_run(
+    folder: Path | str,
+    method: Method,
+    *,
+    records: Sequence[Mapping[str, Any]] = (),
+    details: Mapping[str, Any],
+    overwrite: bool = False,
+) -> Path:
+    """Write a run folder; it is complete or absent.
+
+    Args:
+        folder: where; must not exist yet, or be an empty folder, unless `overwrite`.
+        method: the trained method.
+        records: lines of `metrics.jsonl`.
+        details: what the caller knows beyond the method: seed, shots, recipe, data, class labels.
+        overwrite: replace a run that is there; the old one stays until the new one is complete.
+
+    Raises:
+        RunError: the folder holds something and `overwrite` is not set, or it holds something that is no run.
+    """
+    folder = Path(folder)
+    check_target(folder, overwrite)
+    config = {
+        "format": FORMAT,
+        "library": "coopt",
+        "method": method.key,
+        "settings": jsonable(method.settings),
+        "found": jsonable(method.found),
+        "task": {"name": method.task.name or outside_name(type(method.task)), "settings": method.task.settings},
+        "base_model_name_or_path": method.vlm.name,
+        "base_model_source": method.vlm.source,
+        "revision": method.vlm.revision,
+        "fingerprint": method.vlm.fingerprint,
+        "class_names": method.class_names,
+        "new_classes": method.new_classes,
+        "n_parameters": method.n_parameters(),
+        **details,
+        "versions": describe_versions(),
+    }
+    # A run that is there stays until the new one is complete beside it; then the two are swapped.
+    is_taken = folder.exists() and any(folder.iterdir())
+    place = folder.with_name(f".{folder.name}.new") if is_taken else folder
+    if is_taken:
+        shutil.rmtree(place, ignore_errors=True)  # left by a kill
+    with atomic_folder(place) as temporary:
+        write_tensors(temporary / WEIGHTS, method.state_dict(), metadata={"format": "pt"})
+        classifier = method.predictor().linear
+        if classifier is not None:
+            tensors = {"weight": classifier.weight, "bias": classifier.bias}
+            # One entry only: safetensors writes several in random order, and equal runs must be equal files.
+            write_tensors(temporary / CLASSIFIER, tensors, metadata={"normalize": json.dumps(classifier.normalize)})
+        write_text(temporary / METRICS, "".join(json.dumps(dict(record)) + "\n" for record in records))
+        write_text(temporary / CARD, card(config, records, method.task.figures))
+        write_json(temporary / CONFIG, config)
+    if is_taken:
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(folder, old)
+        finish_swap(folder)
+    return folder
+
+
+def training_details(
+    train: ImageDataset, val: ImageDataset | None, skipped: Sequence[Skipped], labels: Sequence[str], **facts: Any
+) -> dict[str, Any]:
+    """What a run folder keeps beyond the method itself: its labels, `facts` (shots, seed, recipe) and its data."""
+    return {
+        "class_labels": list(labels),
+        **facts,
+        "data": {
+            "source": train.source,
+            "n_train": len(train),
+            "n_val": 0 if val is None else len(val),
+            "skipped": [list(item) for item in skipped],
+            "trained_on": train.names,
+            # Enough to recognise the same images in another place, where names by themselves may agree by chance.
+            "digests": [image_digest(train.load(i)) for i in range(min(N_DIGESTS, len(train)))],
+        },
+    }
+
+
+def describe_versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {"coopt": __version__, "python": platform.python_version()}
+    for package in (
+        "torch",
+        "transformers",
+        "numpy",
+        "scikit-learn",
+        "pillow",
+        "safetensors",
+        "open_clip_torch",
+    ):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,48 @@
+"""What a method starts from, where that is an earlier run: the shared context that a run folder holds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from coopt.artifacts.run_folder import load_run
+from coopt.errors import ConfigError, RunError
+from coopt.methods import find_method, method_settings
+from coopt.models import VLM
+
+
+def resolve_starts(key: str, settings: Mapping[str, Any], vlm: VLM) -> dict[str, Any]:
+    """The settings of a method, with run folders replaced by their context where the method takes vectors."""
+    resolved = dict(settings)
+    for name, parameter in method_settings(find_method(key)).items():
+        if "Tensor" in str(parameter.annotation) and isinstance(resolved.get(name), str | Path):
+            resolved[name] = shared_context(vlm, name, Path(resolved[name]), resolved.get("position", "end"))
+    return resolved
+
+
+def shared_context(vlm: VLM, name: str, folder: Path, position: str) -> Tensor:
+    """The context vectors (M, d_t) of a run whose one shared context is all that it learned.
+
+    Raises:
+        ConfigError: it cannot be read, belongs to another model or position, or learned something else too.
+    """
+    try:
+        run = load_run(folder)
+    except RunError as error:
+        raise ConfigError(f"{name} is {str(folder)!r}, which cannot be read as a run folder: {error}") from error
+    settings, ctx = run.config["settings"], run.tensors.get("ctx")
+    found = (run.config["fingerprint"], settings.get("position", "end"))
+    for what, has, needs in zip(
+        ("a model of fingerprint", "position"), found, (vlm.fingerprint, position), strict=True
+    ):
+        if has != needs:
+            raise ConfigError(f"{name} {str(folder)!r} was trained with {what} {has!r}; this is {needs!r}.")
+    with_fixed_words = settings.get("ctx_init") is not None and settings.get("n_ctx") is not None
+    is_all = set(run.tensors) == {"ctx"} and not with_fixed_words
+    if not is_all or ctx is None or ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:
+        raise ConfigError(
+            f"{name} {str(folder)!r} is a run of {run.config['method']!r} that holds no context which all classes "
+            "share and which is all it learned; take a run of coop (not class-specific), kgcoop or prograd."
+        )
+    return ctx.to(vlm.device)

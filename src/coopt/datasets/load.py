@@ -1,0 +1,148 @@
+"""`load_benchmark`: a data set by name, as the authors' code reads it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from coopt.data.dataset import ImageDataset
+from coopt.data.load import load_dataset
+from coopt.data.wording import some
+from coopt.datasets.facts import BenchmarkFacts, Item, Listing
+from coopt.datasets.own import OwnBenchmark, read_data_file
+from coopt.datasets.splits import read_split_file
+from coopt.datasets.table import find_benchmark
+from coopt.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A data set of the benchmark, its images not yet opened."""
+
+    name: str
+    title: str
+    template: str
+    """The hand-written prompt; '{}' is the class name."""
+    train: ImageDataset | None
+    val: ImageDataset | None
+    test: ImageDataset | None
+    class_names: list[str]
+    """The words of each class, by label; all parts share them. ImageNet's list has the same words for some classes."""
+    variant_of: str | None = None
+    """The data set that prompts are learned on, where this one is only for testing."""
+    made_by: str = ""
+    """Where the split comes from, in words."""
+    task: str | None = None
+    """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
+
+    @property
+    def parts(self) -> dict[str, ImageDataset]:
+        """The parts there are, by name."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = None) -> Benchmark:
+    """Read a data set by name, with the authors' split, label order and class names.
+
+    Args:
+        name: a name of `BENCHMARKS`, in any spelling, or one that `extra` defines.
+        root: the folder with the data sets' folders, laid out as the field has them on disk.
+        extra: a YAML file of the user's own data sets (`--data-file`).
+
+    Raises:
+        DataError: no such name, missing folders or files, annotations that contradict each other.
+    """
+    own = read_data_file(extra) if extra is not None else {}
+    if name in own:
+        return _own_benchmark(own[name])
+    facts = find_benchmark(name)
+    listing = read_listing(facts, Path(root))
+    names, labels = class_names_of(listing, facts)
+    folder = Path(root) / facts.folder
+    parts = {part: _dataset(part, items, folder, names, labels) for part, items in listing.parts.items()}
+    for dataset in parts.values():
+        if not os.path.exists(dataset.images[0]):
+            raise DataError(
+                f"{facts.title} lists images that are not there, for example '{dataset.images[0]}'. "
+                f"`coopt datasets check {facts.name} --root {root}` counts them."
+            )
+    return Benchmark(
+        name=facts.name, title=facts.title, template=facts.template, train=parts.get("train"), val=parts.get("val"),
+        test=parts.get("test"), class_names=names, variant_of=facts.variant_of, made_by=listing.made_by,
+    )  # fmt: skip
+
+
+def read_listing(facts: BenchmarkFacts, root: Path) -> Listing:
+    """The images of a data set below `root`: from the split file that the field shares, else by its own reader.
+
+    Raises:
+        DataError: its folder is missing, or the reader's reasons.
+    """
+    folder = root / facts.folder
+    if not folder.is_dir():
+        raise DataError(
+            f"{facts.title} is not at '{folder}'. `coopt datasets fetch {facts.name} --root {root}` brings it, or "
+            f"says how; where it lies elsewhere, link it there."
+        )
+    listing = read_split_file(folder, facts) or facts.read(folder, facts)
+    empty = [part for part, items in listing.parts.items() if not items]
+    if empty:
+        raise DataError(f"{facts.title} in '{folder}' has no images in its part(s) {some(empty)}.")
+    return listing
+
+
+def class_names_of(listing: Listing, facts: BenchmarkFacts) -> tuple[list[str], list[str]]:
+    """The words of each class and the classes as the source writes them, by label.
+
+    Raises:
+        DataError: a label has two names, or the labels have gaps.
+    """
+    by_label: dict[int, str] = {}
+    for items in listing.parts.values():
+        for item in items:
+            known = by_label.setdefault(item.label, item.class_name)
+            if known != item.class_name:
+                raise DataError(
+                    f"{facts.title} calls class {item.label} both {known!r} and {item.class_name!r} ('{item.path}'). "
+                    f"Its annotations are damaged or mixed up: fetch them again."
+                )
+    n_classes = len(listing.class_labels) if listing.class_labels is not None else max(by_label) + 1
+    missing = [label for label in range(n_classes) if label not in by_label]
+    if missing or min(by_label) < 0 or len(by_label) > n_classes:
+        raise DataError(
+            f"{facts.title} has labels from {min(by_label)} to {max(by_label)} for {len(by_label)} classes; "
+            f"they must run from 0 without a gap (missing: {some([str(label) for label in missing])})."
+        )
+    # Only '_' becomes a space, as in the authors' prompts: 'BAE 146-200' keeps its hyphen.
+    names = [by_label[label].replace("_", " ") for label in range(n_classes)]
+    labels = listing.class_labels or [by_label[label] for label in range(n_classes)]
+    return names, labels
+
+
+def _dataset(part: str, items: Sequence[Item], folder: Path, names: list[str], labels: list[str]) -> ImageDataset:
+    return ImageDataset(
+        images=[f"{folder}{os.sep}{item.path}" for item in items],  # text: a million Path objects take a gigabyte
+        labels=np.array([item.label for item in items], dtype=np.int64),
+        class_names=names,
+        class_labels=labels,
+        split=part,
+        names=[item.path for item in items],
+        source=str(folder),
+    )
+
+
+def _own_benchmark(own: OwnBenchmark) -> Benchmark:
+    splits = load_dataset(
+        own.path,
+        class_names=own.class_names,
+        image_column=own.image_column,
+        label_column=own.label_column,
+        make_split=own.variant_of is None,
+    )
+    return Benchmark(
+        name=own.name, title=own.name, template=own.template, train=splits.train, val=splits.val, test=splits.test,
+        class_names=splits.class_names, variant_of=own.variant_of, made_by=splits.made_by, task=own.task,
+    )  # fmt: skip

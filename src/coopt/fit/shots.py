@@ -1,0 +1,73 @@
+"""Which images are learned from, which are chosen on, and which stay without their labels."""
+
+import warnings
+
+import numpy as np
+
+from coopt.data import DataWarning, FewShot, ImageDataset, few_shot_subset, few_shot_train_val, find_unreadable
+from coopt.errors import DataError
+from coopt.tasks import Task
+
+
+def draw_shots(
+    task: Task,
+    train: ImageDataset,
+    val: ImageDataset | None,
+    shots: int | None,
+    seed: int,
+    *,
+    strict: bool = False,
+    n_workers: int = 0,
+) -> tuple[FewShot, ImageDataset | None]:
+    """The training shots and the validation shots; all readable training images when `shots` is None."""
+    settings = {"strict": strict, "n_workers": n_workers}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the notes say the same, to whoever listens
+        if shots is None:
+            return all_readable(train, strict, n_workers), val
+        strata = task.strata(train)
+        if val is None:
+            return few_shot_subset(train, shots, seed, strata=strata, **settings), None
+        drawn, drawn_val = few_shot_train_val(
+            train, val, shots, seed, strata=strata, val_strata=task.strata(val), **settings
+        )
+        return drawn, drawn_val.dataset
+
+
+def all_readable(train: ImageDataset, strict: bool, n_workers: int) -> FewShot:
+    """Every training image that can be read.
+
+    Raises:
+        DataError: a class has no readable image, or `strict` and a file is unreadable.
+    """
+    bad = find_unreadable(train, n_workers=n_workers)
+    kept = np.array([index for index in range(len(train)) if index not in bad], dtype=np.int64)
+    left = train.subset(kept)
+    empty = [name for name, count in zip(train.class_names, left.class_counts(), strict=True) if count == 0]
+    if bad and (strict or empty):
+        name, reason = next(iter(bad.values()))
+        raise DataError(
+            f"{len(bad)} training image(s) cannot be read, the first is '{name}': {reason}."
+            + (f" Nothing is left of the class {empty[0]!r}." if empty else "")
+        )
+    notes = (
+        [f"{len(bad)} unreadable training image(s) left out: {', '.join(s.name for s in bad.values())}."] if bad else []
+    )
+    return FewShot(left, kept, list(bad.values()), notes)
+
+
+def rest_of(train: ImageDataset, drawn: FewShot, unlabelled: ImageDataset | None) -> ImageDataset:
+    """The images that a method learns from without labels: those given, or what was not drawn of the training images.
+
+    Raises:
+        DataError: none are given and all training images were drawn.
+    """
+    if unlabelled is not None:
+        return unlabelled
+    left = np.setdiff1d(np.arange(len(train)), drawn.indices)
+    if not len(left):
+        raise DataError(
+            "This method learns from unlabelled images too, and none are left: all training images are shots. Give "
+            "some (--unlabelled, unlabelled=...), or take fewer shots."
+        )
+    return train.subset(left)
