@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from coopt.bench import PROTOCOLS
-from coopt.data.benchmarks import BENCHMARKS
+from coopt.datasets import BENCHMARKS
 
 SOURCE = Path(__file__).parents[1] / "src" / "coopt"
 NAMES = {*PROTOCOLS, *BENCHMARKS}

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 
 from coopt.errors import RunError
-from coopt.evaluate.record import ACCURACY, Headline, Record
+from coopt.evaluate.record import ACCURACY, Record
 from coopt.report import build_report, write_report
 from coopt.report.figures import curve_figure, gain_figure
 from coopt.report.grid import Grid, make_grids
 from coopt.report.published import published_table
 from coopt.report.results import calibration_table, difference_table, results_table
+from coopt.tasks import Figure
 from tests.report.records import bench_of, record
 
-HEADLINE = {"name": "mae", "title": "mean absolute error", "unit": "years", "higher_is_better": False}
+HEADLINE = {"name": "mae", "title": "mean absolute error", "unit": " years", "higher_is_better": False}
 
 
 def error_record(mae: float, **changes: Any) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def test_a_record_without_task_is_of_classification_and_comes_back_as_written() 
     assert (old.task, old.headline) == ("classification", ACCURACY)
     assert Record.from_dict(old.as_dict(), "a test") == old
     new = Record.from_dict(error_record(4.0), "a test")
-    assert new.headline == Headline("mae", "mean absolute error", "years", False)
+    assert new.headline == Figure("mae", "mean absolute error", " years", False)
     assert Record.from_dict(new.as_dict(), "a test") == new
 
 
@@ -121,7 +122,7 @@ def test_a_headline_is_checked(changes: dict[str, Any], message: str) -> None:
 
 
 def test_figures_in_words() -> None:
-    assert ACCURACY.show({"accuracy": 81.25}) == "81.2%"
-    assert Headline(**HEADLINE).show({"mae": 3.44}) == "3.4 years"
-    assert (ACCURACY.plural, Headline(**HEADLINE).plural) == ("accuracies", "mean absolute errors")
-    assert Headline("auc", "AUC", "", True).label == "AUC"
+    assert ACCURACY.show(81.25) == "81.2%"
+    assert Figure(**HEADLINE).show(3.44) == "3.4 years"
+    assert (ACCURACY.plural, Figure(**HEADLINE).plural) == ("accuracies", "mean absolute errors")
+    assert Figure("auc", "AUC", "", True).label == "AUC"

@@ -6,7 +6,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from coopt.bench.versions import versions
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
-from coopt.evaluate.record import Headline, Record
+from coopt.evaluate.record import Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.methods import Method, find_method, for_classes, jsonable
 from coopt.outside import outside_name
@@ -118,7 +118,7 @@ def execute(run: Run, shared: Shared) -> Result:
             seconds={"fit": fit_seconds, "evaluate": result[1]},
             peak_memory_mb=memory.peak_mb,
             task=learned.method.task.name or outside_name(type(learned.method.task)),
-            headline=Headline(**asdict(learned.method.task.figures[0])),
+            headline=learned.method.task.figures[0],
             versions={**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()

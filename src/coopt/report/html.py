@@ -11,7 +11,7 @@ from coopt.report.tables import Table
 
 
 @dataclass(frozen=True)
-class Figure:
+class Picture:
     """A picture with its words."""
 
     key: str
@@ -30,7 +30,7 @@ class Section:
     """A heading of the page with what stands under it."""
 
     title: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Picture, ...]
     tables: tuple[Table, ...]
 
 

@@ -80,6 +80,11 @@ def show(summary: Summary, sign: bool = False, unit: str = "") -> Entry:
     return Entry(f"{text} ± {fixed(summary.std)}", f"{n} {interval}")
 
 
+def start(text: str) -> str:
+    """With a capital, for the beginning of a line."""
+    return text[:1].upper() + text[1:]
+
+
 def fixed(value: float, sign: bool = False) -> str:
     """Two decimals, a real minus sign, no negative zero."""
     text = f"{value:+.2f}" if sign else f"{value:.2f}"
