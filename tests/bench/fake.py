@@ -9,7 +9,7 @@ from coopt.bench import ModelChoice, Places, Run
 from coopt.bench.engines import WorkerDied
 from coopt.bench.execute import Failed, Result
 from coopt.bench.protocols import Evaluation
-from coopt.evaluate.record import METRICS, Record
+from coopt.evaluate.record import Record
 
 
 def fake_run(
@@ -35,6 +35,9 @@ def fake_run(
         tests=evaluations,
         tests_data={test: f"digest of {test.dataset} {digest}" for test in evaluations},
     )
+
+
+METRICS = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
 
 
 def fake_records(run: Run) -> list[Record]:

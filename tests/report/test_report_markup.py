@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from coopt.report import build_report
-from coopt.report.html import STYLE, to_html
+from coopt.report.html import to_html
 from coopt.report.markup import csv_value, file_names, latex_text, markdown_text, to_csv, to_latex, to_markdown
 from coopt.report.tables import Entry, Table
 from tests.report.golden import ODD
@@ -50,6 +50,8 @@ class Page(HTMLParser):
 def report_page() -> str:
     lines = [record(50.0, variant=HOSTILE, method="coop", seed=s) for s in (1, 2)]
     lines.append(record(45.0, method="zero-shot", shots=None))
+    lines.append(record(55.0, variant="best", seed=1))
+    lines.append(record(56.0, variant="best", seed=2))
     failure = {"run": HOSTILE, "reason": HOSTILE, "protocol": "fewshot"}
     report = build_report(bench_of(lines, [failure]), against=True)
     return to_html(HOSTILE, report.facts, (*report.results, *report.details))
@@ -60,6 +62,8 @@ def test_html_shows_names_as_they_are_and_loads_nothing() -> None:
     page = Page(text)
     assert page.open == []
     assert ONE_LINE in page.cells
+    best = [attributes for tag, attributes in page.tags if tag == "td" and attributes["class"] == "number best"]
+    assert len(best) == 1
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "link", "iframe", "object", "embed", "form", "b"}
     for tag, attributes in page.tags:
@@ -76,10 +80,12 @@ def test_html_shows_names_as_they_are_and_loads_nothing() -> None:
 
 
 def test_html_is_for_phones_and_dark_rooms() -> None:
-    page = Page(report_page())
+    text = report_page()
+    page = Page(text)
+    (style,) = re.findall(r"<style>(.*?)</style>", text, flags=re.S)
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.tags
-    assert "color-scheme: light dark" in STYLE
-    light, dark = STYLE.split("@media (prefers-color-scheme: dark)")
+    assert "color-scheme: light dark" in style
+    light, dark = style.split("@media (prefers-color-scheme: dark)")
     colours = re.findall(r"(--\w+): #", light)
     assert colours
     assert re.findall(r"(--\w+): #", dark) == colours
@@ -89,7 +95,7 @@ def test_html_is_for_phones_and_dark_rooms() -> None:
     assert boxes.count("box") == len(tables)
     assert boxes.count("box card") == len(pictures) == 2
     assert all(picture["alt"] for picture in pictures)
-    assert "overflow-x: auto" in re.findall(r"\.box \{(.*?)\}", STYLE, flags=re.S)[0]
+    assert "overflow-x: auto" in re.findall(r"\.box \{(.*?)\}", style, flags=re.S)[0]
 
 
 def test_markdown() -> None:

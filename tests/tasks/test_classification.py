@@ -42,6 +42,16 @@ def test_wilson_interval(hits: int, n: int, low: float, high: float) -> None:
     assert half == pytest.approx((0.5 - spread, 0.5 + spread), abs=1e-6)
 
 
+@pytest.mark.parametrize(("hits", "n"), [(0, 7), (1, 1), (7, 7), (3, 11), (499, 997), (49999, 50000)])
+def test_wilson_interval_is_the_root_of_the_score_test(hits: int, n: int) -> None:
+    """(p - share)^2 = z^2 p (1 - p) / n, solved for p."""
+    z, share = 1.959963984540054, hits / n
+    centre = share + z**2 / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    ends = (max(0.0, (centre - spread) / (1 + z**2 / n)), min(1.0, (centre + spread) / (1 + z**2 / n)))
+    assert wilson_interval(hits, n) == pytest.approx(ends, abs=1e-12)
+
+
 def test_calibration_error_by_hand() -> None:
     """Four images, confidence 0.75 each, three right: no error. Confidence 0.95, all wrong: 0.95."""
 

@@ -6,7 +6,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from coopt.bench.choice import align_labels
 from coopt.bench.grid import Run
-from coopt.bench.memory import PeakMemory, on_cuda
+from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
 from coopt.bench.shared import HeldOut, Shared
 from coopt.bench.versions import versions
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
-from coopt.evaluate.record import Headline, Record
+from coopt.evaluate.record import Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.methods import Method, find_method, for_classes, jsonable
 from coopt.outside import outside_name
@@ -91,12 +91,8 @@ def execute(run: Run, shared: Shared) -> Result:
         CooptError: what the run cannot do, with the reason.
         Interrupted: a signal asked to stop.
     """
-    reporter, device = Notes(), run.model.device
-    with (
-        settled(run.seed, run.n_threads, device),
-        warnings.catch_warnings(record=True) as caught,
-        PeakMemory(device) as memory,
-    ):
+    reporter, memory = Notes(), PeakMemory(run.model.device)
+    with settled(run.seed, run.n_threads), warnings.catch_warnings(record=True) as caught, memory:
         warnings.simplefilter("always")
         vlm = shared.model(run.model)
         benchmark = shared.benchmark(run.places, run.source)
@@ -122,7 +118,7 @@ def execute(run: Run, shared: Shared) -> Result:
             seconds={"fit": fit_seconds, "evaluate": result[1]},
             peak_memory_mb=memory.peak_mb,
             task=learned.method.task.name or outside_name(type(learned.method.task)),
-            headline=Headline(**asdict(learned.method.task.figures[0])),
+            headline=learned.method.task.figures[0],
             versions={**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()
@@ -209,19 +205,13 @@ def selection(run: Run, benchmark: Benchmark) -> str:
 
 
 @contextmanager
-def settled(seed: int, n_threads: int, device: str | None) -> Iterator[None]:
-    """Random streams and threads that do not depend on what this process did before.
-
-    A run on the CPU leaves the GPUs of the machine asleep: to wake one takes memory on it.
-    """
+def settled(seed: int, n_threads: int) -> Iterator[None]:
+    """Random streams and threads that do not depend on what this process did before."""
     states = random.getstate(), np.random.get_state(), torch.get_num_threads()
-    awake = on_cuda(device) or torch.cuda.is_initialized()
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # asking would wake the others
     torch.set_num_threads(n_threads)
     try:
-        with (
-            torch.random.fork_rng(devices=range(torch.cuda.device_count()) if awake else []),
-            threadpool_limits(n_threads),
-        ):
+        with torch.random.fork_rng(devices=gpus), threadpool_limits(n_threads):
             random.seed(seed)
             np.random.seed(seed % 2**32)
             torch.manual_seed(seed)

@@ -53,7 +53,7 @@ class BenchConsole(BenchReporter):
     def finished(self, run: Run, records: Sequence[Record]) -> None:
         """Its figures, unless another process did it."""
         self.n_done += 1
-        found = [f"{r.dataset} {r.subset} {r.headline.show(r.metrics)}" for r in records]
+        found = [f"{r.dataset} {r.subset} {r.headline.show(r.metrics[r.headline.name])}" for r in records]
         self._ended(run, ", ".join(found) if found else "done by another process")
 
     def failed(self, run: Run, reason: str) -> None:

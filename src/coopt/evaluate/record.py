@@ -10,52 +10,13 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 from coopt.errors import RunError
+from coopt.tasks import DEFAULT_TASK, TASKS, Figure
 
 FORMAT = 1
 SUBSETS = ("all", "base", "new")
 """Which classes are tested: all, the first half of them, the rest."""
-CLASSIFICATION = "classification"
-METRICS = ("accuracy", "accuracy_low", "accuracy_high", "macro_f1", "calibration_error")
-"""What a record of classification has at least."""
-
-
-@dataclass(frozen=True)
-class Headline:
-    """The figure that results of a task are compared by."""
-
-    name: str
-    """Its key among the metrics."""
-    title: str
-    """Its name in a sentence, in the singular."""
-    unit: str
-    """ "%", or a unit in words; empty where it has none."""
-    higher_is_better: bool
-    low: str | None = None
-    """The keys of the ends of its 95% interval among the metrics, where it has one."""
-    high: str | None = None
-
-    @property
-    def plural(self) -> str:
-        """`accuracies`, `mean absolute errors`."""
-        return f"{self.title[:-1]}ies" if self.title.endswith("y") else f"{self.title}s"
-
-    @property
-    def heading(self) -> str:
-        """`Accuracy`, at the beginning of a line."""
-        return self.title[:1].upper() + self.title[1:]
-
-    @property
-    def label(self) -> str:
-        """`accuracy (%)`, for an axis."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
-
-    def show(self, metrics: Mapping[str, float]) -> str:
-        """`81.2%` or `3.4 years`."""
-        unit = self.unit if self.unit in ("", "%") else f" {self.unit}"
-        return f"{metrics[self.name]:.1f}{unit}"
-
-
-ACCURACY = Headline("accuracy", "accuracy", "%", True, "accuracy_low", "accuracy_high")
+ACCURACY = TASKS[DEFAULT_TASK].figures[0]
+"""The headline of records that name none."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +49,9 @@ class Record:
     n_train: int | None = None
     n_test: int | None = None
     versions: Mapping[str, Any] = field(default_factory=dict)
-    task: str = CLASSIFICATION
-    headline: Headline = ACCURACY
+    task: str = DEFAULT_TASK
+    headline: Figure = ACCURACY
+    """The figure by which results of the task are compared."""
 
     @property
     def cell(self) -> tuple[Any, ...]:
@@ -122,11 +84,11 @@ class Record:
                     raise RunError(f"{where}: {group}.{name} is {number!r}; it must be a finite number.")
             found[group] = {name: float(number) for name, number in found[group].items()}
         if "headline" in found:
-            found["headline"] = Headline(**read_fields(Headline, found["headline"], f"{where}, headline"))
+            found["headline"] = Figure(**read_fields(Figure, found["headline"], f"{where}, headline"))
         record = cls(**found)
-        head = record.headline
-        needed = [head.name, head.low, head.high, *(METRICS if record.task == CLASSIFICATION else ())]
-        missing = [name for name in dict.fromkeys(needed) if name is not None and name not in record.metrics]
+        figures = TASKS[record.task].figures if record.task in TASKS else (record.headline,)
+        needed = [name for figure in figures for name in (figure.name, figure.low, figure.high) if name]
+        missing = [name for name in needed if name not in record.metrics]
         if missing:
             raise RunError(
                 f"{where}: metrics lacks {', '.join(missing)}; the line was cut or written by something else."
@@ -211,7 +173,7 @@ def read_fields(kind: type, value: Any, where: str) -> dict[str, Any]:
 
 def _kinds(annotation: Any) -> tuple[type, ...]:
     """The types that JSON has for an annotation: `float | None` is a number or null."""
-    in_json: dict[Any, list[type]] = {float: [int, float], Mapping: [dict], tuple: [list], Headline: [dict]}
+    in_json: dict[Any, list[type]] = {float: [int, float], Mapping: [dict], tuple: [list], Figure: [dict]}
     kinds: list[type] = []
     for part in get_args(annotation) if isinstance(annotation, UnionType) else (annotation,):
         origin = get_origin(part) or part

@@ -121,7 +121,7 @@ def learn(
         drawn, drawn_val = FewShot(train.subset([]), np.zeros(0, dtype=np.int64), [], []), None
     for note in drawn.notes:
         reporter.note(note)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
         work = _Work(

@@ -114,7 +114,7 @@ def _draw_gains(grid: Grid, rows: Sequence[Row], baseline: str) -> Any:
     height = 0.27 * (len(grid.datasets) + (len(grid.datasets) > 1)) + 0.95
     figure = _figure(max(5.6, 4.2 * n_columns), height * n_rows)
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    unit = "points" if grid.headline.unit == "%" else grid.headline.unit
+    unit = "points" if grid.headline.unit == "%" else grid.headline.unit.strip()
     unit = f" ({unit})" if unit else ""
     for ax, row in zip(axes, rows, strict=False):
         _gains(ax, grid, row, baseline)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from coopt.bench.protocols import PROTOCOLS, Protocol
-from coopt.evaluate.record import Failure, GridRow, Headline, Record
+from coopt.evaluate.record import Failure, GridRow, Record
 from coopt.report.order import natural, sort_datasets
 from coopt.report.records import Bench
 from coopt.report.statistics import Summary, harmonic_mean, paired_differences, summarise
+from coopt.tasks import Figure
 
 H = "H"
 """The measure that is no subset: the harmonic mean of base and new."""
@@ -38,7 +39,7 @@ class Grid:
     """The cells of one protocol and model (and, where the test is elsewhere, one source)."""
 
     protocol: Protocol
-    headline: Headline
+    headline: Figure
     """The figure that its cells show."""
     model: str
     source: str | None

@@ -55,7 +55,7 @@ def to_markdown(table: Table) -> str:
     """Heading, table and notes."""
     lines = [f"## {markdown_text(table.title)}", ""]
     lines.append("| " + " | ".join(markdown_text(heading) for heading in table.columns) + " |")
-    numbers = [_is_number(table, j) for j in range(len(table.columns))]
+    numbers = [table.is_number(j) for j in range(len(table.columns))]
     lines.append("|" + "|".join(" ---: " if number else " --- " for number in numbers) + "|")
     for row in table.rows:
         lines.append("| " + " | ".join(_markdown_entry(entry) for entry in row) + " |")
@@ -77,7 +77,7 @@ def latex_text(text: str) -> str:
 
 def to_latex(table: Table) -> str:
     r"""A `table` environment for `\input`; it needs the packages booktabs and (for the narrow print) graphicx."""
-    columns = "".join("r" if _is_number(table, j) else "l" for j in range(len(table.columns)))
+    columns = "".join("r" if table.is_number(j) else "l" for j in range(len(table.columns)))
     lines = [
         r"% Needs \usepackage{booktabs} and \usepackage{graphicx}.",
         r"\begin{table}",
@@ -135,7 +135,3 @@ def csv_value(value: str | int | float | None) -> str:
         return str(value)
     text = plain(value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-def _is_number(table: Table, column: int) -> bool:
-    return all(row[column].number for row in table.rows) and bool(table.rows)

@@ -14,7 +14,7 @@ from coopt.prompting.templates import TEMPLATES
 from coopt.report.grid import Grid, H, Row
 from coopt.report.order import find_backbone, plain_name
 from coopt.report.results import columns_of
-from coopt.report.tables import MEASURES, MISSING, Column, Entry, Table, fixed
+from coopt.report.tables import MEASURES, MISSING, Column, Entry, Table, fixed, start
 
 NOTE = (
     "Published numbers are set beside ours only where backbone, data set, shots, the method's settings and, for "
@@ -96,7 +96,7 @@ def _line(
     ours = grid.summary(row, column.datasets, column.measure).mean
     dataset, measure = (
         ("Average" if column.dataset == "average" else column.dataset),
-        MEASURES.get(column.measure, grid.headline.heading),
+        MEASURES.get(column.measure, start(grid.headline.title)),
     )
     shown = MISSING if ours is None else fixed(ours)
     if group is None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from coopt.bench.records import GRID, read_failures, read_grid, read_records
 from coopt.errors import RunError
-from coopt.evaluate.record import ACCURACY, Failure, GridRow, Headline, Record
+from coopt.evaluate.record import ACCURACY, Failure, GridRow, Record
+from coopt.tasks import Figure
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Bench:
     """Empty where nobody wrote down what was asked for; the grid is then what the records name."""
 
     @property
-    def headline(self) -> Headline:
+    def headline(self) -> Figure:
         """The figure that the records are compared by."""
         return self.evaluations[0].headline if self.evaluations else ACCURACY
 

@@ -47,6 +47,10 @@ class Table:
     flat_rows: tuple[tuple[str | int | float | None, ...], ...] = ()
     """... where there are such; otherwise the CSV holds the texts."""
 
+    def is_number(self, column: int) -> bool:
+        """Whether a column holds numbers, which stand to the right."""
+        return bool(self.rows) and all(row[column].number for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Column:
@@ -74,6 +78,11 @@ def show(summary: Summary, sign: bool = False, unit: str = "") -> Entry:
         return Entry(text, n)
     interval = f"[{fixed(summary.low, sign)}, {fixed(summary.high, sign)}]"
     return Entry(f"{text} ± {fixed(summary.std)}", f"{n} {interval}")
+
+
+def start(text: str) -> str:
+    """With a capital, for the beginning of a line."""
+    return text[:1].upper() + text[1:]
 
 
 def fixed(value: float, sign: bool = False) -> str:

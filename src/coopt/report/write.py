@@ -8,17 +8,17 @@ from typing import Any
 
 from coopt.bench.protocols import PROTOCOLS
 from coopt.errors import ConfigError, RunError, did_you_mean
-from coopt.evaluate.record import Headline
 from coopt.files import write_json, write_text
 from coopt.report.details import costs_tables, evaluations_table, failures_table, settings_table
 from coopt.report.figures import curve_figure, gain_figure
 from coopt.report.grid import Grid, make_grids
-from coopt.report.html import Figure, Section, to_html
+from coopt.report.html import Picture, Section, to_html
 from coopt.report.markup import file_names, to_csv, to_latex, to_markdown
 from coopt.report.published import published_table
 from coopt.report.records import Bench
 from coopt.report.results import calibration_table, default_baseline, difference_table, results_table, title_of
-from coopt.report.tables import MISSING, NOT_ASKED, Table
+from coopt.report.tables import MISSING, NOT_ASKED, Table, start
+from coopt.tasks import Figure
 
 LIST = "files.json"
 """What a report wrote, so that the next one into the same folder removes what it no longer writes."""
@@ -117,20 +117,22 @@ def _count_missing(table: Table) -> int:
     return sum(entry.text == MISSING and entry.number and entry.detail != NOT_ASKED for entry in entries)
 
 
-def _figures(grid: Grid) -> Iterable[Figure]:
+def _figures(grid: Grid) -> Iterable[Picture]:
     curve, gain = curve_figure(grid), gain_figure(grid)
     if curve is not None:
         caption = (
-            f"{grid.headline.heading} against shots per class (logarithmic). Bars: standard deviation over seeds. "
+            f"{start(grid.headline.title)} against shots per class (logarithmic). Bars: standard deviation over seeds. "
             "Stars and level lines at 0 shots: methods that do not learn. Points with missing runs are left out."
         )
-        yield Figure(f"curves {grid.model}", f"{grid.headline.heading} against shots: {grid.model}", caption, curve)
+        yield Picture(
+            f"curves {grid.model}", f"{start(grid.headline.title)} against shots: {grid.model}", caption, curve
+        )
     if gain is not None:
         caption = (
             "Gain over hand-written prompts with the most shots, sorted. Whiskers: 95% t-interval of the paired "
             "differences. Hatched: a loss."
         )
-        yield Figure(f"gains {grid.model}", f"Gain over hand-written prompts: {grid.model}", caption, gain)
+        yield Picture(f"gains {grid.model}", f"Gain over hand-written prompts: {grid.model}", caption, gain)
 
 
 def _facts(bench: Bench) -> tuple[str, ...]:
@@ -150,11 +152,9 @@ def _facts(bench: Bench) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _said_unit(headline: Headline) -> str:
-    if not headline.unit:
-        return ""
-    many = headline.plural[:1].upper() + headline.plural[1:]
-    return f" {many} are {'percent' if headline.unit == '%' else f'in {headline.unit}'}."
+def _said_unit(figure: Figure) -> str:
+    unit = "percent" if figure.unit == "%" else f"in {figure.unit.strip()}"
+    return f" {start(figure.plural)} are {unit}." if figure.unit else ""
 
 
 def _check_baseline(bench: Bench, baseline: str | None) -> None:

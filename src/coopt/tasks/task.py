@@ -29,6 +29,16 @@ class Figure:
     high: str | None = None
     """Keys of the ends of its 95% interval, where there is one."""
 
+    @property
+    def label(self) -> str:
+        """`accuracy (%)`, for an axis."""
+        return f"{self.title} ({self.unit.strip()})" if self.unit else self.title
+
+    @property
+    def plural(self) -> str:
+        """`accuracies`, `mean absolute errors`."""
+        return f"{self.title[:-1]}ies" if self.title.endswith("y") else f"{self.title}s"
+
     def show(self, value: float | None) -> str:
         """`81.2%`, or a dash where there is no number."""
         return "-" if value is None else f"{value:.1f}{self.unit}"
