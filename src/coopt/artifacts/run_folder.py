@@ -205,7 +205,9 @@ def check_names(folder: Path, config: Mapping[str, Any], trust_code: bool) -> No
     Raises:
         RunError: see above.
     """
-    named = [("method", name, METHODS) for name in (config["method"], *inner_methods(config["settings"]))]
+    named: list[tuple[str, str, Mapping[str, Any]]] = [
+        ("method", name, METHODS) for name in (config["method"], *inner_methods(config["settings"]))
+    ]
     for what, name, table in [*named, ("task", config["task"]["name"], TASKS)]:
         if is_outside(name):
             if not trust_code:
