@@ -26,7 +26,7 @@ GENERIC = "a photo of a {}."
 DECIDED_BY_WORDS = {"n_ctx", "class_specific"}
 """Settings that words to start from would overrule: a row that sets one does not take the words of a preset."""
 RECIPE = [field.name for field in fields(Recipe)]
-NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_]\w*\s*=)")
+NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_][\w.]*\s*=)")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
         parse_settings(method, ["templates=x"])  # refuses it where the method has none
         settings["templates"] = read_template_list(texts["templates"])
     recipe_for(method, for_recipe, None if preset == "none" else preset)  # refuses values that are not allowed
-    ordered = [name for name in ("preset", *known, *RECIPE) if name in texts]
+    order = ("preset", *known, *RECIPE)
+    ordered = sorted(texts, key=lambda name: (order.index(name.split(".")[0]), "." in name))
     name = f"{method} {', '.join(f'{name}={texts[name]}' for name in ordered)}" if ordered else method
     return Variant(method, name, settings, for_recipe, preset)
 

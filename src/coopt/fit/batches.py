@@ -45,7 +45,8 @@ class TrainingBatches:
         images: N images.
         targets: theirs, as the task makes them.
         weight: what each image counts, 1 on average; None counts all alike.
-        unlabelled: images that go beside them, as many in each step as labelled ones.
+        unlabelled: images that go beside them.
+        n_unlabelled: how many in each step.
         seed: of the order of the unlabelled images.
     """
 
@@ -56,10 +57,11 @@ class TrainingBatches:
         *,
         weight: Float[Tensor, " N"] | None = None,
         unlabelled: Images | None = None,
+        n_unlabelled: int = 1,
         seed: int = 1,
     ) -> None:
         self.images, self.targets, self.weight = images, targets, weight
-        self.unlabelled, self.seed = unlabelled, seed
+        self.unlabelled, self.n_unlabelled, self.seed = unlabelled, n_unlabelled, seed
 
     def __len__(self) -> int:
         return len(self.images)
@@ -83,7 +85,7 @@ class TrainingBatches:
         if self.unlabelled is None or not indices:
             yield from [None] * len(indices)
             return
-        order, size = epoch_order(len(self.unlabelled), self.seed + 1, epoch), len(indices[0])
+        order, size = epoch_order(len(self.unlabelled), self.seed + 1, epoch), self.n_unlabelled
         steps = range(first_step, first_step + len(indices))
         rows = [order[np.arange(step * size, (step + 1) * size) % len(order)] for step in steps]
         for images, index in self.unlabelled.batches(epoch, rows):

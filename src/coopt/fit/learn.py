@@ -258,6 +258,7 @@ class _Work:
             targets,
             weight=None if weight is None else weight / weight.mean(),
             unlabelled=beside,
+            n_unlabelled=recipe.batch_size,
             seed=self.seed,
         )
 

@@ -138,6 +138,8 @@ def fit(
         # What follows (testing, writing the run) may fail; the training must not be lost with it.
         past = [asdict(record) for record in records]
         checkpoint.save(method, optimizer, scaler, TrainingState(recipe.epochs, 0, 0.0, 0.0, 0, past))
+    if stop.is_set():  # asked for while the last epoch was recorded
+        raise Interrupted(f"stopped after the last of {recipe.epochs} epochs")
     return records
 
 

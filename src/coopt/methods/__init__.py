@@ -8,7 +8,14 @@ from coopt.methods.kgcoop import KgCoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.maple import MaPLe
 from coopt.methods.method import Method, Preset
-from coopt.methods.predictor import Classifier, CosinePredictor, LinearPredictor, MethodPredictor, Predictor
+from coopt.methods.predictor import (
+    Classifier,
+    CosinePredictor,
+    LinearPredictor,
+    MethodPredictor,
+    Predictor,
+    cosine_logits,
+)
 from coopt.methods.prograd import ProGrad
 from coopt.methods.promptsrc import PromptSRC
 from coopt.methods.settings import (
@@ -58,6 +65,7 @@ __all__ = [
     "ZeroShot",
     "build_method",
     "check_settings",
+    "cosine_logits",
     "find_method",
     "find_preset",
     "for_classes",
