@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from coopt.data import Augmentation, augment, augmentation_rng, normalise
+from coopt.data import Augmentation, augmentation_rng, normalise
 from coopt.data.augment import RATIO, SCALE, sample_crop
 from coopt.errors import ConfigError
 from coopt.models.preprocess import Preprocess
@@ -63,14 +63,7 @@ def test_the_fallback_is_the_centre(size: tuple[int, int], expected: tuple[int, 
 def test_half_of_the_images_are_flipped() -> None:
     flipped = []
     for index in range(600):
-        pixels = augment(
-            ramp(),
-            size=11,
-            mean=(0.0, 0.0, 0.0),
-            std=(1.0, 1.0, 1.0),
-            resample="bicubic",
-            rng=augmentation_rng(3, 0, index),
-        )
+        pixels = Augmentation(11, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "bicubic", seed=3, epoch=0)(ramp(), index)
         assert pixels[1, -1].mean() > pixels[1, 0].mean()  # never upside down
         flipped.append(float(pixels[0, :, 0].mean() > pixels[0, :, -1].mean()))
     assert 0.44 < np.mean(flipped) < 0.56

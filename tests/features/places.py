@@ -13,9 +13,15 @@ WIDTHS = {"joint": 192, "unprojected": 5, "values": 192, 2: 7}
 
 def with_places(vlm: VLM) -> VLM:
     """Features and tokens are sums of pixels: cheap, and of one image only."""
+
+    class Places(VLM):
+        n_positions = N_POSITIONS
+
+        def width_at(self, at: str | int) -> int:
+            return WIDTHS[at]
+
     made = copy.copy(vlm)
-    made.n_positions = N_POSITIONS
-    made.width_at = WIDTHS.__getitem__
+    made.__class__ = Places
     made.encoded = []
 
     def encode_image_at(pixels: Tensor, kind: str, at: str | int) -> Tensor:

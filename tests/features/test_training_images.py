@@ -1,6 +1,8 @@
 """Training images as a method asks for them: which view in which epoch, known features, parallel views, frames."""
 
+import copy
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,3 +152,15 @@ def test_frames_are_augmented_alike(vlm: VLM, n_parallel: int) -> None:
 def test_an_epoch_without_batches_is_empty(vlm: VLM, shapes: ImageDataset) -> None:
     for inputs in (PLAIN, PIXELS):
         assert list(training(vlm, shapes, inputs, "fresh").batches(0, [])) == []
+
+
+def test_augmented_images_are_scaled_as_the_model_scales_plain_ones(vlm: VLM) -> None:
+    """`do_rescale: false`: mean and standard deviation are in bytes."""
+    whole = copy.copy(vlm)
+    whole.preprocess = replace(vlm.preprocess, scale=1.0, mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0))
+    dataset = ImageDataset([Image.new("RGB", (29, 31), (250, 30, 90))], np.array([0]), ["a"])
+    found = [
+        next(iter(training(whole, dataset, PIXELS, views).batches(0, [np.array([0])])))[0] for views in (0, 2, "fresh")
+    ]
+    assert torch.allclose(found[0][0, :, 0, 0], torch.tensor([3.0, -80 / 60, -30 / 70]))
+    assert torch.allclose(found[1], found[0], atol=1e-5) and torch.allclose(found[2], found[0], atol=1e-5)

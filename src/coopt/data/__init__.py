@@ -1,6 +1,6 @@
 """Images, labels and class names from every source; few-shot picks; training augmentation; batches."""
 
-from coopt.data.augment import Augmentation, augment, augmentation_rng, normalise
+from coopt.data.augment import Augmentation, augmentation_rng, normalise
 from coopt.data.batches import PixelBatch, PixelBatches, Skipped, find_unreadable, iterate_pixels
 from coopt.data.classes import clean_words, name_classes, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
@@ -32,7 +32,6 @@ __all__ = [
     "Skipped",
     "Splits",
     "UnreadableImageError",
-    "augment",
     "augmentation_rng",
     "clean_words",
     "epoch_batches",

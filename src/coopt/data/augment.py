@@ -30,7 +30,7 @@ Resample = Image.Resampling | int | str
 
 @dataclass(frozen=True)
 class Augmentation:
-    """`augment` with its settings for one epoch: a transform for `iterate_pixels`."""
+    """The training augmentation of one epoch: a transform for `iterate_pixels`."""
 
     size: int
     mean: Sequence[float]
@@ -47,17 +47,18 @@ class Augmentation:
     """Tells `iterate_pixels` to call with the image's index in the data set."""
 
     def __call__(self, image: Image.Image, index: int) -> Float[Tensor, "3 S S"]:
-        """Augment the image of this index."""
-        return augment(
-            image,
-            size=self.size,
-            mean=self.mean,
-            std=self.std,
-            resample=self.resample,
-            rng=augmentation_rng(self.seed, self.epoch, index),
-            min_crop=self.min_crop,
-            scale=self.scale,
-        )
+        """A random crop of `image`, resized to (S, S), flipped half of the time, normalised.
+
+        Raises:
+            ConfigError: `resample` is not one of Pillow's filters.
+        """
+        rng = augmentation_rng(self.seed, self.epoch, index)
+        left, top, width, height = sample_crop(image.width, image.height, rng, self.min_crop)
+        crop = image.crop((left, top, left + width, top + height))
+        crop = crop.resize((self.size, self.size), resampling(self.resample))
+        if rng.random() < 0.5:
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return normalise(crop, self.mean, self.std, self.scale)
 
 
 def augmentation_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -72,30 +73,6 @@ def augmentation_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     if min(seed, epoch, index) < 0:
         raise ConfigError(f"Seed, epoch and index must not be negative; they are {(seed, epoch, index)}.")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, epoch, index))))
-
-
-def augment(
-    image: Image.Image,
-    *,
-    size: int,
-    mean: Sequence[float],
-    std: Sequence[float],
-    resample: Resample,
-    rng: np.random.Generator,
-    min_crop: float = SCALE[0],
-    scale: float = 1 / 255,
-) -> Float[Tensor, "3 S S"]:
-    """A random crop of `image`, resized to (`size`, `size`), flipped half of the time, normalised.
-
-    Raises:
-        ConfigError: `resample` is not one of Pillow's filters.
-    """
-    left, top, width, height = sample_crop(image.width, image.height, rng, min_crop)
-    crop = image.crop((left, top, left + width, top + height))
-    crop = crop.resize((size, size), resampling(resample))
-    if rng.random() < 0.5:
-        crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return normalise(crop, mean, std, scale)
 
 
 def sample_crop(

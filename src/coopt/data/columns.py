@@ -7,7 +7,7 @@ metadata; both are read with pyarrow only.
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ def column_reader(source: Path | bytes, name: str) -> Columns:
     """
     try:
         if isinstance(source, bytes):
-            return _held_columns(pq.read_table(pa.BufferReader(source)))
+            table = pq.read_table(pa.BufferReader(source))
+            return _table_columns(table, lambda column, row: HeldCell(table[column], row))
         file = pq.ParquetFile(source)
         schema = file.schema_arrow
         images = image_columns(schema)
@@ -84,12 +85,8 @@ def arrow_columns(source: Path) -> Columns:
         table = open_arrow(source)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"'{source}' is not a readable Arrow file: {error}.") from error
-    images = image_columns(table.schema)
-    values: dict[str, Sequence[Any]] = table.drop_columns(images).to_pydict()
     path = str(source.resolve())
-    for column in images:
-        values[column] = [TableCell(path, column, -1, row) for row in range(table.num_rows)]
-    return {column: values[column] for column in table.schema.names}, images, class_labels(table.schema)
+    return _table_columns(table, lambda column, row: TableCell(path, column, -1, row))
 
 
 def open_arrow(path: Path) -> pa.Table:
@@ -137,11 +134,11 @@ def feature_class_names(features: Any) -> dict[str, list[str]]:
     return found
 
 
-def _held_columns(table: pa.Table) -> Columns:
+def _table_columns(table: pa.Table, cell: Callable[[str, int], TableCell | HeldCell]) -> Columns:
     images = image_columns(table.schema)
     values: dict[str, Sequence[Any]] = table.drop_columns(images).to_pydict()
     for column in images:
-        values[column] = [HeldCell(table[column], row) for row in range(table.num_rows)]
+        values[column] = [cell(column, row) for row in range(table.num_rows)]
     return {column: values[column] for column in table.schema.names}, images, class_labels(table.schema)
 
 

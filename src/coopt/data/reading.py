@@ -1,7 +1,7 @@
 """What every reader hands over, `Reading`, and how it becomes `Splits` of `ImageDataset`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +118,8 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
             f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
         )
     indices = split_train_val_test(dataset.labels, seed, fractions)
-    train, val, test = (
-        ImageDataset(
-            images=part.images, labels=part.labels, class_names=part.class_names, class_labels=part.class_labels,
-            split=name, names=part.names, source=part.source,
-        )
-        for name, part in zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
-    )  # fmt: skip
+    parts = zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
+    train, val, test = (replace(part, split=name) for name, part in parts)
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
     return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}")
 

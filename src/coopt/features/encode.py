@@ -25,7 +25,7 @@ from coopt.models import VLM
 CPU_CHUNK = 4
 """Images that go through the tower together on a CPU: larger models gain nothing from more, and a single image, as in a
 prediction, costs at most as much as these."""
-MAX_PIXELS = 256
+PIXEL_VIEWS = 256
 """How many images are held as pixels at a time, each view and frame counted, where an image has several."""
 
 Progress = Callable[[int, int], None]
@@ -182,7 +182,7 @@ def encode_rows(
                 dataset,
                 missing,
                 Views(transforms),
-                batch_size=batch_size if several == 1 else max(1, min(batch_size, MAX_PIXELS // several)),
+                batch_size=batch_size if several == 1 else max(1, min(batch_size, PIXEL_VIEWS // several)),
                 n_workers=n_workers,
                 strict=strict,
                 n_frames=inputs.frames,

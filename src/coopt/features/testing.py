@@ -11,7 +11,7 @@ from torch import Tensor
 from coopt.data import ImageDataset, Skipped, iterate_pixels
 from coopt.data.batches import Views
 from coopt.features.encode import (
-    MAX_PIXELS,
+    PIXEL_VIEWS,
     ImageFeatures,
     Progress,
     check_readable,
@@ -119,7 +119,7 @@ class TestImages:
         n_views, n_frames = self.inputs.test_views, self.inputs.frames
         several = max(1, n_views) * n_frames
         # Few images at a time as pixels, which are large; many as features, which the method takes together.
-        few = self.batch_size if several == 1 else max(1, min(self.batch_size, MAX_PIXELS // several))
+        few = self.batch_size if several == 1 else max(1, min(self.batch_size, PIXEL_VIEWS // several))
         crops = [training_augmentation(self.vlm, self.seed, view) for view in range(n_views - 1)]
         batches = iterate_pixels(
             self.dataset,
