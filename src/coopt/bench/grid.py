@@ -49,7 +49,7 @@ class Run:
     shots: int | None
     seed: int
     source_data: str
-    """Digest of what is learned from."""
+    """Digest of the images that are learned from."""
     tests: tuple[Evaluation, ...]
     tests_data: Mapping[Evaluation, str] = field(default_factory=dict)
     """Digest of each test set."""
