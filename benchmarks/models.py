@@ -8,12 +8,11 @@ import transformers
 
 from coopt.models import VLM
 from coopt.models.hf_source import open_module
-from coopt.models.hf_towers import clip_text_tower
+from coopt.models.hf_towers import hf_text_tower
 from coopt.models.openai_source import ResNetCLIP
 from coopt.models.openai_tokenizer import openai_tokenizer
 from coopt.models.preprocess import Preprocess
-from coopt.models.resnet import ModifiedResNet
-from coopt.models.vlm import ImageTower
+from coopt.models.resnet import ModifiedResNet, open_resnet
 
 PATCH_SIZES = {"ViT-B/32": 32, "ViT-B/16": 16}
 MODELS = [*PATCH_SIZES, "RN50"]
@@ -29,14 +28,14 @@ def random_model(name: str, device: torch.device, dtype: torch.dtype) -> VLM:
             torch.nn.init.normal_(parameter, std=0.02)
         module = ResNetCLIP(visual, text_model, torch.tensor(4.6))
         encode_image, encode_text = module.visual, module.encode_text
-        text = clip_text_tower(text_model.text_model, text_model.text_projection)
-        image, embed_dim = ImageTower(kind="resnet", width=2048), 1024
+        text = hf_text_tower(text_model.text_model, text_model.text_projection)
         module.to(device=device, dtype=dtype)
+        image, embed_dim = open_resnet(visual, name), 1024
     else:
         vision = {"patch_size": PATCH_SIZES[name]}
         module = transformers.CLIPModel(transformers.CLIPConfig(vision_config=vision)).eval()
         module.to(device=device, dtype=dtype)
-        encode_image, encode_text, text, image = open_module(module)
+        encode_image, encode_text, text, image = open_module(module, name)
         embed_dim = 512
     return VLM(
         name=name,

@@ -1,4 +1,4 @@
-"""Fetching one file: it goes on where it stopped, its checksum is compared, and it is complete or absent."""
+"""Fetch one file: a broken download continues, the checksum is compared, and the file is complete or absent."""
 
 import hashlib
 import os
@@ -10,13 +10,13 @@ from pathlib import Path
 
 BLOCK = 1 << 20
 ATTEMPTS = 5
-"""How often a broken connection is taken up again within one call, if each attempt brought something."""
+"""Connections per call; a broken one is replaced only if it brought something."""
 TIMEOUT = 60
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all (0 where the site does not say)."""
 FAILURES = (OSError, HTTPException)
-"""What `download` raises where a site cannot be reached, refuses (`HTTPError`) or breaks off, or the disk is full."""
+"""What `download` raises: the site cannot be reached, refuses or breaks the connection, or the disk is full."""
 
 
 class ChecksumError(Exception):
@@ -28,7 +28,7 @@ def download(
 ) -> None:
     """Fetch `url` to `target`, and compare it with the checksum where one is given.
 
-    Bytes that have arrived stay in `part_of(target)`; a broken connection, or the next call, goes on from there.
+    Bytes that have arrived stay in `part_of(target)`; a broken connection, or the next call, continues from there.
 
     Raises:
         ChecksumError: the file has another checksum.
@@ -63,7 +63,7 @@ def part_of(target: Path) -> Path:
 
 
 def file_digest(path: Path, name: str = "sha256") -> str:
-    """The checksum of a file in hexadecimal; MD5 is what some sites publish, against damage, not against forgers."""
+    """The checksum of a file in hexadecimal. MD5, which some sites publish, finds damage but no forgery."""
     digest = hashlib.new(name, usedforsecurity=False)
     with open(path, "rb") as file:
         while block := file.read(BLOCK):

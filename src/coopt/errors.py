@@ -34,7 +34,7 @@ class TrainingError(CooptError, RuntimeError):
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Work was asked to stop (Ctrl-C or a termination signal) and has saved how far it came if it has a place."""
+    """Work was asked to stop (Ctrl-C or a termination signal) and has saved its state if it has a place for it."""
 
     remedy = "Type the same command with --resume to go on."
 

@@ -3,6 +3,7 @@
 import io
 import pickle
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 
 import coopt.data.decode as decode
+from coopt.data import ImageDataset
+from coopt.data.archives import ArchiveMember
 from coopt.data.decode import UnreadableImageError, is_image_name
 from coopt.data.sources import open_image
 
@@ -131,6 +134,64 @@ def test_several_frames_give_the_first(kind: str) -> None:
     settings = {"lossless": True} if kind == "WEBP" else {}
     content = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **settings)
     assert decoded(content).getpixel((2, 1)) == RED
+
+
+GREYS = [0, 40, 80, 120, 160, 200, 240]
+
+
+def animation(kind: str, greys: list[int] = GREYS) -> bytes:
+    frames = [Image.new("RGB", (5, 3), (grey,) * 3) for grey in greys]
+    settings = {"lossless": True} if kind == "WEBP" else {}
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:], **settings)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [
+        (1, [120]),
+        (2, [40, 200]),
+        (3, [40, 120, 200]),
+        (7, GREYS),
+        (10, [0, 40, 40, 80, 120, 120, 160, 200, 200, 240]),
+    ],
+)
+def test_frames_are_equally_spaced(kind: str, n: int, expected: list[int], tmp_path: Path) -> None:
+    """Frame floor((i + 0.5) * 7 / n) for i below n."""
+    content = animation(kind)
+    (tmp_path / "it").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "it.zip", "w") as archive:
+        archive.writestr("x/it.gif", content)
+    in_memory = Image.open(io.BytesIO(content))
+    for source in (content, tmp_path / "it", ArchiveMember(str(tmp_path / "it.zip"), "x/it.gif"), in_memory):
+        dataset = ImageDataset([source], None, [])
+        frames = dataset.load_frames(0, n)
+        assert [frame.getpixel((2, 1)) for frame in frames] == [(grey,) * 3 for grey in expected]
+        assert {frame.mode for frame in frames} == {"RGB"}
+        assert dataset.load(0).getpixel((2, 1)) == (0, 0, 0)  # the image of the caller shows what it showed
+
+
+@pytest.mark.parametrize("source", [encoded(Image.new("RGB", (5, 3), RED), "JPEG"), np.full((3, 5), 200, np.uint8)])
+def test_a_still_image_is_repeated(source: object) -> None:
+    dataset = ImageDataset([source], None, [])
+    frames = dataset.load_frames(0, 3)
+    assert [frame.tobytes() for frame in frames] == [dataset.load(0).tobytes()] * 3
+
+
+def test_previews_beside_a_jpeg_are_no_frames() -> None:
+    pictures = [Image.new("RGB", (8, 8), colour) for colour in (RED, BLUE)]
+    content = encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:])
+    red, green, blue = ImageDataset([content], None, []).load_frames(0, 2)[1].getpixel((4, 4))
+    assert red > 200 and green < 60 and blue < 60
+
+
+def test_a_damaged_frame_makes_the_animation_unreadable() -> None:
+    noise = [Image.fromarray(np.random.default_rng(i).integers(0, 256, (31, 37, 3), dtype=np.uint8)) for i in (1, 2)]
+    content = encoded(noise[0], "PNG", save_all=True, append_images=noise[1:])
+    cut = ImageDataset([content[: len(content) * 3 // 4]], None, [])
+    assert cut.load(0).size == (37, 31)
+    with pytest.raises(UnreadableImageError, match="Cannot read image '0': ."):
+        cut.load_frames(0, 2)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])

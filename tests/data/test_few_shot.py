@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from data_helpers import picture, png
 
-from coopt.data import DataWarning, ImageDataset, Skipped, few_shot_subset, few_shot_train_val, sample_few_shot
+from coopt.data import (
+    DataWarning,
+    ImageDataset,
+    Skipped,
+    few_shot_subset,
+    few_shot_train_val,
+    sample_few_shot,
+    sample_few_shot_train_val,
+)
 from coopt.errors import ConfigError, DataError
 
 COUNTS = (11, 7, 3)
@@ -90,3 +98,56 @@ def test_what_cannot_be_sampled() -> None:
         few_shot_subset(ImageDataset([picture(0)], None, []), 1, 1)
     with pytest.raises(ConfigError, match="number of shots is 0"):
         few_shot_subset(dataset(), 0, 1)
+
+
+def test_strata_stand_in_for_labels() -> None:
+    """Real-valued targets or sets of labels: the picks are those of classes, the groups are the caller's."""
+    unlabelled = ImageDataset(dataset().images, None, [], names=dataset().names)
+    strata = (np.arange(len(LABELS)) % 4).astype(np.int64)
+    sample = few_shot_subset(unlabelled, 2, 5, strata=strata)
+    assert sample.indices.tolist() == sample_few_shot(strata, 2, 5).tolist()
+    assert sample.dataset.labels is None and sample.notes == []
+    given = few_shot_subset(dataset(), 2, 5, strata=strata)
+    assert given.indices.tolist() == sample.indices.tolist()
+    assert given.dataset.labels.tolist() == LABELS[given.indices].tolist()
+    with pytest.warns(DataWarning, match=r"Fewer than 6 images, all of them used: stratum 1 \(5\), stratum 2 \(5\)"):
+        few_shot_subset(unlabelled, 6, 5, strata=strata)
+    train, val = few_shot_train_val(unlabelled, unlabelled, 3, 3, strata=strata, val_strata=LABELS)
+    expected = sample_few_shot_train_val(strata, LABELS, 3, 3)
+    assert train.indices.tolist() == expected[0].tolist() and val.indices.tolist() == expected[1].tolist()
+
+
+def test_unreadable_picks_are_replaced_within_their_stratum() -> None:
+    strata = (np.arange(len(LABELS)) % 4).astype(np.int64)
+    picks = sample_few_shot(strata, 2, 5)
+    with pytest.warns(DataWarning, match="1 unreadable image left out"):
+        sample = few_shot_subset(dataset({int(picks[2])}), 2, 5, strata=strata)
+    assert np.bincount(strata[sample.indices]).tolist() == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("strata", "message"),
+    [
+        (
+            np.zeros(4, dtype=np.int64),
+            "There are 4 strata for 21 images, the smallest is 0; give a whole number from 0",
+        ),
+        (np.full(21, -1), "There are 21 strata for 21 images, the smallest is -1"),
+    ],
+)
+def test_strata_that_do_not_fit_are_refused(strata: np.ndarray, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        few_shot_subset(dataset(), 2, 5, strata=strata)
+
+
+def test_another_check_is_asked_in_place_of_decoding() -> None:
+    picks = sample_few_shot(LABELS, 3, 5)
+    asked = []
+
+    def check(data: ImageDataset, indices: np.ndarray) -> dict[int, Skipped]:
+        asked.append(indices.tolist())
+        return {int(i): Skipped(data.name(int(i)), "no reason") for i in indices if i == picks[1]}
+
+    with pytest.warns(DataWarning, match=rf"1 unreadable image left out: '{picks[1]}\.png' \(no reason\)"):
+        sample = few_shot_subset(dataset(set(range(21))), 3, 5, check=check)
+    assert asked == [picks.tolist(), [int(sample.indices[1])]]

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,6 +108,22 @@ def test_a_class_may_be_called_train(make_files: Make) -> None:
 def test_without_a_split_everything_is_the_test_part(make_files: Make) -> None:
     splits = load_dataset(make_files("data", *class_paths({"a": 3, "b": 1})), make_split=False)
     assert list(splits.parts) == ["test"] and splits.test.labels.tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["list", "map", "file"])
+def test_unlabelled_images_keep_the_class_names(make_files: Make, tmp_path: Path, kind: str) -> None:
+    """Whoever names classes for images without labels wants to predict them."""
+    flat = make_files("flat", "x.png", "y.jpg")
+    words = ["red fox", "grey wolf"]
+    names: Any = {"fox": "red fox", "wolf": "grey wolf"} if kind == "map" else words
+    if kind == "file":
+        names = tmp_path / "names.json"
+        names.write_text(json.dumps(words))
+    test = load_dataset(flat, require_labels=False, class_names=names).test
+    assert test.labels is None and test.class_names == words
+    assert test.class_labels == (["fox", "wolf"] if kind == "map" else words)
+    with pytest.raises(DataError, match="both become the class name 'red fox'"):
+        load_dataset(flat, require_labels=False, class_names={"fox": "red fox", "vixen": "red fox"})
 
 
 def test_unlabelled_images(make_files: Make) -> None:

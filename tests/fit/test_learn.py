@@ -41,7 +41,7 @@ def test_it_is_sample_encode_train(vlm: VLM, shapes: ImageDataset) -> None:
         features = vlm.encode_image(pixels)
     torch.manual_seed(2)
     plain = CoOp(vlm, list(CLASSES), n_ctx=4)
-    fit(plain, given(features[None], torch.as_tensor(shapes.labels[picks]), 2, vlm), RECIPE, seed=2)
+    fit(plain, given(features[None], torch.as_tensor(shapes.labels[picks]), 2), RECIPE, seed=2)
     assert torch.allclose(learned.method.ctx, plain.ctx, atol=1e-6)
 
 

@@ -33,7 +33,7 @@ def build(meta: dict) -> CoOp:
     method = CoOp(
         vlm,
         meta["classnames"],
-        n_ctx=settings["N_CTX"],
+        n_ctx=None if words else settings["N_CTX"],
         position=settings["CLASS_TOKEN_POSITION"],
         class_specific=settings["CSC"] and words is None,
         ctx_init=words,
@@ -142,7 +142,7 @@ def test_logits_are_the_formula() -> None:
 
 def test_settings_that_cannot_be_used() -> None:
     vlm = golden_vlm("vit_b")
-    with pytest.raises(ConfigError, match="n_ctx is 0; CoOp learns at least 1"):
+    with pytest.raises(ConfigError, match="n_ctx is 0; allowed is a whole number from 1"):
         CoOp(vlm, ["a", "b"], n_ctx=0)
     with pytest.raises(ConfigError, match="position is 'mid'; .*'end', 'middle', 'front'.*Did you mean 'middle'"):
         CoOp(vlm, ["a", "b"], position="mid")

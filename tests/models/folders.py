@@ -14,7 +14,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 
-from coopt.models import VLM, Block
+from coopt.models import VLM, Block, VisionTransformer
 
 BUILTIN = files("coopt.models") / "builtin"
 END_TOKEN = json.loads((BUILTIN / "config.json").read_text())["text_config"]["eos_token_id"]
@@ -137,7 +137,7 @@ def text_by_blocks(vlm: VLM, ids: Tensor) -> Tensor:
 def image_by_blocks(vlm: VLM, pixels: Tensor, prompts: Tensor | None = None) -> Tensor:
     """encode_image from the opened tower; `prompts` (n, d_v) are appended behind the image's own tokens."""
     image = vlm.image
-    assert image.embed is not None and image.pool is not None
+    assert isinstance(image, VisionTransformer)
     x = image.embed(pixels)
     if image.pre_norm is not None:
         x = image.pre_norm(x)
@@ -154,8 +154,9 @@ def assert_towers_equal_forward(vlm: VLM, texts: list[str]) -> None:
     assert relative_error(text_by_blocks(vlm, ids), vlm.encode_text(ids)) < 1e-5
     assert vlm.text.positions.shape == (vlm.context_length, vlm.text.width)
     assert vlm.text.vocabulary.shape[1] == vlm.text.width
-    if vlm.image.blocks:
-        pixels = torch.randn(3, 3, vlm.image_size, vlm.image_size)
+    pixels = torch.randn(3, 3, vlm.image_size, vlm.image_size)
+    assert relative_error(vlm.image(pixels), vlm.encode_image(pixels)) < 1e-5
+    if vlm.image.kind == "vit":
         assert relative_error(image_by_blocks(vlm, pixels), vlm.encode_image(pixels)) < 1e-5
 
 

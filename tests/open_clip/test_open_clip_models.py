@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from coopt.errors import ModelError
-from coopt.models import load_model
+from coopt.models import VisionTransformer, load_model
 from tests.models.folders import (
     assert_towers_equal_forward,
     image_by_blocks,
@@ -19,6 +19,7 @@ from tests.models.folders import (
     scramble,
     siglip_tokenizer,
 )
+from tests.models.mapped import check_mapping, named_layers
 
 VISION = {"image_size": 34, "layers": 2, "width": 38, "head_width": 19, "patch_size": 17}
 TEXT = {"context_length": 19, "vocab_size": 49408, "width": 39, "heads": 3, "layers": 2}
@@ -152,7 +153,7 @@ def test_towers(models, name: str) -> None:
     assert vlm.text.pooling == ("last" if not_causal or name == "no-projection" else "eos")
     assert_towers_equal_forward(vlm, TEXTS)
     assert vlm.image.kind == ("resnet" if name == "resnet" else "vit")
-    assert bool(vlm.image.blocks) == (name != "resnet")
+    assert isinstance(vlm.image, VisionTransformer) == (name != "resnet")
 
 
 @pytest.mark.parametrize("name", ["causal", "layer-scale", "timm-map"])
@@ -276,3 +277,48 @@ def test_real_shapes_and_openais_own_loader(tmp_path: Path, arch: str) -> None:
         assert relative_error(vlm.encode_text(ids), module.encode_text(ids)) < 1e-5
         assert relative_error(vlm.encode_image(pixels), module.encode_image(pixels)) < 1e-5
         assert_towers_equal_forward(vlm, TEXTS[:1])
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+@pytest.mark.parametrize("name", OPEN)
+def test_a_mapped_tower(models, name: str, kind: str) -> None:
+    """Fused projections and transposed matrices are layers with a weight of their own as well."""
+    vlm = load_model(models(name)[0])
+    with torch.enable_grad():
+        check_mapping(vlm, kind)
+    layers = named_layers(getattr(vlm, kind))
+    if name == "resnet" and kind == "image":
+        assert {"layer4.0.conv3", "layer2.0.downsample.0", "pool.v"} < set(layers)
+        return
+    parts = ("norm_1", "q", "k", "v", "out", "norm_2", "mlp.up", "mlp.down")
+    assert {f"blocks.1.{part}" for part in parts} < set(layers)
+    width = getattr(vlm, kind).width
+    assert layers["blocks.1.k"].weight.shape == (width, width)
+    assert ("projection" in layers) == (
+        name not in ("no-projection", "timm-map") or (name, kind) == ("timm-map", "text")
+    )
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_positions_belong_to_the_pooled_feature(models, name: str) -> None:
+    """Where a feature is the mean of its positions it can be told from them; every place has its width."""
+    vlm = load_model(models(name)[0])
+    pixels = torch.randn(2, 3, vlm.image_size, vlm.image_size)
+    for at in ("joint", "unprojected", "values", *((0, 2) if name != "resnet" else ())):
+        tokens = vlm.encode_image_at(pixels, "tokens", at)
+        assert tokens.shape == (2, 1 + vlm.n_positions, vlm.width_at(at))
+        assert torch.equal(tokens[:, 0], vlm.encode_image_at(pixels, "features", at))
+    assert torch.equal(vlm.encode_image_at(pixels, "tokens", "joint")[:, 0], vlm.encode_image(pixels))
+    if name == "custom-blocks":  # a mean after the norm, then a projection
+        tokens = vlm.encode_image_at(pixels, "tokens", "joint")
+        assert relative_error(tokens[:, 1:].mean(dim=1), tokens[:, 0]) < 1e-5
+
+
+def test_a_closed_image_tower_says_what_it_has(models) -> None:
+    vlm = load_model(models("coca")[0])
+    pixels = torch.zeros(1, 3, 34, 34)
+    assert vlm.encode_image_at(pixels, "features", "joint").shape == (1, 23)
+    with pytest.raises(ModelError, match="image tower of 'open_clip:coopt-coca.*' has no features at 'values'; .*only"):
+        vlm.encode_image_at(pixels, "tokens", "values")
+    with pytest.raises(ModelError, match="cannot be opened up: it is neither a plain vision transformer nor"):
+        vlm.image.map(lambda name, layer: layer)

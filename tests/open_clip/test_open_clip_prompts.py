@@ -79,7 +79,7 @@ def hooked(vlm: VLM, prompts: Tensor, deep: Tensor) -> Iterator[None]:
 @pytest.mark.parametrize("name", OPEN)
 def test_prompts_equal_hooks_on_open_clips_module(make: Callable[[str], VLM], name: str) -> None:
     vlm = make(name)
-    tower = PromptedImageTower(vlm)
+    tower = PromptedImageTower(vlm.image)
     pixels = torch.randn(BATCH, 3, vlm.image_size, vlm.image_size)
     width = vlm.image.width
     with torch.no_grad():
@@ -111,4 +111,4 @@ def test_methods_take_a_step_and_reach_every_parameter(make: Callable[[str], VLM
 
 def test_a_resnet_is_refused(make: Callable[[str], VLM]) -> None:
     with pytest.raises(ModelError, match="image tower of 'open_clip:coopt-resnet.*' is a ResNet"):
-        PromptedImageTower(make("resnet"))
+        PromptedImageTower(make("resnet").image)

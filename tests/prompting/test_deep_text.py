@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from coopt.errors import DataError
 from coopt.methods import Batch, build_method
 from coopt.models import VLM, load_model
-from coopt.prompting import PromptEncoder, PromptLayout, phrase_start
+from coopt.prompting import PromptEncoder, PromptLayout, start_context
 from tests.goldens.golden import golden_vlm
 from tests.models.folders import clip_folder, relative_error, siglip_folder
 
@@ -62,9 +62,9 @@ def test_deep_prompts_and_kept_words_equal_hooks_on_the_librarys_module(
 ) -> None:
     vlm = vlms[name]
     phrase = "a photo of a"
-    start, words = phrase_start(vlm, phrase, 2)
+    start, words = start_context(vlm, 2, phrase, too_few="random")
     layout = PromptLayout.build(vlm, NAMES, 2, words=words)
-    encoder = PromptEncoder(vlm, layout)
+    encoder = PromptEncoder(vlm.text, layout)
     assert encoder.is_packed == (name != "siglip")
     with torch.no_grad():
         whole = vlm.encode_text(vlm.tokenize([f"{phrase} {n}." for n in NAMES]))
@@ -86,11 +86,11 @@ def test_deep_prompts_and_kept_words_equal_hooks_on_the_librarys_module(
 def test_a_phrase_gives_its_first_tokens_and_keeps_the_others(vlms: dict[str, VLM]) -> None:
     vlm = vlms["openai"]
     ids = vlm.tokenizer.encode("a photo of a")
-    start, words = phrase_start(vlm, "a_photo of a ", 3)
+    start, words = start_context(vlm, 3, "a_photo of a ")
     assert words == ids[3:]
     assert torch.equal(start, vlm.text.vocabulary[ids[:3]])
     for phrase, n_ctx in ((None, 2), ("", 2), ("a photo of a", 5)):
-        start, words = phrase_start(vlm, phrase, n_ctx)
+        start, words = start_context(vlm, n_ctx, phrase, too_few="random")
         assert words == []
         assert start.shape == (n_ctx, vlm.text.width)
         assert 0.005 < start.std().item() < 0.05

@@ -79,7 +79,7 @@ def test_equals_the_plain_path(name: str, case: dict, class_specific: bool) -> N
     ctx = leaf(*sets, case["n_ctx"], vlm.text.width)
     deep = leaf(depth - 1, case["n_ctx"], vlm.text.width, seed=1) if depth > 1 else None
     leaves = [ctx] if deep is None else [ctx, deep]
-    encoder = PromptEncoder(vlm, layout, chunk=case["chunk"])
+    encoder = PromptEncoder(vlm.text, layout, chunk=case["chunk"])
     assert_same(encoder(ctx, deep), encoder.dense(ctx, deep), leaves)
 
 
@@ -93,7 +93,7 @@ def test_a_batch_of_contexts_equals_one_after_another(name: str, case: dict, bat
     ctx = leaf(batch, case["n_ctx"], vlm.text.width)
     deep = leaf(depth - 1, case["n_ctx"], vlm.text.width, seed=1) if depth > 1 else None
     leaves = [ctx] if deep is None else [ctx, deep]
-    encoder = PromptEncoder(vlm, layout, chunk=case["chunk"])
+    encoder = PromptEncoder(vlm.text, layout, chunk=case["chunk"])
     assert_same(encoder.encode_batch(ctx, deep), torch.stack([encoder.dense(one, deep) for one in ctx]), leaves)
 
 
@@ -106,7 +106,7 @@ def test_every_packing_gives_the_same(position: str, n_bins: int, with_trunk: bo
     names = [f"{first} {second}" for first in ("red", "blue", "old") for second in WORDS[:5]]
     layout = PromptLayout.build(vlm, names, 3, position)
     ctx = leaf(2, 3, vlm.text.width)
-    encoder = PromptEncoder(vlm, layout)
+    encoder = PromptEncoder(vlm.text, layout)
     keys = encoder._keys(False)
     n_prefix = packing.shared_prefix(keys) if with_trunk else 0
     groups = [[c for c in range(15) if c % n_bins == number] for number in range(n_bins)]
@@ -121,7 +121,7 @@ def test_the_longest_name_that_fits() -> None:
     layout = PromptLayout.build(vlm, ["tea", " ".join(["very"] * 69)], 5)
     assert [len(ids) for ids in layout.sequences] == [9, 77]
     ctx = leaf(5, vlm.text.width)
-    encoder = PromptEncoder(vlm, layout)
+    encoder = PromptEncoder(vlm.text, layout)
     assert_same(encoder(ctx), encoder.dense(ctx), [ctx])
 
 
@@ -129,10 +129,11 @@ def test_each_distinct_token_goes_through_the_tower_once() -> None:
     """By hand: start and 4 vectors; "red" once for two classes; then "fox . end", "barn owl . end", "tea . end"."""
     vlm = golden_vlm("vit_b")
     layout = PromptLayout.build(vlm, ["red fox", "red barn owl", "tea"], 4)
-    encoder = PromptEncoder(vlm, layout)
+    encoder = PromptEncoder(vlm.text, layout)
     assert packing.pack(encoder._keys(False), vlm.text.width).n_tokens == 5 + 1 + 3 + 4 + 3
     assert packing.pack(encoder._keys(True), vlm.text.width).n_tokens == 1 + (4 + 4) + (4 + 5) + (4 + 3)
-    assert encoder._prompts(False, 1).n_rows == 16
+    (rows,) = encoder._prompts(False, 1).chunks
+    assert len(rows.tokens.embeddings) == 16
 
 
 @settings(max_examples=30, deadline=None)
@@ -171,26 +172,26 @@ def test_the_result_does_not_depend_on_the_chunk(class_specific: bool) -> None:
     layout = PromptLayout.build(vlm, names, 5)
     ctx = leaf(*((36,) if class_specific else ()), 5, vlm.text.width)
     deep = leaf(1, 5, vlm.text.width, seed=1)
-    whole = PromptEncoder(vlm, layout, chunk=36)(ctx, deep)
+    whole = PromptEncoder(vlm.text, layout, chunk=36)(ctx, deep)
     for chunk in (1, 7, 35):
-        encoder = PromptEncoder(vlm, layout, chunk=chunk)
+        encoder = PromptEncoder(vlm.text, layout, chunk=chunk)
         assert len(encoder._prompts(class_specific, 1).chunks) == -(-36 // chunk)
         with torch.no_grad():
             assert relative(encoder(ctx, deep), whole) < 2e-6
-        assert_same(encoder(ctx, deep), PromptEncoder(vlm, layout, chunk=36)(ctx, deep), [ctx, deep], 2e-6)
+        assert_same(encoder(ctx, deep), PromptEncoder(vlm.text, layout, chunk=36)(ctx, deep), [ctx, deep], 2e-6)
 
 
 def test_the_chunk_follows_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     vlm = golden_vlm("vit_b")
     layout = PromptLayout.build(vlm, [f"{word} {i}" for i in range(10) for word in WORDS], 4)
-    assert len(PromptEncoder(vlm, layout)._prompts(False, 1).chunks) == 1
+    assert len(PromptEncoder(vlm.text, layout)._prompts(False, 1).chunks) == 1
     monkeypatch.setattr(encoder_module, "tokens_that_fit", lambda *sizes: 105)  # 5 of the prefix, then 100
-    chunks = PromptEncoder(vlm, layout)._prompts(False, 1).chunks
+    chunks = PromptEncoder(vlm.text, layout)._prompts(False, 1).chunks
     assert 5 <= len(chunks) <= 7
     assert all(len(rows.tokens.embeddings) <= 110 for rows in chunks)
-    assert len(PromptEncoder(vlm, layout)._prompts(False, 4).chunks) > 4 * 5
+    assert len(PromptEncoder(vlm.text, layout)._prompts(False, 4).chunks) > 4 * 5
     monkeypatch.setattr(encoder_module, "tokens_that_fit", lambda *sizes: 1)
-    assert len(PromptEncoder(vlm, layout)._prompts(False, 1).chunks) == 90
+    assert len(PromptEncoder(vlm.text, layout)._prompts(False, 1).chunks) == 90
 
 
 def test_runs_are_equal_to_the_last_bit() -> None:
@@ -199,7 +200,7 @@ def test_runs_are_equal_to_the_last_bit() -> None:
     ctx = leaf(3, 5, vlm.text.width)
     runs = []
     for _ in range(3):
-        encoder = PromptEncoder(vlm, PromptLayout.build(vlm, names, 5, "middle"))
+        encoder = PromptEncoder(vlm.text, PromptLayout.build(vlm, names, 5, "middle"))
         features = encoder.encode_batch(ctx)
         runs.append((features, *torch.autograd.grad(features.square().sum(), [ctx])))
     for features, gradient in runs[1:]:
@@ -213,7 +214,7 @@ def test_mixed_and_half_precision(chunk: int, tmp_path: Path) -> None:
     vlm = golden_vlm("vit_a")
     layout = PromptLayout.build(vlm, WORDS, 3)
     ctx = leaf(3, vlm.text.width)
-    encoder = PromptEncoder(vlm, layout, chunk=chunk)
+    encoder = PromptEncoder(vlm.text, layout, chunk=chunk)
     exact = encoder.dense(ctx)
     with torch.autocast("cpu", torch.bfloat16):
         mixed, plain = encoder(ctx), encoder.dense(ctx)
@@ -224,7 +225,7 @@ def test_mixed_and_half_precision(chunk: int, tmp_path: Path) -> None:
     assert relative(gradient, expected) < 0.1
 
     half = half_precision(tmp_path)
-    encoder = PromptEncoder(half, PromptLayout.build(half, WORDS, 3), chunk=chunk)
+    encoder = PromptEncoder(half.text, PromptLayout.build(half, WORDS, 3), chunk=chunk)
     features, plain = encoder(ctx), encoder.dense(ctx)
     assert features.dtype == torch.bfloat16
     assert relative(features.float(), exact) < 1.5 * relative(plain.float(), exact) + 5e-3
@@ -236,7 +237,7 @@ def test_mixed_and_half_precision(chunk: int, tmp_path: Path) -> None:
 def test_a_tower_that_is_not_causal_takes_the_plain_path(tmp_path: Path) -> None:
     siglip_folder(tmp_path)
     vlm = load_model(str(tmp_path))
-    encoder = PromptEncoder(vlm, PromptLayout.build(vlm, ["dog", "big cat"], 2))
+    encoder = PromptEncoder(vlm.text, PromptLayout.build(vlm, ["dog", "big cat"], 2))
     assert not encoder.is_packed
     ctx = leaf(3, 2, vlm.text.width)
     assert torch.equal(encoder(ctx[0]), encoder.dense(ctx[0]))
@@ -247,7 +248,7 @@ def test_deep_vectors_replace_the_context_and_later_blocks_keep_what_flows_on() 
     """Before block 1 the context's rows are the deep vectors, so the context itself then reaches nothing but the
     rows behind it through block 0."""
     vlm = golden_vlm("vit_a")
-    encoder = PromptEncoder(vlm, PromptLayout.build(vlm, WORDS[:3], 2))
+    encoder = PromptEncoder(vlm.text, PromptLayout.build(vlm, WORDS[:3], 2))
     one, other = leaf(2, vlm.text.width, seed=1), leaf(2, vlm.text.width, seed=2)
     deep = leaf(1, 2, vlm.text.width, seed=3)
     assert relative(encoder(one, deep), encoder(one)) > 1e-2
@@ -259,10 +260,10 @@ def test_shapes_and_settings_that_are_refused() -> None:
     vlm = golden_vlm("vit_b")
     layout = PromptLayout.build(vlm, WORDS, 4)
     width, n_blocks = vlm.text.width, len(vlm.text.blocks)
-    encoder = PromptEncoder(vlm, layout)
+    encoder = PromptEncoder(vlm.text, layout)
     with pytest.raises(ConfigError, match=rf"shape \(3, 5, {width}\); this layout takes \(B, 4, {width}\)"):
         encoder.encode_batch(torch.zeros(3, 5, width))
     with pytest.raises(ConfigError, match=r"deep context has shape .* prompt depth J of at most"):
         encoder(torch.zeros(4, width), torch.zeros(n_blocks, 4, width))
     with pytest.raises(ConfigError, match="chunk is 0; it is a number of classes"):
-        PromptEncoder(vlm, layout, chunk=0)
+        PromptEncoder(vlm.text, layout, chunk=0)

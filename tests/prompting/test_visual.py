@@ -78,7 +78,7 @@ def hooked(vlm: VLM, prompts: Tensor, deep: Tensor | None) -> Iterator[None]:
 @pytest.mark.parametrize("name", N_BLOCKS)
 def test_without_prompts_it_is_the_untouched_tower(vlms: dict[str, VLM], name: str) -> None:
     vlm = vlms[name]
-    tower, pixels = PromptedImageTower(vlm), pixels_of(vlm)
+    tower, pixels = PromptedImageTower(vlm.image), pixels_of(vlm)
     with torch.no_grad():
         features = tower(pixels, torch.zeros(0, vlm.image.width))
         assert relative_error(features, vlm.encode_image(pixels)) < 1e-5
@@ -90,7 +90,7 @@ def test_without_prompts_it_is_the_untouched_tower(vlms: dict[str, VLM], name: s
 def test_prompts_equal_hooks_on_the_librarys_module(vlms: dict[str, VLM], name: str, depth: int) -> None:
     """Features, and gradients of every prompt, at every depth that the tower has."""
     vlm = vlms[name]
-    tower, pixels = PromptedImageTower(vlm), pixels_of(vlm)
+    tower, pixels = PromptedImageTower(vlm.image), pixels_of(vlm)
     assert tower.n_blocks == N_BLOCKS[name]
     prompts = torch.randn(N_PROMPTS, vlm.image.width, requires_grad=True)
     deep = torch.randn(depth - 1, N_PROMPTS, vlm.image.width, requires_grad=True) if depth > 1 else None
@@ -115,12 +115,12 @@ def test_shallow_prompts_equal_plain_maths(vlms: dict[str, VLM]) -> None:
     prompts, pixels = torch.randn(N_PROMPTS, vlm.image.width), pixels_of(vlm)
     with torch.no_grad():
         expected = image_by_blocks(vlm, pixels, vlm.image.pre_norm(prompts))
-        assert relative_error(PromptedImageTower(vlm)(pixels, prompts), expected) < 1e-5
+        assert relative_error(PromptedImageTower(vlm.image)(pixels, prompts), expected) < 1e-5
 
 
 def test_the_order_of_prompts_does_not_matter_but_their_layer_does(vlms: dict[str, VLM]) -> None:
     vlm = vlms["openai"]
-    tower, pixels = PromptedImageTower(vlm), pixels_of(vlm)
+    tower, pixels = PromptedImageTower(vlm.image), pixels_of(vlm)
     prompts, deep = torch.randn(N_PROMPTS, 128), torch.randn(2, N_PROMPTS, 128)
     with torch.no_grad():
         features = tower(pixels, prompts, deep)
@@ -130,7 +130,7 @@ def test_the_order_of_prompts_does_not_matter_but_their_layer_does(vlms: dict[st
 
 def test_images_do_not_influence_each_other_and_the_backbone_gets_no_gradient(vlms: dict[str, VLM]) -> None:
     vlm = vlms["openai"]
-    tower, pixels = PromptedImageTower(vlm), pixels_of(vlm)
+    tower, pixels = PromptedImageTower(vlm.image), pixels_of(vlm)
     prompts = torch.randn(N_PROMPTS, 128, requires_grad=True)
     features = tower(pixels, prompts)
     alone = torch.cat([tower(one[None], prompts) for one in pixels])
@@ -144,17 +144,17 @@ def test_half_precision_weights_take_float32_prompts(tmp_path: Path) -> None:
     exact, half = load_model(str(tmp_path)), load_model(str(tmp_path), dtype="bfloat16")
     pixels, prompts, deep = pixels_of(exact), torch.randn(N_PROMPTS, 35), torch.randn(1, N_PROMPTS, 35)
     with torch.no_grad():
-        features = PromptedImageTower(half)(pixels, prompts, deep)
+        features = PromptedImageTower(half.image)(pixels, prompts, deep)
         assert features.dtype == torch.bfloat16
-        assert relative_error(features.float(), PromptedImageTower(exact)(pixels, prompts, deep)) < 0.1
+        assert relative_error(features.float(), PromptedImageTower(exact.image)(pixels, prompts, deep)) < 0.1
 
 
 def test_what_cannot_be_used(vlms: dict[str, VLM]) -> None:
     with pytest.raises(
         ModelError, match=r"need a vision transformer; .*'.*rn_a.*' is a ResNet\. Choose .*such as coop"
     ):
-        PromptedImageTower(golden_vlm("rn_a"))
-    tower, pixels = PromptedImageTower(vlms["openai"]), pixels_of(vlms["openai"])
+        PromptedImageTower(golden_vlm("rn_a").image)
+    tower, pixels = PromptedImageTower(vlms["openai"].image), pixels_of(vlms["openai"])
     with pytest.raises(ConfigError, match=r"visual prompts have shape \(5, 127\); this tower takes \(n, 128\)"):
         tower(pixels, torch.zeros(5, 127))
     with pytest.raises(ConfigError, match=r"\(4, 5, 128\); .*takes \(J - 1, 5, 128\) with .* depth J of at most 4"):

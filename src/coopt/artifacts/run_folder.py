@@ -88,6 +88,8 @@ class Run:
         """
         self.check_backbone(vlm)
         key, settings = self.config["method"], self.config["settings"]
+        if settings.get("ctx_init") and "ctx" in self.tensors:  # older runs name an n_ctx that the words overruled
+            settings = {**settings, "n_ctx": self.tensors["ctx"].shape[-2]}
         if class_names is not None and list(class_names) != self.class_names:
             if len(set(class_names)) != len(class_names):
                 repeated = sorted({name for name in class_names if list(class_names).count(name) > 1})
@@ -203,7 +205,9 @@ def check_names(folder: Path, config: Mapping[str, Any], trust_code: bool) -> No
     Raises:
         RunError: see above.
     """
-    named = [("method", name, METHODS) for name in (config["method"], *inner_methods(config["settings"]))]
+    named: list[tuple[str, str, Mapping[str, Any]]] = [
+        ("method", name, METHODS) for name in (config["method"], *inner_methods(config["settings"]))
+    ]
     for what, name, table in [*named, ("task", config["task"]["name"], TASKS)]:
         if is_outside(name):
             if not trust_code:

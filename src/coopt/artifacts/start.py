@@ -10,6 +10,7 @@ from coopt.artifacts.run_folder import load_run
 from coopt.errors import ConfigError, RunError
 from coopt.methods import find_method, method_settings
 from coopt.models import VLM
+from coopt.prompting import clean_name
 
 
 def resolve_starts(key: str, settings: Mapping[str, Any], vlm: VLM) -> dict[str, Any]:
@@ -38,11 +39,16 @@ def shared_context(vlm: VLM, name: str, folder: Path, position: str) -> Tensor:
     ):
         if has != needs:
             raise ConfigError(f"{name} {str(folder)!r} was trained with {what} {has!r}; this is {needs!r}.")
-    with_fixed_words = settings.get("ctx_init") is not None and settings.get("n_ctx") is not None
-    is_all = set(run.tensors) == {"ctx"} and not with_fixed_words
-    if not is_all or ctx is None or ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:
+    words = vlm.tokenizer.encode(clean_name(settings.get("ctx_init") or ""))
+    if (
+        set(run.tensors) != {"ctx"}
+        or ctx is None
+        or len(words) > len(ctx)
+        or ctx.ndim != 2
+        or ctx.shape[1] != vlm.text.width
+    ):
         raise ConfigError(
             f"{name} {str(folder)!r} is a run of {run.config['method']!r} that holds no context which all classes "
-            "share and which is all it learned; take a run of coop (not class-specific), kgcoop or prograd."
+            "share and which is the whole prompt; take a run of coop (not class-specific), kgcoop or prograd."
         )
     return ctx.to(vlm.device)

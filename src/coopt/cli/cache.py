@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from coopt.cli.console import out, print_json
 from coopt.cli.options import Json
+from coopt.cli.tables import print_table
 from coopt.errors import ConfigError
 from coopt.features.cache import FeatureCache, cap_bytes
 from coopt.files import user_cache_folder
@@ -48,15 +47,8 @@ def info(as_json: Json = False) -> None:
     if not backbones:
         out.print("No features are kept.")
         return
-    table = Table()
-    table.add_column("model", overflow="fold")
-    table.add_column("fingerprint", overflow="fold")
-    for heading in ("features", "size"):
-        table.add_column(heading, justify="right")
-    for backbone in backbones:
-        row = (escape(backbone.model), escape(backbone.fingerprint), f"{backbone.images:,}", size_text(backbone.size))
-        table.add_row(*row)
-    out.print(table)
+    rows = [(one.model, one.fingerprint, f"{one.images:,}", size_text(one.size)) for one in backbones]
+    print_table(("model", "fingerprint", "features", "size"), rows, right=("features", "size"))
 
 
 @cache.command()

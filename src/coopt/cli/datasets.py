@@ -10,6 +10,7 @@ from rich.table import Table
 from coopt.cli.console import err, out, print_json
 from coopt.cli.downloads import download_bars
 from coopt.cli.options import Json
+from coopt.cli.tables import print_table
 from coopt.datasets import (
     BENCHMARKS,
     CERTAINTIES,
@@ -54,17 +55,13 @@ def list_datasets(
     if as_json:
         print_json({"datasets": rows, "own": [{**entry, "class_names": _text(entry["class_names"])} for entry in own]})
         return
-    table = Table()
-    for heading in ("name", "suite", "classes", "train", "val", "test", "licence", *(["here"] if root else [])):
-        numeric = heading in ("classes", "train", "val", "test")
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    table: list[list[str]] = []
     for row in rows:
         numbers = [f"{n:,}" if n is not None else "-" for n in (row["n_classes"], *row["n_images"].values())]
-        here = ["yes" if row["here"] else ""] if root else []
-        table.add_row(row["name"], row["suite"], *numbers, row["licence"], *here)
-    for entry in own:
-        table.add_row(entry["name"], "your own", "-", "-", "-", "-", "", *([""] if root else []))
-    out.print(table)
+        table.append([row["name"], row["suite"], *numbers, row["licence"], "yes" if row["here"] else ""])
+    table += [[entry["name"], "your own", "-", "-", "-", "-", "", ""] for entry in own]
+    heads = ("name", "suite", "classes", "train", "val", "test", "licence", *(["here"] if root else []))
+    print_table(heads, [row[: len(heads)] for row in table], right=("classes", "train", "val", "test"))
 
 
 @datasets.command()
@@ -150,7 +147,7 @@ def fetch(
         try:
             with download_bars(quiet=as_json) as show_bytes:
                 fetched = fetch_benchmark(name, root, source=source, progress=show_bytes)
-        except DataError as error:  # the other sets of a suite are fetched all the same
+        except DataError as error:  # the other sets of a suite are still fetched
             done.append({"name": name, "ok": False, "error": str(error)})
             if not as_json:
                 err.print(f"{name}: {error}", markup=False)
@@ -167,26 +164,16 @@ def fetch(
 
 def facts_of(facts: BenchmarkFacts, root: Path | None) -> dict[str, Any]:
     """A data set's facts as JSON values."""
+    plain = ("name", "title", "folder", "images", "split_file", "n_classes", "certainty", "template", "variant_of")
     return {
-        "name": facts.name,
-        "title": facts.title,
+        **{key: getattr(facts, key) for key in (*plain, "licence", "homepage", "by_hand")},
         "suite": next((suite for suite, members in SUITES.items() if facts.name in members), ""),
-        "folder": facts.folder,
-        "images": facts.images,
-        "split_file": facts.split_file,
-        "n_classes": facts.n_classes,
         "n_images": facts.counts,
-        "certainty": facts.certainty,
         "certainty_words": CERTAINTIES[facts.certainty],
-        "template": facts.template,
-        "variant_of": facts.variant_of,
         "variants": SHIFTS.get(facts.name, []),
-        "licence": facts.licence,
-        "homepage": facts.homepage,
         "package": facts.package or None,
         "mirror": f"{MIRROR}: {facts.mirror}" if facts.mirror else None,
         "official": [remote.url + (" (dead)" if remote.dead else "") for remote in facts.official],
-        "by_hand": facts.by_hand,
         "here": None if root is None else (root / facts.folder).is_dir(),
     }
 

@@ -1,15 +1,14 @@
 """`coopt methods`: all methods in a table, one in full."""
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from coopt.cli.console import out, print_json
 from coopt.cli.options import Json
+from coopt.cli.tables import print_table
 from coopt.fit import Recipe, recipe_for
 from coopt.methods import METHODS, Method, find_method, method_settings
 from coopt.methods.docstring import describe, read_items
@@ -53,15 +52,9 @@ def facts(key: str, method: type[Method]) -> dict[str, Any]:
 
 
 def overview(row: dict[str, Any]) -> list[str]:
-    """A row of the table."""
-    return [
-        row["name"],
-        row["kind"],
-        row["learns"],
-        row["needs"],
-        "yes" if row["new_classes"] else "no",
-        ", ".join(row["presets"]),
-    ]
+    """A row of the table of all methods."""
+    new_classes, presets = "yes" if row["new_classes"] else "no", ", ".join(row["presets"])
+    return [row["name"], row["kind"], row["learns"], row["needs"], new_classes, presets]
 
 
 def show(key: str, method: type[Method]) -> None:
@@ -97,18 +90,8 @@ def heading(text: str) -> None:
     out.print(Text(f"\n{text}", style="bold"))
 
 
-def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table whose cells are text as it is: a bracket is no markup."""
-    table = Table()
-    for head in heads:
-        table.add_column(head, overflow="fold", min_width=36 if head == "learns" else None)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    out.print(table)
-
-
 def plain(text: str) -> str:
-    """A docstring without the marks of its own language; formulas stay as TeX."""
+    """A docstring without reStructuredText marks; formulas stay as TeX."""
     text = text.replace(".. math::\n", "")
     text = re.sub(r":math:`([^`]+)`", r"\1", text)
     return re.sub(r"``([^`]+)``", r"\1", text)

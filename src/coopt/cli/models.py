@@ -1,12 +1,10 @@
 """`coopt models`: the names that are known, and what of them is on this machine."""
 
 from dataclasses import asdict
-from typing import Literal
 
-from rich.table import Table
-
-from coopt.cli.console import out, print_json
+from coopt.cli.console import print_json
 from coopt.cli.options import Json
+from coopt.cli.tables import print_table
 from coopt.models import list_models
 
 
@@ -21,18 +19,16 @@ def models(as_json: Json = False) -> None:
     if as_json:
         print_json([asdict(info) for info in found])
         return
-    table = Table()
-    for heading in ("name", "source", "size", "image size", "width", "here"):
-        justify: Literal["right", "left"] = "right" if heading in ("size", "image size", "width") else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
-    for info in found:
-        size = f"{info.download_mb:,} MB" if info.download_mb else "in package"
-        table.add_row(
+    rows = [
+        (
             info.name,
             info.source,
-            size,
-            str(info.image_size),
-            str(info.embed_dim),
+            f"{info.download_mb:,} MB" if info.download_mb else "in package",
+            info.image_size,
+            info.embed_dim,
             "yes" if info.on_this_machine else "",
         )
-    out.print(table)
+        for info in found
+    ]
+    heads = ("name", "source", "size", "image size", "width", "here")
+    print_table(heads, rows, right=("size", "image size", "width"))

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from coopt.artifacts import load_run
-from coopt.cli.console import out, print_json
+from coopt.cli.console import print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import Device, Json, OtherModel, RunFolder
+from coopt.cli.tables import print_table
 from coopt.errors import RunError
 from coopt.prompting import nearest_words
 
@@ -46,11 +45,8 @@ def words(
         rows = [[{"word": w.word, "distance": w.distance} for w in row] for row in nearest]
         print_json({"run": str(run), "norms": ctx.norm(dim=-1).tolist(), "words": rows})
         return
-    table = Table()
-    table.add_column("vector", justify="right")
-    table.add_column("norm", justify="right")
-    table.add_column("nearest words (distance)")
-    for i, row in enumerate(nearest):
-        cells = ", ".join(f"{escape(w.word)} ({w.distance:.3f})" for w in row)
-        table.add_row(str(i + 1), f"{ctx[i].norm():.3f}", cells)
-    out.print(table)
+    lines = [
+        (i, f"{vector.norm():.3f}", ", ".join(f"{w.word} ({w.distance:.3f})" for w in row))
+        for i, (vector, row) in enumerate(zip(ctx, nearest, strict=True), start=1)
+    ]
+    print_table(("vector", "norm", "nearest words (distance)"), lines, right=("vector", "norm"))

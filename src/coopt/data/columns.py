@@ -1,7 +1,7 @@
 """Parquet and Arrow files: columns as Python values, images read lazily from their row group or record batch.
 
 Hugging Face data sets keep an image as a struct of its file's bytes and path, and class names in the schema's
-metadata; both are read with pyarrow alone.
+metadata; both are read with pyarrow only.
 """
 
 import json

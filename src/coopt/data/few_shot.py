@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Int64
 
 from coopt.data.batches import Skipped, find_unreadable
 from coopt.data.dataset import ImageDataset
-from coopt.data.sampling import sample_few_shot, sample_few_shot_train_val
+from coopt.data.sampling import VAL_SHOTS, sample_few_shot, sample_few_shot_train_val
 from coopt.data.wording import count, some
 from coopt.errors import DataError
 
@@ -32,85 +33,148 @@ class FewShot:
     """What a user should know, the same as the warnings."""
 
 
+Check = Callable[[ImageDataset, Int64[np.ndarray, " _"]], Mapping[int, Skipped]]
+"""Finds the images that cannot be read among some positions of a data set, as `find_unreadable` does."""
+
+
 def few_shot_subset(
-    dataset: ImageDataset, n_shots: int, seed: int, *, strict: bool = False, n_workers: int = 0
+    dataset: ImageDataset,
+    n_shots: int,
+    seed: int,
+    *,
+    strata: Int64[np.ndarray, " _"] | None = None,
+    strict: bool = False,
+    n_workers: int = 0,
+    check: Check | None = None,
 ) -> FewShot:
     """Pick `n_shots` readable images per class, with a `DataWarning` for classes that have fewer.
 
-    The picks are `sample_few_shot`'s. Each picked file is decoded once; one that cannot be read is replaced by another
-    of its class, drawn from a stream of its own, so that all other picks stay what they were.
+    The picks are `sample_few_shot`'s. One that cannot be read is replaced by another of its class, drawn from a stream
+    of its own, so that all other picks stay what they were.
+
+    Args:
+        dataset: the images to pick from.
+        n_shots: how many images per class.
+        seed: of the picks.
+        strata: a whole number from 0 for each image, in place of its label where there are no classes.
+        strict: make an unreadable pick an error.
+        n_workers: decoding processes.
+        check: finds unreadable images; by default each pick is decoded once for it.
 
     Raises:
         DataError: the images are unlabelled, a class has no readable image, or `strict` and a file is unreadable.
         ConfigError: `n_shots` is below 1.
     """
-    picks = sample_few_shot(_labels(dataset), n_shots, seed)
-    return _readable(dataset, picks, n_shots, seed, strict, n_workers)
+    groups = _groups(dataset, strata)
+    picks = sample_few_shot(groups, n_shots, seed)
+    return _readable(dataset, groups, picks, n_shots, seed, strict, check or _decoding(n_workers), strata is None)
 
 
 def few_shot_train_val(
-    train: ImageDataset, val: ImageDataset, n_shots: int, seed: int, *, strict: bool = False, n_workers: int = 0
+    train: ImageDataset,
+    val: ImageDataset,
+    n_shots: int,
+    seed: int,
+    *,
+    strata: Int64[np.ndarray, " _"] | None = None,
+    val_strata: Int64[np.ndarray, " _"] | None = None,
+    strict: bool = False,
+    n_workers: int = 0,
+    check: Check | None = None,
 ) -> tuple[FewShot, FewShot]:
     """As `few_shot_subset`, for training and validation images from one stream, as the authors draw them."""
-    train_picks, val_picks = sample_few_shot_train_val(_labels(train), _labels(val), n_shots, seed)
+    groups, val_groups = _groups(train, strata), _groups(val, val_strata)
+    picks, val_picks = sample_few_shot_train_val(groups, val_groups, n_shots, seed)
+    check = check or _decoding(n_workers)
     return (
-        _readable(train, train_picks, n_shots, seed, strict, n_workers),
-        _readable(val, val_picks, min(n_shots, 4), seed, strict, n_workers),
+        _readable(train, groups, picks, n_shots, seed, strict, check, strata is None),
+        _readable(val, val_groups, val_picks, min(n_shots, VAL_SHOTS), seed, strict, check, val_strata is None),
     )
 
 
-def _labels(dataset: ImageDataset) -> Int64[np.ndarray, " _"]:
-    if dataset.labels is None:
+def _groups(dataset: ImageDataset, strata: Int64[np.ndarray, " _"] | None) -> Int64[np.ndarray, " _"]:
+    groups = dataset.labels if strata is None else strata
+    if groups is None:
         raise DataError("A few-shot sample needs labels; these images are unlabelled.")
-    return dataset.labels
+    if len(groups) != len(dataset) or (len(groups) and groups.min() < 0):
+        low = groups.min() if len(groups) else "none"
+        raise DataError(
+            f"There are {len(groups)} strata for {len(dataset)} images, the smallest is {low}; give a whole number "
+            "from 0 for each image."
+        )
+    return groups
+
+
+def _decoding(n_workers: int) -> Check:
+    return lambda dataset, indices: find_unreadable(dataset, indices, n_workers=n_workers)
 
 
 def _readable(
-    dataset: ImageDataset, picks: Int64[np.ndarray, " _"], n_shots: int, seed: int, strict: bool, n_workers: int
+    dataset: ImageDataset,
+    groups: Int64[np.ndarray, " _"],
+    picks: Int64[np.ndarray, " _"],
+    n_shots: int,
+    seed: int,
+    strict: bool,
+    check: Check,
+    are_classes: bool,
 ) -> FewShot:
-    labels = _labels(dataset)
-    bad = find_unreadable(dataset, picks, n_workers=n_workers)
+    bad = dict(check(dataset, picks))
     if bad and strict:
         name, reason = next(iter(bad.values()))
         raise DataError(
             f"Cannot read {count(len(bad), 'picked image', 'picked images')}, the first is '{name}': {reason}. "
             f"Repair or remove it, or leave strict off to use others instead."
         )
-    taken = set(picks.tolist())
-    replacements: dict[int, int | None] = {}
-    for index in list(bad):
-        label = int(labels[index])
-        spare = [int(other) for other in np.flatnonzero(labels == label) if int(other) not in taken]
-        # A stream by seed and class: hashed from text, the same on every platform.
-        random.Random(f"replacement {seed} {label}").shuffle(spare)
-        replacements[index] = None
-        for other in spare:
-            taken.add(other)
-            found = find_unreadable(dataset, [other])
-            bad.update(found)
-            if not found:
-                replacements[index] = other
-                break
+    replacements = _replacements(dataset, groups, picks, seed, bad, check)
     chosen = [replacements.get(index, index) for index in picks.tolist()]
     indices = np.array([index for index in chosen if index is not None], dtype=np.int64)
-    counts = np.bincount(labels[indices], minlength=len(dataset.class_names))
-    notes = _notes(dataset, counts, n_shots, list(bad.values()))
+    names = dataset.class_names if are_classes else [f"stratum {number}" for number in range(groups.max(initial=0) + 1)]
+    present, picked = (np.bincount(part, minlength=len(names)) for part in (groups, groups[indices]))
+    notes = _notes(names, present, picked, n_shots, list(bad.values()))
     for note in notes:
         warnings.warn(note, DataWarning, stacklevel=3)
     return FewShot(dataset.subset(indices), indices, list(bad.values()), notes)
 
 
-def _notes(dataset: ImageDataset, counts: np.ndarray, n_shots: int, skipped: list[Skipped]) -> list[str]:
-    none = [dataset.class_names[label] for label in np.flatnonzero((counts == 0) & (dataset.class_counts() > 0))]
+def _replacements(
+    dataset: ImageDataset,
+    groups: Int64[np.ndarray, " _"],
+    picks: Int64[np.ndarray, " _"],
+    seed: int,
+    bad: dict[int, Skipped],
+    check: Check,
+) -> dict[int, int | None]:
+    """Another image of the same class for each unreadable pick, None where there is none; fills `bad` further."""
+    taken = set(picks.tolist())
+    replacements: dict[int, int | None] = {}
+    for index in list(bad):
+        group = int(groups[index])
+        spare = [int(other) for other in np.flatnonzero(groups == group) if int(other) not in taken]
+        # A stream by seed and class: hashed from text, the same on every platform.
+        random.Random(f"replacement {seed} {group}").shuffle(spare)
+        replacements[index] = None
+        for other in spare:
+            taken.add(other)
+            found = check(dataset, np.array([other]))
+            bad.update(found)
+            if not found:
+                replacements[index] = other
+                break
+    return replacements
+
+
+def _notes(
+    names: list[str], present: np.ndarray, picked: np.ndarray, n_shots: int, skipped: list[Skipped]
+) -> list[str]:
+    none = [names[group] for group in np.flatnonzero((picked == 0) & (present > 0))]
     if none:
         raise DataError(
             f"No readable image of: {some(none)}. The first unreadable file is '{skipped[0].name}': "
             f"{skipped[0].reason}."
         )
     notes = []
-    short = [
-        f"{dataset.class_names[label]} ({counts[label]})" for label in np.flatnonzero((counts > 0) & (counts < n_shots))
-    ]
+    short = [f"{names[group]} ({picked[group]})" for group in np.flatnonzero((picked > 0) & (picked < n_shots))]
     if short:
         notes.append(f"Fewer than {n_shots} images, all of them used: {', '.join(short)}.")
     if skipped:

@@ -53,7 +53,7 @@ def load_dataset(
         image_column: the column of a table with the images, where its name is not a usual one.
         label_column: the column of a table with the labels, likewise.
         class_names: words for the classes: a map from label to words, words in class order, or a JSON file of either.
-            Without it, the label's text with spaces for '_' and '-'.
+            Without it, the label's text with spaces for '_' and '-'. Unlabelled images keep the words as their classes.
         seed: fixes the split that is made where the source has none.
         fractions: train, validation and test share of that split.
         make_split: whether to split a source that is not split; if not, all its images are the test part.

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from coopt.data.classes import ClassNames, name_classes, order_labels
+from coopt.data.classes import ClassNames, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
 from coopt.data.sampling import split_train_val_test
 from coopt.data.wording import count, some
@@ -68,6 +69,9 @@ def assemble(
     if unlabelled and (require_labels or len(unlabelled) < len(parts)):
         raise DataError(_no_labels_text(reading, unlabelled))
     class_labels = _class_labels(reading, parts)
+    if not class_labels and class_names is not None:  # unlabelled images: the words themselves say which classes
+        class_names = read_class_names(class_names) if isinstance(class_names, (str, Path)) else class_names
+        class_labels = [str(label).strip() for label in class_names]
     # Names are still checked where only some classes are present: the words belong to the source.
     words = name_classes(class_labels, class_names) if class_labels else []
     number = {label: index for index, label in enumerate(class_labels)}

@@ -67,7 +67,7 @@ def split_classes(labels: Labels, part: str, *, class_set: Labels | None = None)
     Args:
         labels: one label per image.
         part: "base", "new", or "all" (which keeps and renumbers nothing away).
-        class_set: the labels whose distinct values are the classes, where `labels` alone may lack some (the authors
+        class_set: the labels whose distinct values are the classes, where `labels` may lack some (the authors
             take the training labels for all three splits); `labels` itself when not given.
 
     Raises:
@@ -110,8 +110,8 @@ def split_train_val_test(
 ) -> tuple[Indices, Indices, Indices]:
     """Shuffle each class and cut it into train, validation and test: the authors' split of DTD, EuroSAT and others.
 
-    Every class with two images or more gets one training and one test image at least (the authors' rounding alone
-    does that from three images on at the default fractions).
+    Every class with two images or more gets one training and one test image at least (at the default fractions
+    the authors' rounding does so from three images on).
 
     Raises:
         ConfigError: the fractions are not three non-negative numbers that add up to 1, or train or test is 0.
@@ -153,7 +153,7 @@ def check_fractions(fractions: Sequence[float]) -> None:
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Indices:
-    """The order in which epoch `epoch` (from 0) visits `n` images: a function of its arguments alone.
+    """The order in which epoch `epoch` (from 0) visits `n` images: it depends only on its arguments.
 
     It is the order that a torch DataLoader with shuffle draws in its epoch-th pass after `torch.manual_seed(seed)`,
     as in the authors' loop: each pass takes two numbers from the stream, its workers' seed and the seed of its

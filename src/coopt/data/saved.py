@@ -1,4 +1,4 @@
-"""Folders that `datasets.Dataset.save_to_disk` and `DatasetDict.save_to_disk` write, read with pyarrow alone."""
+"""Folders that `datasets.Dataset.save_to_disk` and `DatasetDict.save_to_disk` write, read with pyarrow only."""
 
 import json
 from pathlib import Path

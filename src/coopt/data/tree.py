@@ -1,4 +1,4 @@
-"""A tree of files, in a folder or in an archive, behind one small interface that the readers walk."""
+"""A tree of files, in a folder or in an archive, with one small interface that the readers walk."""
 
 import os
 from collections.abc import Iterator

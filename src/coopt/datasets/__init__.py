@@ -1,4 +1,4 @@
-"""Benchmark data sets by name: the paper's eleven, ImageNet's variants, an offline suite, and one's own."""
+"""Benchmark data sets by name: the paper's eleven, ImageNet's variants, an offline suite, and a user's own."""
 
 from coopt.datasets.facts import CERTAINTIES, BenchmarkFacts
 from coopt.datasets.load import Benchmark, load_benchmark

@@ -53,7 +53,7 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The last part of the address."""
         return self.url.rsplit("/", 1)[-1]
 
 
@@ -64,7 +64,7 @@ class BenchmarkFacts:
     name: str
     title: str
     folder: str
-    """Below the root."""
+    """The data set's folder, below the root."""
     read: "Reader"
     """The reader of its annotation format."""
     template: str
@@ -80,7 +80,7 @@ class BenchmarkFacts:
     split_file: str | None = None
     """The split that the field shares, below `folder`."""
     needs: tuple[str, ...] = ()
-    """Files and folders that reading needs beside the images where the split file is missing."""
+    """Files and folders that reading needs, besides the images, where the split file is missing."""
     variant_of: str | None = None
     """The data set of the same classes that prompts are learned on, where this one is only for testing."""
     aliases: tuple[str, ...] = ()

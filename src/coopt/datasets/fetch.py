@@ -20,7 +20,7 @@ from coopt.errors import ConfigError, DataError
 MIRROR = "zhengli97/prompt_learning_dataset"
 """A model repository of the Hugging Face hub with 14 of the 15 data sets, an archive each, split files included."""
 ENDPOINT: str | None = None
-"""The hub's address, where it is not the usual one (HF_ENDPOINT)."""
+"""The hub's address; None means the usual one or HF_ENDPOINT."""
 SOURCES = ("mirror", "official")
 Progress = Callable[[str, int, int], None]
 """Called with what is fetched, bytes done, and bytes in all (0 where the site does not say)."""
@@ -30,10 +30,8 @@ Progress = Callable[[str, int, int], None]
 class Fetched:
     """What `fetch_benchmark` did."""
 
-    name: str
-    folder: str
     source: str
-    """Where it came from, in words."""
+    """Where the data set came from, in words."""
     check: Check
     """What is there now."""
 
@@ -53,7 +51,7 @@ def fetch_benchmark(
 ) -> Fetched:
     """Bring a data set below `root`; one that is there and whole is not touched.
 
-    A download that was cut off goes on where it stopped. Files that lie in the data set's folder are never replaced.
+    A download that was cut off continues where it stopped. Files that lie in the data set's folder are never replaced.
 
     Args:
         name: a name of `BENCHMARKS`.
@@ -62,7 +60,7 @@ def fetch_benchmark(
         progress: called with file, bytes done and bytes in all.
 
     Raises:
-        DataError: it must be fetched by hand, a site is dead, a checksum is another, or an archive is not safe.
+        DataError: it must be fetched by hand, a site is dead, a checksum is wrong, or an archive is not safe.
         ConfigError: the source is not one of the two.
     """
     facts = find_benchmark(name)
@@ -71,14 +69,14 @@ def fetch_benchmark(
     folder = Path(root) / facts.folder
     before = check_benchmark(facts.name, root)
     if before.ok:
-        return Fetched(facts.name, str(folder), "it was there already", before)
+        return Fetched("it was there already", before)
     if facts.make is not None:
         how = _make(facts, folder, before)
     else:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{facts.folder}.lock")):  # two fetches would write into one file
             how = _fetch(facts, folder, source, progress)
-    return Fetched(facts.name, str(folder), how, check_benchmark(facts.name, root))
+    return Fetched(how, check_benchmark(facts.name, root))
 
 
 def _make(facts: BenchmarkFacts, folder: Path, before: Check) -> str:
@@ -157,7 +155,7 @@ def fetch_file(remote: RemoteFile, folder: Path, progress: Progress | None = Non
     """Fetch a file of an official site into `folder`, unless it is there already.
 
     Raises:
-        DataError: the site does not answer or refuses, the connection broke for good, or the checksum is another.
+        DataError: the site does not answer or refuses, the connection broke for good, or the checksum is wrong.
     """
     target = folder / remote.name
     if target.is_file():
@@ -180,7 +178,7 @@ def fetch_from_hub(name: str, folder: Path) -> Path:
     """One file of the mirror, which the hub's client continues where it stopped; its SHA-256 is what the hub says.
 
     Raises:
-        DataError: the hub cannot be reached or has no such file, or the checksum is another.
+        DataError: the hub cannot be reached or has no such file, or the checksum is wrong.
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 

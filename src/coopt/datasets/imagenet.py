@@ -66,7 +66,7 @@ def _read_folders(folder: Path, below: str) -> tuple[list[Item], list[str]]:
 def read_classnames(folder: Path) -> dict[str, str]:
     """Words by class folder, from lines such as `n01440764 tench`.
 
-    A variant's folder may lack the file: the one of ImageNet beside it serves all.
+    A variant's folder may lack the file: the one in the folder `imagenet` next to it is then read.
     """
     own, shared = folder / "classnames.txt", folder.parent / "imagenet" / "classnames.txt"
     path = shared if not own.is_file() and shared.is_file() else own

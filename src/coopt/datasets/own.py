@@ -1,4 +1,4 @@
-"""Data sets of one's own in the benchmark: a folder or a table, and a line of YAML.
+"""A user's own data sets in the benchmark: a folder or a table, and a line of YAML.
 
     birds: {path: data/birds, template: "a photo of a {}, a type of bird."}
     paintings: {path: paintings.csv, variant_of: birds}

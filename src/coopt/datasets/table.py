@@ -6,7 +6,6 @@ from coopt.datasets.paper import PAPER, SHIFTED
 from coopt.errors import DataError, did_you_mean
 
 BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for facts in (*PAPER, *SHIFTED, *OFFLINE, *OFFLINE_SHIFTED)}
-"""By name."""
 
 SUITES: dict[str, list[str]] = {
     "paper": [facts.name for facts in PAPER],
@@ -35,8 +34,8 @@ def find_benchmark(name: str) -> BenchmarkFacts:
     if (known := known_benchmark(name)) is not None:
         return known
     raise DataError(
-        f"There is no data set '{name}'.{did_you_mean(name, BENCHMARKS)} `coopt datasets list` shows all; one of your own "
-        f"joins with a line of YAML (docs/datasets.md)."
+        f"There is no data set '{name}'.{did_you_mean(name, BENCHMARKS)} `coopt datasets list` shows all; one of your "
+        f"own joins with a line of YAML (docs/datasets.md)."
     )
 
 

@@ -9,12 +9,14 @@ from coopt.features.encode import (
     training_augmentation,
 )
 from coopt.features.inputs import PLAIN, Inputs
+from coopt.features.picks import EncodedPicks
 from coopt.features.testing import TestImages
 from coopt.features.training import FeatureViews, TrainingImages
 
 __all__ = [
     "PLAIN",
     "CacheWarning",
+    "EncodedPicks",
     "FeatureCache",
     "FeatureViews",
     "ImageFeatures",

@@ -3,7 +3,7 @@
     features/<fingerprint>/<space>/<content>.safetensors
 
 A file is complete or absent, is never changed, and is trusted only with its checksum, so any number of processes read
-and write without waiting for each other; the lock guards removing alone. A file's modification time is its last use.
+and write without waiting for each other; only removing needs the lock. A file's modification time is its last use.
 Whatever goes wrong with the cache costs time, not results: it is told as a `CacheWarning`, and the work goes on.
 """
 
@@ -33,7 +33,7 @@ MAX_SMALL = 16
 """... when a space has so many of them: each costs a look at every request."""
 
 _failed: set[Path] = set()
-"""Folders that could not be written: told once per process, then left alone."""
+"""Folders that could not be written: told once per process, then not tried again."""
 
 
 class CacheWarning(UserWarning):

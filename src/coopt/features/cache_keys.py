@@ -146,7 +146,7 @@ def content_digest(content: Any, frames: int = 1) -> bytes:
     if isinstance(content, bytes):
         return _digest("file", content)
     if isinstance(content, Image.Image):
-        # As decoding does: orientation, palette and transparency lie beside the pixels.
+        # As decoding does: orientation, palette and transparency count too.
         shown = open_frames(content, "it", frames if frames > 1 else None)
         return _digest(f"pixels {shown[0].size}", b"".join(rgb.tobytes() for rgb in shown))
     # The library counts too: where both readings of the axes fit, arrays and tensors are read differently.

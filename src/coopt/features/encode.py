@@ -1,4 +1,4 @@
-"""Images to features in batches, decoding beside the computing; what was encoded before comes from the cache.
+"""Images to features in batches, decoding while the tower computes; what was encoded before comes from the cache.
 
 The last bits of a feature depend on how many images go through the tower together, because matrix products of other
 sizes add in another order. So the tower always gets the same number here, filled up where images are lacking: an
@@ -23,8 +23,8 @@ from coopt.features.known import KnownFeatures
 from coopt.models import VLM
 
 CPU_CHUNK = 4
-"""Images that go through the tower together on a CPU: larger models gain nothing from more, and one image alone, such
-as in a prediction, costs at most as much as these."""
+"""Images that go through the tower together on a CPU: larger models gain nothing from more, and a single image, as in a
+prediction, costs at most as much as these."""
 MAX_PIXELS = 256
 """How many images are held as pixels at a time, each view and frame counted, where an image has several."""
 
@@ -97,7 +97,7 @@ def encode_dataset(
         transform: image to pixels (3, H, W); the model's own preprocessing when None.
         inputs: where in the tower the features are taken, and of how many frames; its views are not looked at.
         batch_size: images decoded at a time; on a GPU also encoded at a time.
-        n_workers: decoding processes beside this one; the result does not depend on it.
+        n_workers: further processes that decode; the result does not depend on it.
         strict: make an unreadable image an error instead of skipping it.
         progress: called with the number of cached images of the first batch, then after each batch.
         cache: look features up in the user's cache and keep them there (see `coopt.features.cache`).
@@ -107,16 +107,9 @@ def encode_dataset(
         ConfigError: COOPT_CACHE_GB is not a number, or `inputs` asks for pixels.
         DataError: no image can be read, or a feature is not finite.
     """
+    transforms = [transform or vlm.preprocess]
     rows, skipped = encode_rows(
-        vlm,
-        dataset,
-        [transform or vlm.preprocess],
-        inputs,
-        batch_size=batch_size,
-        n_workers=n_workers,
-        strict=strict,
-        progress=progress,
-        cache=cache,
+        vlm, dataset, transforms, inputs, batch_size, n_workers, strict=strict, progress=progress, cache=cache
     )
     kept = torch.from_numpy(np.flatnonzero(rows.known[0]))
     check_readable(len(kept), len(dataset), skipped)
@@ -143,17 +136,10 @@ def encode_views(
     Raises:
         UnreadableImageError: an image cannot be read (training images are checked when the shots are drawn).
     """
-    views = [training_augmentation(vlm, seed, view, min_crop) for view in range(n_views)]
+    views: list[Transform] = [training_augmentation(vlm, seed, view, min_crop) for view in range(n_views)]
+    views = views or [vlm.preprocess]
     rows, _ = encode_rows(
-        vlm,
-        dataset,
-        views or [vlm.preprocess],
-        inputs,
-        batch_size=batch_size,
-        n_workers=n_workers,
-        strict=True,
-        progress=progress,
-        cache=cache,
+        vlm, dataset, views, inputs, batch_size, n_workers, strict=True, progress=progress, cache=cache
     )
     return rows.features.to(vlm.device)
 
@@ -175,9 +161,9 @@ def encode_rows(
     dataset: ImageDataset,
     transforms: Sequence[Transform],
     inputs: Inputs,
-    *,
     batch_size: int,
     n_workers: int,
+    *,
     strict: bool,
     progress: Progress,
     cache: bool = True,

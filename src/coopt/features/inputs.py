@@ -34,7 +34,7 @@ class Inputs:
     the last norm, before the projection), "values" (the value path of the last block, or of a ResNet's attention
     pool, projected), or the number k of a block: the states that enter block k."""
     train_views: int = 0
-    """Augmented views of each training image that `prepare` is given beside the plain image."""
+    """Augmented views of each training image that `prepare` is given in addition to the plain image."""
     test_views: int = 0
     """Views of each test image: the plain one first, then augmented ones; 0 is the plain image without a views axis."""
     frames: int = 1

@@ -108,16 +108,9 @@ class TestImages:
             def passed_on(done: int, total: int, before: int = start) -> None:
                 self.progress(before + done, n)
 
-            rows, skipped = encode_rows(
-                self.vlm,
-                self.dataset if size >= n else self.dataset.subset(range(start, min(n, start + size))),
-                [self.vlm.preprocess],
-                self.inputs,
-                batch_size=self.batch_size,
-                n_workers=self.n_workers,
-                strict=self.strict,
-                progress=passed_on,
-            )
+            part = self.dataset if size >= n else self.dataset.subset(range(start, min(n, start + size)))
+            how = [self.vlm.preprocess], self.inputs, self.batch_size, self.n_workers
+            rows, skipped = encode_rows(self.vlm, part, *how, strict=self.strict, progress=passed_on)
             kept = torch.from_numpy(np.flatnonzero(rows.known[0]))
             yield ImageFeatures(rows.features[0, kept], start + kept, skipped)
 

@@ -1,7 +1,7 @@
 """The loop's batches: images as the method asked for them, with their targets, weights and unlabelled companions."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from coopt.data import epoch_order
 from coopt.methods import Batch
 
 
+@runtime_checkable
 class Images(Protocol):
     """Images by index, such as `coopt.features.TrainingImages`."""
 
@@ -21,6 +22,19 @@ class Images(Protocol):
 
     def batches(self, epoch: int, indices: list[np.ndarray]) -> Iterator[tuple[Tensor, np.ndarray]]:
         """For each index batch the images as this epoch shows them, and the indices."""
+        ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """What the loop asks for, such as `TrainingBatches`."""
+
+    def __len__(self) -> int:
+        """How many labelled images there are."""
+        ...
+
+    def batches(self, epoch: int, indices: list[np.ndarray], first_step: int = 0) -> Iterator[Batch]:
+        """One batch for each index batch; `first_step` is the place of the first one in its epoch."""
         ...
 
 

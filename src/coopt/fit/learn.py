@@ -250,13 +250,7 @@ class _Work:
             part = joined(part, self.unlabelled.subset(training.pseudo.tolist()))
             targets, known = torch.cat([targets, training.pseudo_targets.to(targets)]), None
             weight = None if weight is None else torch.cat([weight, torch.ones(len(training.pseudo))])
-        encoded = None
-        if known is not None and not isinstance(recipe.views, str):
-            has_views = known.views is not None and len(known.views) >= recipe.views
-            if not recipe.views:
-                encoded = known.images[None]
-            elif has_views:
-                encoded = known.views[: recipe.views]
+        encoded = None if known is None else known.views if recipe.views else known.images
         n_parallel = training.method.inputs.unlabelled
         beside = self.images(training.method, self.unlabelled, recipe, None, n_parallel) if n_parallel else None
         return TrainingBatches(

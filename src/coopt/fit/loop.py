@@ -15,7 +15,7 @@ from torch import Tensor
 
 from coopt.data import epoch_batches
 from coopt.errors import Interrupted, TrainingError
-from coopt.fit.batches import TrainingBatches
+from coopt.fit.batches import Batches
 from coopt.fit.checkpoint import Checkpoint, TrainingState
 from coopt.fit.recipe import Recipe, learning_rate, make_optimizer
 from coopt.methods import Method
@@ -46,7 +46,7 @@ class EpochRecord:
 
 def fit(
     method: Method,
-    images: TrainingBatches,
+    images: Batches,
     recipe: Recipe,
     *,
     seed: int,

@@ -1,6 +1,7 @@
 """Which images are learned from, which are chosen on, and which stay without their labels."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def draw_shots(
     n_workers: int = 0,
 ) -> tuple[FewShot, ImageDataset | None]:
     """The training shots and the validation shots; all readable training images when `shots` is None."""
-    settings = {"strict": strict, "n_workers": n_workers}
+    settings: dict[str, Any] = {"strict": strict, "n_workers": n_workers}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the notes say the same, to whoever listens
         if shots is None:

@@ -14,8 +14,6 @@ from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, start_context
 
-N_CTX = 4
-
 
 class CoCoOp(Method):
     r"""Learns a context and a small network that shifts it for each image; both encoders stay frozen.
@@ -37,14 +35,15 @@ class CoCoOp(Method):
     Differences from the official code:
         - A batch of images goes through the text encoder together; the code takes one image at a time and trains with
           a batch of 1 to save memory. The batch of 1 is the default here too, because it is what was published.
-        - Its words initialisation counts space-separated words; here every token of `ctx_init` is learned. The two
-          agree wherever each word is one token, as in "a photo of a".
+        - Its words initialisation learns as many tokens as `ctx_init` has space-separated words; here `n_ctx` tokens
+          are learned, by default all. The two agree wherever each word is one token, as in "a photo of a".
         - Computes in float32 where the code has half precision.
 
     Args:
         vlm: the frozen model.
         class_names: C names; underscores become spaces.
-        n_ctx: number of context vectors M of a random start; words have as many as tokens.
+        n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
+            None takes all tokens, or 4 vectors without words.
         ctx_init: words to start from; None draws from N(0, 0.02).
         truncate_names: drop the last tokens of names whose prompts are too long, instead of raising.
 
@@ -55,7 +54,7 @@ class CoCoOp(Method):
         - logits: (B, C)
 
     Raises:
-        ConfigError: `n_ctx` below 1 or at odds with `ctx_init`, or `ctx_init` without a word.
+        ConfigError: `n_ctx` below 1 or above the number of tokens, or `ctx_init` without a word.
         DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
     """
 
@@ -73,14 +72,14 @@ class CoCoOp(Method):
         vlm: VLM,
         class_names: Sequence[str],
         *,
-        n_ctx: int = N_CTX,
+        n_ctx: int | None = None,
         ctx_init: str | None = "a photo of a",
         truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
-        ctx = start_context(vlm, n_ctx, ctx_init, default=N_CTX)  # (M, d_t)
-        layout = PromptLayout.build(vlm, class_names, len(ctx), truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
+        ctx, words = start_context(vlm, n_ctx, ctx_init, default=4)  # (M, d_t)
+        layout = PromptLayout.build(vlm, class_names, len(ctx), words=words, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx)
         hidden = max(1, vlm.embed_dim // 16)
         layers = OrderedDict(

@@ -4,15 +4,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from coopt.errors import ConfigError
 from coopt.methods.method import Method, Preset
 from coopt.models import VLM
-from coopt.prompting import PromptEncoder, PromptLayout, embed_words
+from coopt.prompting import PromptEncoder, PromptLayout, start_context
 
 
 class CoOp(Method):
@@ -29,17 +27,18 @@ class CoOp(Method):
         Zhou, Yang, Loy and Liu, "Learning to Prompt for Vision-Language Models", IJCV 2022, equations 1 to 4.
 
     Differences from the official code:
-        - Its words initialisation counts space-separated words; here every token of `ctx_init` is learned. The two
-          agree wherever each word is one token, as in "a photo of a".
+        - Its words initialisation learns as many tokens as `ctx_init` has space-separated words; here `n_ctx` tokens
+          are learned, by default all. The two agree wherever each word is one token, as in "a photo of a".
         - Its loader also restores token buffers of the training classes; here only the context is saved.
 
     As in the official code, `ctx_init` always gives one shared context, also with `class_specific=True` (a warning
-    says so), and then decides the number of vectors itself.
+    says so).
 
     Args:
         vlm: the frozen model.
         class_names: C names; underscores become spaces.
-        n_ctx: number of context vectors M, ignored where `ctx_init` is given.
+        n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
+            None takes all tokens, or 16 vectors without words.
         position: where the class name stands: "end", "middle" or "front".
         class_specific: one context per class instead of one for all.
         ctx_init: words to start from, such as "a photo of a"; None draws from N(0, 0.02).
@@ -51,7 +50,7 @@ class CoOp(Method):
         - logits: (B, C)
 
     Raises:
-        ConfigError: `n_ctx` below 1, an unknown position, or `ctx_init` without a word.
+        ConfigError: `n_ctx` below 1 or above the number of tokens, an unknown position, or `ctx_init` without a word.
         DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
     """
 
@@ -76,33 +75,28 @@ class CoOp(Method):
         vlm: VLM,
         class_names: Sequence[str],
         *,
-        n_ctx: int = 16,
+        n_ctx: int | None = None,
         position: str = "end",
         class_specific: bool = False,
         ctx_init: str | None = None,
         truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
-        if ctx_init is not None:
-            ctx = embed_words(vlm, ctx_init)  # (M, d_t)
-            n_ctx = len(ctx)
-            if class_specific:
-                warnings.warn(
-                    "class_specific=True has no effect together with ctx_init, as in the authors' code: "
-                    "the words give one context shared by all classes.",
-                    stacklevel=2,
-                )
-                class_specific = False
-        elif n_ctx < 1:
-            raise ConfigError(f"n_ctx is {n_ctx}; CoOp learns at least 1 context vector.")
-        else:
-            shape = (len(class_names), n_ctx) if class_specific else (n_ctx,)
-            ctx = 0.02 * torch.randn(*shape, vlm.text.width)
+        if ctx_init is not None and class_specific:
+            warnings.warn(
+                "class_specific=True has no effect together with ctx_init, as in the authors' code: "
+                "the words give one context shared by all classes.",
+                stacklevel=2,
+            )
+            class_specific = False
+        n_sets = len(class_names) if class_specific else None
+        ctx, words = start_context(vlm, n_ctx, ctx_init, default=16, n_sets=n_sets)  # (M, d_t) or (C, M, d_t)
         self.class_specific = class_specific
         self.new_classes = not class_specific
-        layout = PromptLayout.build(vlm, class_names, n_ctx, position, truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
-        self.ctx = nn.Parameter(ctx.to(vlm.device, torch.float32))
+        n_ctx = ctx.shape[-2]
+        layout = PromptLayout.build(vlm, class_names, n_ctx, position, words=words, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm.text, layout)
+        self.ctx = nn.Parameter(ctx)
 
     def class_features(self) -> Float[Tensor, "C E"]:
         """Normalised class features of the prompts as they are now."""

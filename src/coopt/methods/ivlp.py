@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from coopt.features import Inputs
 from coopt.methods.method import Method, Preset
 from coopt.models import VLM
-from coopt.prompting import PromptedImageTower, PromptEncoder, PromptLayout, check_size, noise, phrase_start
+from coopt.prompting import PromptedImageTower, PromptEncoder, PromptLayout, check_size, noise, start_context
 
 
 class IVLP(Method):
@@ -93,15 +93,15 @@ class IVLP(Method):
         check_size("n_ctx_vision", n_ctx_vision, least=0)
         check_size("prompt_depth", prompt_depth)
         check_size("prompt_depth_vision", prompt_depth_vision, least=1 if n_ctx_vision else 0)
-        ctx, words = phrase_start(vlm, ctx_init, n_ctx)
+        ctx, words = start_context(vlm, n_ctx, ctx_init, too_few="random")
         layout = PromptLayout.build(vlm, class_names, n_ctx, words=words, truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
+        self.encoder = PromptEncoder(vlm.text, layout)
         depth = min(prompt_depth, len(vlm.text.blocks))
         self.ctx = nn.Parameter(ctx)
         self.deep = nn.Parameter(noise(depth - 1, n_ctx, vlm.text.width, vlm=vlm)) if depth > 1 else None
         self.inputs = Inputs("pixels" if n_ctx_vision else "features")
         if n_ctx_vision:
-            self.image_encoder = PromptedImageTower(vlm)
+            self.image_encoder = PromptedImageTower(vlm.image)
             depth, width = min(prompt_depth_vision, self.image_encoder.n_blocks), vlm.image.width
             self.ctx_visual = nn.Parameter(noise(n_ctx_vision, width, vlm=vlm))
             self.deep_visual = nn.Parameter(noise(depth - 1, n_ctx_vision, width, vlm=vlm)) if depth > 1 else None

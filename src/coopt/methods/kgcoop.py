@@ -17,8 +17,6 @@ from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, read_templates, start_context, template_features
 
-N_CTX = 4
-
 
 class KgCoOp(Method):
     r"""Learns the context of the prompt as CoOp does, and keeps its class features near a hand-written prompt's.
@@ -41,13 +39,14 @@ class KgCoOp(Method):
           data set (for example "a photo of a {}, a type of pet.").
         - Its unused parts (a meta-net, an adapter, bias vectors) are absent; so is its class-specific random start,
           which cannot serve new classes.
-        - Its words start is always "a photo of a"; here it is `ctx_init`, of which every token is learned.
+        - Its words start is always "a photo of a"; here it is `ctx_init`.
         - Computes in float32 where the code has half precision.
 
     Args:
         vlm: the frozen model.
         class_names: C names; underscores become spaces.
-        n_ctx: number of context vectors M of a random start; words have as many as tokens.
+        n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
+            None takes all tokens, or 4 vectors without words.
         ctx_init: words to start from; None draws from N(0, 0.02).
         weight: :math:`\lambda`, of the distance to the hand-written prompt.
         templates: the hand-written prompt: one template with ``{}`` for the class name, a list of them (an ensemble), a
@@ -60,7 +59,7 @@ class KgCoOp(Method):
         - logits: (B, C)
 
     Raises:
-        ConfigError: `weight` below 0, `n_ctx` below 1 or at odds with `ctx_init`, or templates that cannot be used.
+        ConfigError: `weight` below 0, `n_ctx` below 1 or above the number of tokens, or templates that cannot be used.
         DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
     """
 
@@ -78,7 +77,7 @@ class KgCoOp(Method):
         vlm: VLM,
         class_names: Sequence[str],
         *,
-        n_ctx: int = N_CTX,
+        n_ctx: int | None = None,
         ctx_init: str | None = "a photo of a",
         weight: float = 8.0,
         templates: str | Path | Sequence[str] = "a photo of a {}.",
@@ -90,9 +89,9 @@ class KgCoOp(Method):
         self.weight = weight
         self.templates = read_templates(templates)
         self.truncate_names = truncate_names
-        ctx = start_context(vlm, n_ctx, ctx_init, default=N_CTX)  # (M, d_t)
-        layout = PromptLayout.build(vlm, class_names, len(ctx), truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
+        ctx, words = start_context(vlm, n_ctx, ctx_init, default=4)  # (M, d_t)
+        layout = PromptLayout.build(vlm, class_names, len(ctx), words=words, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx)
 
     def class_features(self) -> Float[Tensor, "C E"]:

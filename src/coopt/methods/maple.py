@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from coopt.features import Inputs
 from coopt.methods.method import Method, Preset
 from coopt.models import VLM
-from coopt.prompting import PromptedImageTower, PromptEncoder, PromptLayout, check_size, noise, phrase_start
+from coopt.prompting import PromptedImageTower, PromptEncoder, PromptLayout, check_size, noise, start_context
 
 
 class MaPLe(Method):
@@ -87,12 +87,11 @@ class MaPLe(Method):
         truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
-        check_size("n_ctx", n_ctx)
         check_size("prompt_depth", prompt_depth)
-        self.image_encoder = PromptedImageTower(vlm)
-        ctx, words = phrase_start(vlm, ctx_init, n_ctx)
+        self.image_encoder = PromptedImageTower(vlm.image)
+        ctx, words = start_context(vlm, n_ctx, ctx_init, too_few="random")
         layout = PromptLayout.build(vlm, class_names, n_ctx, words=words, truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
+        self.encoder = PromptEncoder(vlm.text, layout)
         depth = min(prompt_depth, len(vlm.text.blocks), self.image_encoder.n_blocks)
         self.ctx = nn.Parameter(ctx)
         self.deep = nn.Parameter(noise(depth - 1, n_ctx, vlm.text.width, vlm=vlm)) if depth > 1 else None

@@ -15,7 +15,7 @@ from coopt.methods.batch import Batch, Losses
 from coopt.methods.method import Method, Preset
 from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
-from coopt.prompting import PromptEncoder, PromptLayout, embed_words, read_templates, template_features
+from coopt.prompting import PromptEncoder, PromptLayout, read_templates, start_context, template_features
 
 
 class ProGrad(Method):
@@ -47,7 +47,8 @@ class ProGrad(Method):
     Args:
         vlm: the frozen model.
         class_names: C names; underscores become spaces.
-        n_ctx: number of context vectors M.
+        n_ctx: number of learned context vectors M, 16 for None. Of words with more tokens, the first M are learned and
+            the others stay as they are.
         ctx_init: words that the context ends with at the start; "template" takes those in front of the class name in
             the first of `templates` ("a photo of a" where there are none); None draws all M from N(0, 0.02).
         position: where the class name stands: "end", "middle" or "front".
@@ -64,7 +65,7 @@ class ProGrad(Method):
         - logits: (B, C)
 
     Raises:
-        ConfigError: `n_ctx` below 1 or below the number of words, `projection` below 0, `temperature` not above 0, an
+        ConfigError: `n_ctx` below 1, `ctx_init` without a word, `projection` below 0, `temperature` not above 0, an
             unknown position, or templates that cannot be used.
         DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
     """
@@ -89,7 +90,7 @@ class ProGrad(Method):
         vlm: VLM,
         class_names: Sequence[str],
         *,
-        n_ctx: int = 16,
+        n_ctx: int | None = None,
         ctx_init: str | None = "template",
         position: str = "end",
         projection: float = 1.0,
@@ -98,8 +99,6 @@ class ProGrad(Method):
         truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
-        if n_ctx < 1:
-            raise ConfigError(f"n_ctx is {n_ctx}; ProGrad learns at least 1 context vector.")
         if not 0 <= projection < float("inf"):
             raise ConfigError(f"projection is {projection}; allowed is a number from 0 (none) on, the paper's is 1.")
         if not 0 < temperature < float("inf"):
@@ -109,12 +108,9 @@ class ProGrad(Method):
         self.truncate_names = truncate_names
         if ctx_init == "template":
             ctx_init = self.templates[0].split("{}")[0].strip() or "a photo of a"
-        layout = PromptLayout.build(vlm, class_names, n_ctx, position, truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
-        if ctx_init is None:
-            ctx = (0.02 * torch.randn(n_ctx, vlm.text.width)).to(vlm.device)
-        else:
-            ctx = end_with_words(embed_words(vlm, ctx_init), n_ctx, ctx_init)
+        ctx, words = start_context(vlm, n_ctx, ctx_init, default=16, too_few="zeros")
+        layout = PromptLayout.build(vlm, class_names, len(ctx), position, words=words, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx)  # (M, d_t)
 
     def class_features(self) -> Float[Tensor, "C E"]:
@@ -149,17 +145,3 @@ class ProGrad(Method):
             opposing = (g * direction).sum().clamp(max=0)  # 0 where the two agree
             parameter.grad = g - self.projection * opposing * direction
         return losses
-
-
-def end_with_words(words: Float[Tensor, "W D"], n_ctx: int, ctx_init: str) -> Float[Tensor, "M D"]:
-    """Zeros, and the words in the last rows.
-
-    Raises:
-        ConfigError: there are more words than rows.
-    """
-    if len(words) > n_ctx:
-        raise ConfigError(
-            f"ctx_init {ctx_init!r} has {len(words)} tokens, more than n_ctx={n_ctx}. Raise n_ctx, take fewer words, "
-            "or set ctx_init=none for a random start."
-        )
-    return F.pad(words, (0, 0, n_ctx - len(words), 0))

@@ -22,8 +22,8 @@ from coopt.prompting import (
     PromptLayout,
     check_size,
     noise,
-    phrase_start,
     read_templates,
+    start_context,
     template_features,
 )
 
@@ -140,10 +140,10 @@ class PromptSRC(Method):
         self.text_weight, self.image_weight, self.kl_mean = text_weight, image_weight, kl_mean
         self.gpa_mean, self.gpa_std = gpa_mean, gpa_std
         self.templates, self.truncate_names = read_templates(templates), truncate_names
-        self.image_encoder = PromptedImageTower(vlm)
-        ctx, words = phrase_start(vlm, ctx_init, n_ctx)
+        self.image_encoder = PromptedImageTower(vlm.image)
+        ctx, words = start_context(vlm, n_ctx, ctx_init, too_few="random")
         layout = PromptLayout.build(vlm, class_names, n_ctx, words=words, truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
+        self.encoder = PromptEncoder(vlm.text, layout)
         depth, width = min(prompt_depth, len(vlm.text.blocks)), vlm.text.width
         self.ctx = nn.Parameter(ctx)
         self.deep = nn.Parameter(noise(depth - 1, n_ctx, width, vlm=vlm)) if depth > 1 else None

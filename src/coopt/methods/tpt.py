@@ -15,8 +15,6 @@ from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, start_context
 
-N_CTX = 4
-
 
 class TPT(Method):
     r"""Tunes the context for each test image by itself, until the image's views agree; nothing is learned before.
@@ -51,7 +49,8 @@ class TPT(Method):
     Args:
         vlm: the frozen model.
         class_names: C names; underscores become spaces.
-        n_ctx: number of context vectors M of a random start; words have as many as tokens.
+        n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
+            None takes all tokens, or 4 vectors without words.
         ctx_init: words to start from; None draws from N(0, 0.02).
         ctx_from: a trained shared context to start from, in place of words; in commands and `coopt.learn` the folder
             of a run (CoOp, KgCoOp, ProGrad) that holds one.
@@ -68,7 +67,7 @@ class TPT(Method):
         - logits: (B, C)
 
     Raises:
-        ConfigError: a number out of its range, `n_ctx` at odds with `ctx_init`, or an unknown position.
+        ConfigError: a number out of its range, `n_ctx` above the number of tokens, or an unknown position.
         DataError: fewer than two classes, an empty name, or a prompt longer than the model's context.
     """
 
@@ -87,7 +86,7 @@ class TPT(Method):
         vlm: VLM,
         class_names: Sequence[str],
         *,
-        n_ctx: int = N_CTX,
+        n_ctx: int | None = None,
         ctx_init: str | None = "a photo of a",
         ctx_from: Float[Tensor, "M D"] | None = None,
         position: str = "end",
@@ -110,13 +109,13 @@ class TPT(Method):
         self.inputs = Inputs(test_views=n_views)
         self.confidence, self.n_steps, self.lr = confidence, n_steps, lr
         if ctx_from is None:
-            ctx = start_context(vlm, n_ctx, ctx_init, default=N_CTX)  # (M, d_t)
+            ctx, words = start_context(vlm, n_ctx, ctx_init, default=4)  # (M, d_t)
         else:
-            ctx = ctx_from.to(vlm.device, torch.float32)
+            ctx, words = ctx_from.to(vlm.device, torch.float32), []
             # A run folder holds the vectors themselves: it does not need the run that they came from.
             self.settings |= {"ctx_from": None, "ctx_init": None, "n_ctx": len(ctx)}
-        layout = PromptLayout.build(vlm, class_names, len(ctx), position, truncate_names=truncate_names)
-        self.encoder = PromptEncoder(vlm, layout)
+        layout = PromptLayout.build(vlm, class_names, len(ctx), position, words=words, truncate_names=truncate_names)
+        self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx, requires_grad=False)  # no training step touches it
 
     def forward(self, images: Float[Tensor, "B *V E"]) -> Float[Tensor, "B C"]:

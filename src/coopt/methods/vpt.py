@@ -80,7 +80,7 @@ class VPT(Method):
         super().__init__(vlm, class_names)
         check_size("n_ctx", n_ctx)
         check_size("prompt_depth", prompt_depth)
-        self.image_encoder = PromptedImageTower(vlm)
+        self.image_encoder = PromptedImageTower(vlm.image)
         depth = min(prompt_depth, self.image_encoder.n_blocks)
         self.ctx_visual = nn.Parameter(noise(n_ctx, vlm.image.width, vlm=vlm))
         deep = noise(depth - 1, n_ctx, vlm.image.width, vlm=vlm)

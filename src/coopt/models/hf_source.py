@@ -16,15 +16,14 @@ from coopt.models.fingerprint import fingerprint
 from coopt.models.hf_tokenizer import read_tokenizer
 from coopt.models.hf_towers import (
     clip_image_tower,
-    clip_text_tower,
-    siglip2_embed,
+    hf_text_tower,
     siglip2_pixels,
     siglip_image_tower,
-    siglip_text_tower,
 )
 from coopt.models.preprocess import Preprocess, from_processor_config
 from coopt.models.tokens import Tokenizer
-from coopt.models.vlm import VLM, ImageTower, TextTower
+from coopt.models.towers import ImageTower, TextTower
+from coopt.models.vlm import VLM
 
 MODEL_CLASSES = {"clip": "CLIPModel", "siglip": "SiglipModel", "siglip2": "Siglip2Model"}
 
@@ -49,7 +48,7 @@ def load_folder(name: str, folder: Path, revision: str | None, device: torch.dev
     facts = {**module_facts(module), "preprocess": preprocess.facts()}
     mark = fingerprint(module.state_dict(), facts)
     module = module.to(device=device, dtype=dtype)
-    encode_image, encode_text, text, image = open_module(module)
+    encode_image, encode_text, text, image = open_module(module, name)
     if tokenizer.vocab_size > text.vocabulary.shape[0]:
         raise ModelError(
             f"the tokenizer in '{folder}' has {tokenizer.vocab_size} tokens, the model's table only "
@@ -75,7 +74,7 @@ def load_folder(name: str, folder: Path, revision: str | None, device: torch.dev
 
 
 def open_module(
-    module: Any,
+    module: Any, name: str
 ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], TextTower, ImageTower]:
     """(encode_image, encode_text, text tower, image tower) of a CLIPModel, SiglipModel or Siglip2Model."""
     text, vision = module.text_model, module.vision_model
@@ -84,15 +83,8 @@ def open_module(
         return (
             lambda pixels: module.visual_projection(vision(pixel_values=pixels).pooler_output),
             lambda ids: module.text_projection(text(input_ids=ids).pooler_output),
-            clip_text_tower(text, module.text_projection),
-            clip_image_tower(vision, module.visual_projection),
-        )
-    if type(module).__name__ == "SiglipModel":
-        return (
-            lambda pixels: vision(pixel_values=pixels).pooler_output,
-            lambda ids: text(input_ids=ids).pooler_output,
-            siglip_text_tower(text),
-            siglip_image_tower(vision, vision.embeddings),
+            hf_text_tower(text, module.text_projection),
+            clip_image_tower(vision, module.visual_projection, name),
         )
 
     def encode_siglip2(pixels: Tensor) -> Tensor:
@@ -100,11 +92,12 @@ def open_module(
         seen = torch.ones(patches.shape[:2], dtype=torch.int64, device=patches.device)
         return vision(patches, seen, shapes).pooler_output
 
+    is_second = type(module).__name__ == "Siglip2Model"
     return (
-        encode_siglip2,
+        encode_siglip2 if is_second else lambda pixels: vision(pixel_values=pixels).pooler_output,
         lambda ids: text(input_ids=ids).pooler_output,
-        siglip_text_tower(text),
-        siglip_image_tower(vision, siglip2_embed(vision)),
+        hf_text_tower(text, text.head),
+        siglip_image_tower(vision, name),
     )
 
 

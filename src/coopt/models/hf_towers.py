@@ -1,15 +1,14 @@
 """The towers of transformers' CLIP and SigLIP modules, opened up into blocks (views of the modules' own layers)."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from coopt.models.vlm import Block, ImageTower, Mlp, TextTower
+from coopt.models.block import Block, Layer, Mlp
+from coopt.models.towers import TextTower, VisionTransformer
 
 
 def hf_block(layer: Any) -> Block:
@@ -27,74 +26,81 @@ def hf_block(layer: Any) -> Block:
     )
 
 
-def clip_text_tower(text_model: Any, projection: nn.Module) -> TextTower:
-    """CLIP: causal, the feature is the end token's row after the final norm and the projection."""
-    return TextTower(
-        causal=True,
-        pooling="eos",
-        project=nn.Sequential(text_model.final_layer_norm, projection),
-        **_text(text_model),
-    )
-
-
-def siglip_text_tower(text_model: Any) -> TextTower:
-    """SigLIP: every position sees all others, the feature is the last position's row, padding or not."""
-    return TextTower(
-        causal=False,
-        pooling="last",
-        project=nn.Sequential(text_model.final_layer_norm, text_model.head),
-        **_text(text_model),
-    )
-
-
-def _text(text_model: Any) -> dict[str, Any]:
+def hf_text_tower(text_model: Any, projection: nn.Module) -> TextTower:
+    """CLIP is causal, and its feature is the end token's row; in SigLIP every position sees all others, and the feature
+    is the last position's row, padding or not.
+    """
     embeddings = text_model.embeddings
     vocabulary = embeddings.token_embedding.weight
-    return {
-        "width": vocabulary.shape[1],
-        "context_length": embeddings.position_embedding.num_embeddings,
-        "token_embedding": embeddings.token_embedding,
-        "positions": embeddings.position_embedding.weight,
-        "blocks": [hf_block(layer) for layer in text_model.encoder.layers],
-        "vocabulary": vocabulary,
-    }
-
-
-def clip_image_tower(vision_model: Any, projection: nn.Module) -> ImageTower:
-    """CLIP's vision transformer: the feature is the class token's row, so appended rows are ignored by pooling."""
-
-    def pool(tokens: Float[Tensor, "B N d_v"]) -> Float[Tensor, "B E"]:
-        return projection(vision_model.post_layernorm(tokens[:, 0]))
-
-    return ImageTower(
-        kind="vit",
-        width=vision_model.embeddings.class_embedding.shape[0],
-        embed=vision_model.embeddings,
-        pre_norm=vision_model.pre_layrnorm,  # the library's own spelling
-        blocks=[hf_block(layer) for layer in vision_model.encoder.layers],
-        pool=pool,
-        pools_first=True,
+    is_clip = type(text_model).__name__.startswith("CLIP")
+    return TextTower(
+        width=vocabulary.shape[1],
+        context_length=embeddings.position_embedding.num_embeddings,
+        causal=is_clip,
+        pooling="eos" if is_clip else "last",
+        token_embedding=embeddings.token_embedding,
+        positions=embeddings.position_embedding.weight,
+        blocks=[hf_block(layer) for layer in text_model.encoder.layers],
+        norm=text_model.final_layer_norm,
+        projection=projection,
+        vocabulary=vocabulary,
     )
 
 
-def siglip_image_tower(vision_model: Any, embed: Callable[[Tensor], Tensor]) -> ImageTower:
-    """SigLIP's vision transformer: an attention head pools over the N patches of the image.
+def clip_image_tower(vision_model: Any, projection: nn.Module, name: str) -> VisionTransformer:
+    """CLIP's vision transformer: the feature is the class token's row."""
+    embeddings = vision_model.embeddings
+    positions = embeddings.position_embedding.weight
 
-    There is no class token. Rows behind the first N (visual prompts) take part in every block but are left out of the
+    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L d_v"]:
+        patches = patch(pixels).flatten(2).transpose(1, 2)  # (B, N, d_v)
+        first = embeddings.class_embedding.expand(len(pixels), 1, -1)
+        return torch.cat([first, patches], dim=1) + embeddings.position_embedding.weight
+
+    return VisionTransformer(
+        name=name,
+        width=positions.shape[1],
+        n_positions=positions.shape[0] - 1,
+        weight=positions,
+        patch=embeddings.patch_embedding,
+        tokens=tokens,
+        pre_norm=vision_model.pre_layrnorm,  # the library's own spelling
+        blocks=[hf_block(layer) for layer in vision_model.encoder.layers],
+        post_norm=vision_model.post_layernorm,
+        projection=projection,
+    )
+
+
+def siglip_image_tower(vision_model: Any, name: str) -> VisionTransformer:
+    """SigLIP's vision transformer, of either generation: an attention head pools over the N patches of the image.
+
+    There is no class token. Rows after the first N (visual prompts) take part in every block but are left out of the
     pooling, as a class token's reading of the last layer leaves them out in CLIP: the head was trained on patches.
     """
-    n_patches = vision_model.embeddings.position_embedding.num_embeddings
+    embeddings = vision_model.embeddings
+    positions = embeddings.position_embedding.weight
 
-    def pool(tokens: Float[Tensor, "B N d_v"]) -> Float[Tensor, "B E"]:
-        return vision_model.head(vision_model.post_layernorm(tokens[:, :n_patches]))
+    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N d_v"]:
+        if isinstance(embeddings.patch_embedding, nn.Linear):  # SigLIP 2, at the one resolution of its positions
+            rows = patch(patchify(pixels, embeddings.patch_size))
+        else:
+            rows = patch(pixels).flatten(2).transpose(1, 2)
+        return rows + embeddings.position_embedding.weight
 
-    return ImageTower(
-        kind="vit",
-        width=vision_model.embeddings.position_embedding.embedding_dim,
-        embed=embed,
+    return VisionTransformer(
+        name=name,
+        width=positions.shape[1],
+        n_positions=positions.shape[0],
+        weight=positions,
+        patch=embeddings.patch_embedding,
+        tokens=tokens,
         pre_norm=None,
         blocks=[hf_block(layer) for layer in vision_model.encoder.layers],
-        pool=pool,
+        post_norm=vision_model.post_layernorm,
+        projection=None,
+        n_special=0,
+        gather=vision_model.head,
+        norm_last=False,
     )
 
 
@@ -110,12 +116,3 @@ def siglip2_pixels(vision_model: Any, pixels: Float[Tensor, "B 3 H W"]) -> tuple
     side = math.isqrt(vision_model.embeddings.num_patches)
     shapes = torch.tensor([[side, side]]).expand(len(pixels), 2)
     return patchify(pixels, vision_model.embeddings.patch_size), shapes
-
-
-def siglip2_embed(vision_model: Any) -> Callable[[Tensor], Tensor]:
-    """Pixels to patch tokens with positions."""
-    return partial(_siglip2_embed, vision_model)
-
-
-def _siglip2_embed(vision_model: Any, pixels: Tensor) -> Tensor:
-    return vision_model.embeddings(*siglip2_pixels(vision_model, pixels))

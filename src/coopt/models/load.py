@@ -146,7 +146,7 @@ def _check_settings(request: Request, load: Callable[[Request], VLM]) -> None:
     if request.checkpoint is not None and load is not _load_open_clip:
         raise ModelError(
             f"checkpoint='{request.checkpoint}' goes with 'open_clip:ARCH', not with '{request.name}'. An "
-            "OpenAI-format file is loaded by its path alone: load_model('weights/ViT-B-16.pt')."
+            "OpenAI-format file is loaded by its path: load_model('weights/ViT-B-16.pt')."
         )
 
 

@@ -95,7 +95,7 @@ def load(name: str, checkpoint: Path | None, offline: bool | None, device: torch
         tokenizer=adapted,
         preprocess=preprocess,
         text=open_text_tower(module, context_length, adapted.eos_id, name),
-        image=open_image_tower(module.visual),
+        image=open_image_tower(module.visual, name),
         embed_dim=int(facts["config"]["embed_dim"]),
         logit_scale=math.exp(module.logit_scale.item()),
         logit_bias=0.0 if bias is None else bias.item(),

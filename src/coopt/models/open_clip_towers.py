@@ -1,7 +1,6 @@
 """The towers of open_clip's models, opened up into blocks (views of the modules' own layers)."""
 
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, Literal
 
 import torch
@@ -9,33 +8,36 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from coopt.models.vlm import Block, ClosedTower, ImageTower, Layer, TextTower
+from coopt.models.block import Block, Chain, Layer, Mlp, chain
+from coopt.models.resnet import open_resnet
+from coopt.models.towers import ClosedImageTower, ClosedTower, ImageTower, TextTower, VisionTransformer, first_row
 
 
 @dataclass(frozen=True)
-class FusedLinear:
-    """One third of a fused q, k, v projection: slices of its parameters, taken at each call."""
+class LinearView:
+    """A linear layer on a part of a fused projection, or on a projection that is stored transposed.
 
-    weight: Tensor
-    bias: Tensor | None
-    part: int
+    Its parameters are views, taken at each call, so that they are the loaded module's whatever is done to it.
+    """
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """(..., D) to (..., D)."""
-        width = self.weight.shape[0] // 3
-        rows = slice(self.part * width, (self.part + 1) * width)
-        return functional.linear(x, self.weight[rows], None if self.bias is None else self.bias[rows])
+    whole: Tensor
+    whole_bias: Tensor | None = None
+    third: int | None = None
+    """Which third of a fused q, k, v projection; None is a matrix that is stored transposed."""
 
+    @property
+    def weight(self) -> Float[Tensor, "K D"]:
+        """As in `nn.Linear`."""
+        return self.whole.T if self.third is None else self.whole.chunk(3)[self.third]
 
-@dataclass(frozen=True)
-class Chain:
-    """Layers after one another (a norm or a LayerScale folded into a projection)."""
+    @property
+    def bias(self) -> Float[Tensor, " K"] | None:
+        """As in `nn.Linear`."""
+        return None if self.whole_bias is None or self.third is None else self.whole_bias.chunk(3)[self.third]
 
-    layers: tuple[Layer, ...]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """The last layer's output."""
-        return reduce(lambda value, layer: layer(value), self.layers, x)
+    def __call__(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... K"]:
+        """The layer's output."""
+        return functional.linear(x, self.weight, self.bias)
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,11 @@ class PerHead:
         return self.layer(x.unflatten(-1, (self.n_heads, -1))).flatten(-2)
 
 
-def _chain(*layers: Layer) -> Layer:
-    kept = tuple(layer for layer in layers if not isinstance(layer, nn.Identity))
-    return kept[0] if len(kept) == 1 else Chain(kept)
+def _layer(layer: Any) -> Layer | None:
+    """A layer of the module; None for one that is absent or does nothing; a matrix as the layer that it stands for."""
+    if isinstance(layer, nn.Parameter):
+        return LinearView(layer)
+    return None if isinstance(layer, nn.Identity) else layer
 
 
 def open_text_tower(module: Any, context_length: int, eos_id: int, name: str) -> TextTower | ClosedTower:
@@ -63,11 +67,6 @@ def open_text_tower(module: Any, context_length: int, eos_id: int, name: str) ->
     reason = _why_closed(tower, pooling, pool_type)
     if reason:
         return ClosedTower(f"the text tower of '{name}' cannot be opened up: {reason}", context_length)
-    projection = tower.text_projection
-    if isinstance(projection, nn.Parameter):
-        last: list[Layer] = [lambda rows: rows @ tower.text_projection]
-    else:
-        last = [] if projection is None else [projection]
     vocabulary = tower.token_embedding.weight
     return TextTower(
         width=vocabulary.shape[1],
@@ -77,7 +76,8 @@ def open_text_tower(module: Any, context_length: int, eos_id: int, name: str) ->
         token_embedding=tower.token_embedding,
         positions=tower.positional_embedding,
         blocks=[open_block(block) for block in tower.transformer.resblocks],
-        project=_chain(tower.ln_final, *last),
+        norm=tower.ln_final,
+        projection=_layer(tower.text_projection),
         vocabulary=vocabulary,
     )
 
@@ -113,104 +113,113 @@ def _is_plain(block: Any) -> bool:
 def open_block(block: Any) -> Block:
     """One residual block, with LayerScale and the extra norms of the custom kind folded into the projections."""
     attention = block.attn
-    n_heads = attention.num_heads
-    q, k, v = (FusedLinear(attention.in_proj_weight, attention.in_proj_bias, part) for part in range(3))
     identity = nn.Identity()
-    q_norm, k_norm = getattr(attention, "ln_q", identity), getattr(attention, "ln_k", identity)
     head_scale = getattr(attention, "head_scale", None)
-    scale_heads = identity if head_scale is None else PerHead(lambda x: x * attention.head_scale[:, 0], n_heads)
+    scale = identity if head_scale is None else PerHead(lambda x: x * attention.head_scale[:, 0], attention.num_heads)
+    up, *between, down = block.mlp
     return Block(
         norm_1=block.ln_1,
-        q=q if isinstance(q_norm, nn.Identity) else Chain((q, PerHead(q_norm, n_heads))),
-        k=k if isinstance(k_norm, nn.Identity) else Chain((k, PerHead(k_norm, n_heads))),
-        v=v,
-        out=_chain(
-            scale_heads,
+        **_projections(attention, attention.in_proj_weight, attention.in_proj_bias, "ln_q", "ln_k"),
+        out=chain(
+            scale,
             getattr(attention, "ln_inner", identity),
             attention.out_proj,
             getattr(block, "ln_attn", identity),
             block.ls_1,
         ),
         norm_2=block.ln_2,
-        mlp=_chain(block.mlp, block.ls_2),
-        n_heads=n_heads,
+        mlp=Mlp(up, chain(*between), chain(down, block.ls_2)),
+        n_heads=attention.num_heads,
     )
 
 
-def open_image_tower(visual: Any) -> ImageTower:
-    """A vision transformer of open_clip or timm, opened up; anything else with its kind only."""
+def _projections(attention: Any, weight: Tensor, bias: Tensor | None, q_norm: str, k_norm: str) -> dict[str, Layer]:
+    """The thirds of a fused projection; q and k with the norm of that name on each head, where there is one."""
+    views = (LinearView(weight, bias, third) for third in range(3))
+    norms = (getattr(attention, name, nn.Identity()) for name in (q_norm, k_norm, ""))
+    return {
+        part: view if isinstance(norm, nn.Identity) else Chain((view, PerHead(norm, attention.num_heads)))
+        for part, view, norm in zip("qkv", views, norms, strict=True)
+    }
+
+
+def open_image_tower(visual: Any, name: str) -> ImageTower:
+    """A ResNet, or a vision transformer of open_clip or timm, opened up; anything else with its width only."""
     kind = type(visual).__name__
     if kind == "ModifiedResNet":
-        return ImageTower(kind="resnet", width=visual.attnpool.k_proj.in_features)
+        return open_resnet(visual, name)
     if kind == "VisionTransformer" and visual.attn_pool is None and visual.pool_type in ("tok", "avg"):
         if all(_is_plain(block) for block in visual.transformer.resblocks):
-            return _vision_transformer(visual)
+            return _vision_transformer(visual, name)
     trunk: Any = getattr(visual, "trunk", None)
     if type(trunk).__name__ == "VisionTransformer" and all(type(b).__name__ == "Block" for b in trunk.blocks):
-        return _timm_transformer(visual, trunk)
-    return ImageTower(kind="other", width=int(getattr(trunk, "num_features", 0) or getattr(visual, "output_dim", 0)))
+        return _timm_transformer(visual, trunk, name)
+    return ClosedImageTower(name, int(getattr(trunk, "num_features", 0) or getattr(visual, "output_dim", 0)))
 
 
-def _vision_transformer(visual: Any) -> ImageTower:
-    n_tokens, width = visual.positional_embedding.shape
+def _vision_transformer(visual: Any, name: str) -> VisionTransformer:
+    n_rows, width = visual.positional_embedding.shape
 
-    def embed(pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N d_v"]:
-        patches = visual.conv1(pixels).flatten(2).transpose(1, 2)  # (B, N - 1, d_v)
+    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L d_v"]:
+        patches = patch(pixels).flatten(2).transpose(1, 2)  # (B, N, d_v)
         first = visual.class_embedding.expand(len(pixels), 1, -1)
         return torch.cat([first, patches], dim=1) + visual.positional_embedding
 
-    def pool(tokens: Float[Tensor, "B N d_v"]) -> Float[Tensor, "B E"]:
-        # Norm before or after "tok" is the same; before or after the mean ("avg") it is not.
-        tokens = tokens[:, :n_tokens] if visual.final_ln_after_pool else visual.ln_post(tokens[:, :n_tokens])
-        pooled = tokens[:, 0] if visual.pool_type == "tok" else tokens[:, 1:].mean(dim=1)
-        pooled = visual.ln_post(pooled) if visual.final_ln_after_pool else pooled
-        return pooled if visual.proj is None else pooled @ visual.proj
-
-    return ImageTower(
-        kind="vit",
+    is_first = visual.pool_type == "tok"
+    return VisionTransformer(
+        name=name,
         width=width,
-        embed=embed,
-        pre_norm=None if isinstance(visual.ln_pre, nn.Identity) else visual.ln_pre,
+        n_positions=n_rows - 1,
+        weight=visual.positional_embedding,
+        patch=visual.conv1,
+        tokens=tokens,
+        pre_norm=_layer(visual.ln_pre),
         blocks=[open_block(block) for block in visual.transformer.resblocks],
-        pool=pool,
-        pools_first=visual.pool_type == "tok",
+        post_norm=_layer(visual.ln_post),
+        projection=_layer(visual.proj),
+        gather=first_row if is_first else lambda rows: rows[:, 1:].mean(dim=1),
+        # Before or after the choice of one row is the same; before or after the mean is not.
+        norm_last=is_first or visual.final_ln_after_pool,
     )
 
 
-def _timm_transformer(visual: Any, trunk: Any) -> ImageTower:
-    """Timm's vision transformer: what rows behind the image's own would add is left out of any pooling."""
+def _timm_transformer(visual: Any, trunk: Any, name: str) -> VisionTransformer:
+    """Timm's vision transformer: what rows after the image's own would add is left out of any pooling."""
 
-    def embed(pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N d_v"]:
-        return trunk._pos_embed(trunk.patch_embed(pixels))
+    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N d_v"]:
+        patches = patch(pixels)  # (B, d_v, h, w)
+        patches = patches.flatten(2).transpose(1, 2) if trunk.patch_embed.flatten else patches.permute(0, 2, 3, 1)
+        return trunk._pos_embed(trunk.patch_embed.norm(patches))
 
-    def pool(tokens: Float[Tensor, "B N d_v"]) -> Float[Tensor, "B E"]:
-        n_tokens = trunk.patch_embed.num_patches + trunk.num_prefix_tokens
-        return visual.head(trunk.forward_head(trunk.norm(tokens[:, :n_tokens])))
-
-    return ImageTower(
-        kind="vit",
+    last = chain(trunk.head, *visual.head)
+    is_last = isinstance(trunk.norm, nn.Identity)  # then the norm stands after the pooling
+    return VisionTransformer(
+        name=name,
         width=trunk.embed_dim,
-        embed=embed,
-        pre_norm=None if isinstance(trunk.norm_pre, nn.Identity) else trunk.norm_pre,
+        n_positions=trunk.patch_embed.num_patches,
+        weight=trunk.patch_embed.proj.weight,
+        patch=trunk.patch_embed.proj,
+        tokens=tokens,
+        pre_norm=_layer(trunk.norm_pre),
         blocks=[_timm_block(block) for block in trunk.blocks],
-        pool=pool,
+        post_norm=_layer(trunk.fc_norm if is_last else trunk.norm),
+        projection=None if last == Chain(()) else last,
+        n_special=trunk.num_prefix_tokens,
+        gather=trunk.pool,
+        norm_last=is_last,
     )
 
 
 def _timm_block(block: Any) -> Block:
-    attention = block.attn
-    n_heads = attention.num_heads
-    q, k, v = (FusedLinear(attention.qkv.weight, attention.qkv.bias, part) for part in range(3))
-    identity = nn.Identity()
-    inner_norm = getattr(attention, "norm", identity)
-    q_norm, k_norm = attention.q_norm, attention.k_norm
+    attention, mlp = block.attn, block.mlp
+    parts: Layer = chain(mlp, block.ls2)
+    if type(mlp).__name__ == "Mlp":
+        parts = Mlp(mlp.fc1, chain(mlp.act, mlp.norm), chain(mlp.fc2, block.ls2))
     return Block(
         norm_1=block.norm1,
-        q=q if isinstance(q_norm, nn.Identity) else Chain((q, PerHead(q_norm, n_heads))),
-        k=k if isinstance(k_norm, nn.Identity) else Chain((k, PerHead(k_norm, n_heads))),
-        v=v,
-        out=_chain(inner_norm, attention.proj, block.ls1),
+        **_projections(attention, attention.qkv.weight, attention.qkv.bias, "q_norm", "k_norm"),
+        out=chain(getattr(attention, "norm", nn.Identity()), attention.proj, block.ls1),
         norm_2=block.norm2,
-        mlp=_chain(block.mlp, block.ls2),
-        n_heads=n_heads,
+        mlp=parts,
+        n_heads=attention.num_heads,
     )

@@ -12,12 +12,13 @@ from coopt.errors import ModelError
 from coopt.models.archive import read_tensors
 from coopt.models.fingerprint import fingerprint
 from coopt.models.hf_source import load_weights, module_facts, open_module
-from coopt.models.hf_towers import clip_text_tower
+from coopt.models.hf_towers import hf_text_tower
 from coopt.models.openai_convert import text_weights, vision_weights
 from coopt.models.openai_tokenizer import openai_tokenizer
 from coopt.models.preprocess import Preprocess
-from coopt.models.resnet import ModifiedResNet
-from coopt.models.vlm import VLM, ImageTower
+from coopt.models.resnet import ModifiedResNet, open_resnet
+from coopt.models.towers import ImageTower
+from coopt.models.vlm import VLM
 
 # Beside the weights, the published archives carry three settings as tensors.
 NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size"}
@@ -47,14 +48,15 @@ def load_checkpoint(name: str, path: Path, revision: str | None, device: torch.d
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     if "visual.proj" in weights and "visual.class_embedding" in weights:
         module, image_size = _vision_transformer(weights, path)
-        encode_image, encode_text, text, image = open_module(module)
+        image: ImageTower
+        encode_image, encode_text, text, image = open_module(module, name)
         facts = module_facts(module)
     elif "visual.attnpool.positional_embedding" in weights:
         module, image_size = _resnet(weights, path)
         encode_image, encode_text = module.visual, module.encode_text
-        text = clip_text_tower(module.text.text_model, module.text.text_projection)
-        image = ImageTower(kind="resnet", width=module.visual.attnpool.k_proj.in_features)
-        facts = {"architecture": "ResNetCLIP", "n_heads": module.visual.attnpool.n_heads}
+        text = hf_text_tower(module.text.text_model, module.text.text_projection)
+        image = open_resnet(module.visual, name)
+        facts = {"architecture": "ResNetCLIP", "n_heads": module.visual.attnpool.num_heads}
     else:
         raise ModelError(
             f"'{path}' is not a CLIP checkpoint in OpenAI's format: among its {len(weights)} tensors are neither "

@@ -1,4 +1,4 @@
-"""OpenAI's published checkpoints: where they lie, and bringing one to this machine with its checksum checked."""
+"""OpenAI's published checkpoints: where they lie, and fetching one with its checksum checked."""
 
 import os
 import urllib.error
@@ -27,7 +27,7 @@ class Published:
 
     @property
     def url(self) -> str:
-        """The official address."""
+        """The address at which OpenAI published it."""
         return f"{ADDRESS}/{self.sha256}/{self.file_name}"
 
 
@@ -64,7 +64,7 @@ def cached_path(name: str) -> Path:
 def fetch_published(name: str, offline: bool | None, progress: Progress | None = None) -> tuple[Path, str]:
     """The local file of an OpenAI name and its SHA-256, downloaded where needed and checked every time.
 
-    A download that was cut off goes on where it stopped. A file with another checksum is never read: a cached one is
+    A download that was cut off continues where it stopped. A file with another checksum is never read: a cached one is
     moved aside (".damaged"), a downloaded one removed.
 
     Raises:

@@ -1,11 +1,9 @@
 """The frozen dual encoder behind one interface: `VLM`, with its two towers opened up into blocks.
 
-Nothing here knows a method. Every callable and tensor below is a view of the loaded module's own layers: no weight
-is copied and no model code is forked, so a new release of the backbone library keeps working.
+Nothing here knows a method.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -15,84 +13,7 @@ from torch import Tensor, nn
 from coopt.errors import ModelError
 from coopt.models.preprocess import Preprocess
 from coopt.models.tokens import Tokenizer, layout
-
-Layer = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Mlp:
-    """A feed-forward layer whose parts can be seen: `down(activation(up(x)))`."""
-
-    up: Layer
-    activation: Layer
-    down: Layer
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(..., D) to (..., D)."""
-        return self.down(self.activation(self.up(x)))
-
-
-@dataclass(frozen=True)
-class Block:
-    """One pre-norm transformer layer: `x += out(attention(q, k, v)(norm_1(x)))`, then `x += mlp(norm_2(x))`.
-
-    Each member is token-wise: it maps (..., width) to (..., width). Head h owns columns
-    `h * head_width : (h + 1) * head_width` of q, k and v; scores are scaled by head_width ** -0.5.
-    """
-
-    norm_1: Layer
-    q: Layer
-    k: Layer
-    v: Layer
-    out: Layer
-    norm_2: Layer
-    mlp: Layer
-    n_heads: int
-
-
-@dataclass(frozen=True)
-class TextTower:
-    """The text encoder, opened up. Sizes: L context_length, D width (d_t), E the joint embedding."""
-
-    width: int
-    context_length: int
-    causal: bool
-    """From the model's own configuration. Where True, what follows the end token cannot influence the feature."""
-    pooling: Literal["eos", "last"]
-    """Which row is the feature: the end token's, or the last of the `context_length` positions."""
-    token_embedding: Layer
-    """Token ids (...) int64 to (..., D)."""
-    positions: Float[Tensor, "L D"]
-    blocks: list[Block]
-    project: Layer
-    """The chosen rows (..., D) to features (..., E): final norm and projection. Not normalised."""
-    vocabulary: Float[Tensor, "V D"]
-    """The token embedding's table, for nearest words."""
-
-
-@dataclass(frozen=True)
-class ClosedTower:
-    """A text tower that encodes, but whose layers are not the pre-norm blocks that prompts are put into."""
-
-    reason: str
-    """Why, as a whole sentence's beginning: "the text tower of ... cannot be opened up: ..."."""
-    context_length: int
-
-
-@dataclass(frozen=True)
-class ImageTower:
-    """The image encoder; opened up only for a vision transformer (`kind == "vit"`)."""
-
-    kind: Literal["vit", "resnet", "other"]
-    width: int
-    embed: Callable[[Tensor], Tensor] | None = None
-    """Pixels (B, 3, H, W) to tokens (B, N, d_v) with class token (if any) and positions, before `pre_norm`."""
-    pre_norm: Layer | None = None
-    blocks: list[Block] = field(default_factory=list)
-    pool: Callable[[Tensor], Tensor] | None = None
-    """Tokens (B, N', d_v) after the last block to features (B, E), N' >= N: rows behind the first N are prompts."""
-    pools_first: bool = False
-    """Whether `pool` reads the first row alone: the last block then need not compute the others."""
+from coopt.models.towers import ClosedTower, ImageTower, Place, TextTower
 
 
 class VLM:
@@ -107,7 +28,7 @@ class VLM:
         image_size: height and width of the model's input in pixels.
         embed_dim: width E of the joint embedding.
         logit_scale, logit_bias: floats, already exponentiated; bias 0.0 where the model has none.
-        image: the image tower, opened up where it is a vision transformer.
+        image: the image tower, opened up where it is a vision transformer or CLIP's ResNet.
         preprocess: PIL image to (3, H, W): the model's own resize, crop and normalisation (a `Preprocess`).
     """
 
@@ -182,6 +103,39 @@ class VLM:
     def encode_image(self, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
         """Image features, not normalised, by the loaded module's own forward."""
         return self._encode_image(pixels.to(self.device, self.dtype))
+
+    def encode_image_at(
+        self, pixels: Float[Tensor, "B 3 H W"], kind: Literal["features", "tokens"], at: Place
+    ) -> Float[Tensor, "B ..."]:
+        """Features (B, width), or tokens (B, 1 + N, width): the pooled feature first, then the N positions.
+
+        Args:
+            pixels: preprocessed images.
+            kind: one row for each image, or one for each position as well.
+            at: where in the tower, as `coopt.features.Inputs` has it. "joint": pooled is `encode_image`; a position
+                goes through the last norm and the projection by itself (SigLIP, which pools by an attention head: the
+                last norm), in a ResNet through the attention pool with its own query. "unprojected": after the last
+                norm; in a ResNet the feature map and its mean. "values": positions take the last attention's value
+                path; pooled is `encode_image`, in a ResNet the value of the mean. A number k: what enters block k
+                (k = number of blocks: what leaves the last); pooled is the class token's row, or the mean.
+
+        Raises:
+            ModelError: the tower has nothing there.
+        """
+        if (kind, at) == ("features", "joint"):
+            return self.encode_image(pixels)
+        pooled, positions = self.image.states(pixels, at)
+        pooled = self.encode_image(pixels) if pooled is None else pooled
+        return pooled if kind == "features" else torch.cat([pooled[:, None], positions], dim=1)
+
+    def width_at(self, at: Place) -> int:
+        """The width of features and tokens at `at`."""
+        return self.embed_dim if at in ("joint", "values") else self.image.width
+
+    @property
+    def n_positions(self) -> int:
+        """N of tokens (B, 1 + N, width)."""
+        return self.image.n_positions
 
     def encode_text(self, ids: Int[Tensor, "C L"]) -> Float[Tensor, "C E"]:
         """Text features, not normalised, by the loaded module's own forward."""

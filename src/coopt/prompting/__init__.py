@@ -1,10 +1,9 @@
 """Prompts as token sequences: what sits where, and how sequences become class features."""
 
-from coopt.prompting.context import embed_words, start_context
+from coopt.prompting.context import check_size, noise, start_context
 from coopt.prompting.dense import encode_dense, run_blocks
 from coopt.prompting.encoder import PromptEncoder
-from coopt.prompting.layout import POSITIONS, PromptLayout
-from coopt.prompting.phrase import check_size, noise, phrase_start
+from coopt.prompting.layout import POSITIONS, PromptLayout, clean_name
 from coopt.prompting.templates import TEMPLATES, read_templates, template_features
 from coopt.prompting.visual import PromptedImageTower
 from coopt.prompting.words import NearestWord, nearest_words
@@ -17,11 +16,10 @@ __all__ = [
     "PromptLayout",
     "PromptedImageTower",
     "check_size",
-    "embed_words",
+    "clean_name",
     "encode_dense",
     "nearest_words",
     "noise",
-    "phrase_start",
     "read_templates",
     "run_blocks",
     "start_context",

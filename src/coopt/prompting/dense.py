@@ -1,11 +1,12 @@
 """The plain path: every class's whole sequence through every block. The reference that fast paths are held to."""
 
+from functools import partial
+
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from coopt.models import Block, TextTower
+from coopt.models import Block, TextTower, attention, run_block
 
 
 def run_blocks(
@@ -21,21 +22,15 @@ def run_blocks(
         x: token rows, positions added.
         blocks: the layers.
         causal: whether a row attends to itself and the rows before it only.
-        deep: M vectors for each of the blocks 1, 2, ..., which replace the rows `rows` before that block; the blocks
-            behind them keep what flows on.
+        deep: M vectors for each of the blocks 1, 2, ..., which replace the rows `rows` before that block; the later
+            blocks keep what flows on.
         rows: where the context vectors sit in each sequence.
     """
-    batch, length, width = x.shape
     for number, block in enumerate(blocks):
         if deep is not None and rows is not None and 0 < number <= len(deep):
-            sequences = torch.arange(batch, device=x.device)[:, None]  # (B, 1)
-            x = x.index_put((sequences, rows), deep[number - 1].to(x.dtype).expand(batch, -1, -1))
-        normed = block.norm_1(x)
-        heads = (batch, length, block.n_heads, width // block.n_heads)
-        q, k, v = (project(normed).view(heads).transpose(1, 2) for project in (block.q, block.k, block.v))
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=causal)  # (B, heads, L, D / heads)
-        x = x + block.out(attended.transpose(1, 2).reshape(batch, length, width))
-        x = x + block.mlp(block.norm_2(x))
+            sequences = torch.arange(len(x), device=x.device)[:, None]  # (B, 1)
+            x = x.index_put((sequences, rows), deep[number - 1].to(x.dtype).expand(len(x), -1, -1))
+        x = run_block(block, x, attend=partial(attention, n_heads=block.n_heads, causal=causal))
     return x
 
 
@@ -50,7 +45,7 @@ def encode_dense(
 
     Args:
         tower: the opened text tower.
-        embeddings: token or context vectors; behind the end token the pad token's.
+        embeddings: token or context vectors; after the end token the pad token's.
         ends: row of each sequence's end token; the feature's row where the tower pools there.
         deep: vectors that replace the context's rows before blocks 1, 2, ...
         rows: where the context vectors sit; read with `deep` only.

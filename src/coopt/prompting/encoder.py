@@ -1,4 +1,4 @@
-"""From context vectors to class features: the one door through which methods reach the text tower."""
+"""From context vectors to class features: the one way from a method to the text tower."""
 
 from functools import cached_property
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from coopt.errors import ConfigError
-from coopt.models import VLM
+from coopt.models import TextTower
 from coopt.prompting.dense import encode_dense
 from coopt.prompting.layout import PromptLayout
 from coopt.prompting.memory import tokens_that_fit
@@ -22,7 +22,7 @@ class PromptEncoder:
     whole sequences of their full length (dense.py). The two agree to rounding error where both apply.
 
     Args:
-        vlm: the frozen model.
+        tower: the opened text tower, as it is loaded or mapped.
         layout: what sits where in each class's sequence.
         chunk: how many classes go through the tower together. With fewer than all of them memory stays bounded, and
             each chunk is computed a second time in the backward pass. None takes as many as fit a quarter of the free
@@ -32,14 +32,14 @@ class PromptEncoder:
         ConfigError: `chunk` is below 1.
     """
 
-    def __init__(self, vlm: VLM, layout: PromptLayout, *, chunk: int | None = None) -> None:
+    def __init__(self, tower: TextTower, layout: PromptLayout, *, chunk: int | None = None) -> None:
         if chunk is not None and chunk < 1:
             raise ConfigError(f"chunk is {chunk}; it is a number of classes, 1 or more, or None to choose it.")
         self.layout = layout
-        self.tower = vlm.text
+        self.tower = tower
         self.is_packed = self.tower.causal and self.tower.pooling == "eos"
         self.chunk = chunk
-        self._device, self._pad_id = vlm.device, vlm.tokenizer.pad_id
+        self._device = tower.positions.device
         self._packed: dict[tuple[bool, int], PackedPrompts] = {}
         self._tokens_that_fit = 0
 
@@ -50,8 +50,8 @@ class PromptEncoder:
 
         Args:
             ctx: context vectors shared by all classes (M, D), or one set per class (C, M, D).
-            deep: vectors that replace the context's before the tower's blocks 1, 2, ..., one set for each; the blocks
-                behind them keep what flows on. Prompt depth J in the papers is one more than `len(deep)`.
+            deep: vectors that replace the context's before the tower's blocks 1, 2, ..., one set for each; later
+                blocks keep what flows on. Prompt depth J in the papers is one more than `len(deep)`.
 
         Raises:
             ConfigError: the shape of `ctx` or `deep` does not fit the layout and the tower.
@@ -157,8 +157,8 @@ class PromptEncoder:
 
     @cached_property
     def _padded(self) -> tuple[Tensor, Tensor]:
-        cut = self.tower.causal and self.tower.pooling == "eos"  # then nothing behind the longest prompt is seen
-        return self.layout.padded(self._pad_id, None if cut else self.tower.context_length)
+        cut = self.tower.causal and self.tower.pooling == "eos"  # then nothing after the longest prompt is seen
+        return self.layout.padded(self.layout.pad_id, None if cut else self.tower.context_length)
 
     @cached_property
     def _tokens(self) -> Float[Tensor, "C L D"]:

@@ -10,7 +10,7 @@ from coopt.errors import ConfigError, DataError, did_you_mean
 from coopt.models import VLM
 
 POSITIONS = ("end", "middle", "front")
-"""Where the class name can stand: behind the context, in its middle, before it (paper, section 3.2.1)."""
+"""Where the class name can stand: after the context, in its middle, before it (paper, section 3.2.1)."""
 
 PLACEHOLDER = 0
 """Token id written where a context vector will sit; its embedding is never used."""
@@ -23,7 +23,7 @@ class PromptLayout:
     A sequence is ``[SOS] parts [EOS]`` where the parts are, by `position`,
 
     - "end": context, name, full stop
-    - "middle": first ``M // 2`` context vectors, name, the other context vectors, full stop
+    - "middle": first half of the context (rounded down), name, the other half, full stop
     - "front": name, context, full stop
 
     The full stop is whatever tokens ``name + "."`` has beyond those of the bare name: a name that ends in punctuation
@@ -35,6 +35,7 @@ class PromptLayout:
         name_lengths: C token counts of the bare names, as they stand in the sequences.
         class_names: the names, as given.
         n_ctx: M.
+        pad_id: the token that stands after the end token where sequences are padded.
     """
 
     sequences: list[list[int]]
@@ -42,6 +43,7 @@ class PromptLayout:
     name_lengths: list[int]
     class_names: list[str]
     n_ctx: int
+    pad_id: int
 
     @classmethod
     def build(
@@ -61,8 +63,8 @@ class PromptLayout:
             class_names: C names; underscores become spaces.
             n_ctx: M.
             position: one of `POSITIONS`.
-            words: token ids that stay as they are between the context in front of the name and the name: the rest of a
-                phrase of which only the first tokens are learned.
+            words: token ids that stay as they are after the context: the rest of a phrase of which only the first
+                tokens are learned. `position` then says where in the whole phrase the name stands.
             truncate_names: drop the last tokens of a name whose prompt is too long, instead of raising. One token
                 must be left.
 
@@ -79,8 +81,8 @@ class PromptLayout:
             raise ConfigError(f"n_ctx is {n_ctx}; it is a number of context vectors, 0 or more.")
         tokenizer = vlm.tokenizer
         start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
-        behind = n_ctx - before
+        phrase = [PLACEHOLDER] * n_ctx + list(words)
+        split = {"end": len(phrase), "middle": len(phrase) // 2, "front": 0}[position]
         sequences, ctx_rows, name_lengths, too_long = [], [], [], []
         for name in class_names:
             text = clean_name(name)
@@ -89,7 +91,7 @@ class PromptLayout:
             if not text or name_length == 0:
                 raise DataError(f"A class name must have at least one word; got {name!r}.")
             name_ids, stop = body[:name_length], body[name_length:]
-            total = len(start) + n_ctx + len(words) + len(body) + 1
+            total = len(start) + len(phrase) + len(body) + 1
             excess = total - vlm.context_length
             if excess > 0 and not (truncate_names and excess < name_length):
                 too_long.append((name, name_length, total))
@@ -97,11 +99,8 @@ class PromptLayout:
             if excess > 0:
                 name_ids = name_ids[:-excess]
                 name_length = len(name_ids)
-            holes = [PLACEHOLDER]
-            ids = start + holes * before + list(words) + name_ids + holes * behind + stop
-            first, second = len(start), len(start) + before + len(words) + name_length
-            sequences.append([*ids, tokenizer.eos_id])
-            ctx_rows.append([*range(first, first + before), *range(second, second + behind)])
+            sequences.append([*start, *phrase[:split], *name_ids, *phrase[split:], *stop, tokenizer.eos_id])
+            ctx_rows.append([len(start) + m + (name_length if m >= split else 0) for m in range(n_ctx)])
             name_lengths.append(name_length)
         if too_long:
             listed = "; ".join(f"{name!r} has {n} tokens, its prompt {total}" for name, n, total in too_long[:5])
@@ -111,10 +110,10 @@ class PromptLayout:
                 f"n_ctx={n_ctx}: {listed}{more}. Shorten them (--class-names FILE gives other words), "
                 "have their last tokens cut (--truncate-names, or the setting truncate_names), or lower n_ctx."
             )
-        return cls(sequences, ctx_rows, name_lengths, list(class_names), n_ctx)
+        return cls(sequences, ctx_rows, name_lengths, list(class_names), n_ctx, tokenizer.pad_id)
 
     def padded(self, pad_id: int, length: int | None = None) -> tuple[Tensor, Tensor]:
-        """Token ids (C, L) int64, padded behind the end token, and the end token's rows (C,).
+        """Token ids (C, L) int64, padded after the end token, and the end token's rows (C,).
 
         L is `length`, or the longest sequence.
         """

@@ -1,14 +1,12 @@
 """How much memory is free, and how many classes at a time fit into it."""
 
-import os
 from pathlib import Path
 
+import psutil
 import torch
 
 SHARE = 0.25
 """Part of the free memory that the saved activations of one step may take."""
-UNKNOWN = 4 * 2**30
-"""Assumed free where the system does not say (bytes)."""
 SAVED_WIDTHS = 22
 """Numbers that one token saves per block for the backward pass, in widths D of the tower: inputs of the two norms (2),
 queries, keys and values (3), keys and values beside the prefix's (2), attention (1), residual (1), and the feed-forward
@@ -19,22 +17,8 @@ def free_bytes(device: torch.device) -> int:
     """Memory that this process could still take."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    found = [free for free in (_available(), _cgroup()) if free is not None]
-    return min(found, default=UNKNOWN)
-
-
-def _available() -> int | None:
-    """What Linux says is available, page cache included; elsewhere the physical memory."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
+    available, limit = psutil.virtual_memory().available, _cgroup()
+    return available if limit is None else min(available, limit)
 
 
 def _cgroup() -> int | None:

@@ -1,4 +1,4 @@
-"""The exact fast path for causal towers: each distinct token once, nothing behind the end tokens.
+"""The exact fast path for causal towers: each distinct token once, nothing after the end tokens.
 
 Equal to `dense.py` to rounding error, forward and backward. What is saved: tokens that classes share are computed
 once (packing.py), nothing follows an end token, and in the last block only the end tokens' rows go through queries,
@@ -6,16 +6,15 @@ attention, output projection and feed-forward layer. Memory is bounded by runnin
 again in the backward pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from coopt.models import TextTower
+from coopt.models import TextTower, attention, run_block
 from coopt.prompting.frozen import apply_layer
 from coopt.prompting.packing import Key, pack, shared_prefix
 from coopt.prompting.rows import PackedRows, TokenRows
@@ -50,11 +49,6 @@ class PackedPrompts:
         prefix = TokenRows.build(tower, prompts[0][:n_prefix], range(n_prefix))
         return cls(tower, prefix, chunks, torch.tensor(order, device=tower.positions.device).argsort())
 
-    @property
-    def n_rows(self) -> int:
-        """Rows that go through the tower at once, at most."""
-        return max(len(rows.tokens.embeddings) for rows in self.chunks)
-
     def encode(self, ctx: Float[Tensor, "B K D"], deep: Float[Tensor, "J M D"] | None = None) -> Float[Tensor, "B C E"]:
         """Class features, not normalised, for each of B sets of context vectors.
 
@@ -86,14 +80,8 @@ def encode_rows(
     for number, block in enumerate(tower.blocks[:-1]):
         if deep is not None and 0 < number <= len(deep):
             x = rows.tokens.replace(x, deep[number - 1])
-        normed = block.norm_1(x)
-        q, k, v = apply_layer(block.q, normed), apply_layer(block.k, normed), apply_layer(block.v, normed)  # (B, R, D)
-        prefix = before[number] if before is not None else (k[:, :n_prefix], v[:, :n_prefix])
-        own = attend_bins(q[:, n_prefix:], k[:, n_prefix:], v[:, n_prefix:], prefix, mask, block.n_heads)
-        if n_prefix:
-            own = torch.cat([attend_prefix(q, k, v, n_prefix, block.n_heads), own], dim=1)
-        x = x + apply_layer(block.out, own)
-        x = x + apply_layer(block.mlp, block.norm_2(x))
+        attend = rows_attention(n_prefix, mask, block.n_heads, before[number] if before else None)
+        x = run_block(block, x, attend=attend, apply=apply_layer)
     return last_block(tower, rows, x, deep, before, end_mask)
 
 
@@ -109,15 +97,10 @@ def last_block(
     block, n_prefix = tower.blocks[-1], rows.n_prefix
     if deep is not None and len(deep) == len(tower.blocks) - 1 > 0:
         x = rows.tokens.replace(x, deep[-1])
-    normed = block.norm_1(x)
-    k, v = apply_layer(block.k, normed), apply_layer(block.v, normed)  # (B, R, D)
-    prefix = before[-1] if before is not None else (k[:, :n_prefix], v[:, :n_prefix])
-    ends = x.index_select(1, rows.end_rows)  # (B, G E, D)
-    q = apply_layer(block.q, normed.index_select(1, rows.end_rows))
-    ends = ends + apply_layer(
-        block.out, attend_bins(q, k[:, n_prefix:], v[:, n_prefix:], prefix, end_mask, block.n_heads)
-    )
-    ends = ends + apply_layer(block.mlp, block.norm_2(ends))
+    attend = rows_attention(n_prefix, end_mask, block.n_heads, before[-1] if before else None, of_ends=True)
+    ends = run_block(
+        block, x, attend=attend, rows=lambda every: every.index_select(1, rows.end_rows), apply=apply_layer
+    )  # (B, G E, D)
     return tower.project(ends.index_select(1, rows.pick))  # (B, C, E)
 
 
@@ -126,23 +109,48 @@ def prefix_states(
 ) -> list[KeysValues]:
     """The prefix's keys and values in each block."""
     x = prefix.embed(ctx)  # (B, P, D)
-    states = []
+    states: list[KeysValues] = []
     for number, block in enumerate(tower.blocks):
         if deep is not None and 0 < number <= len(deep):
             x = prefix.replace(x, deep[number - 1])
-        normed = block.norm_1(x)
-        k, v = apply_layer(block.k, normed), apply_layer(block.v, normed)
-        states.append((k, v))
-        if number + 1 < len(tower.blocks):  # what the last block makes of the prefix, nobody reads
-            x = x + apply_layer(block.out, attend_prefix(apply_layer(block.q, normed), k, v, x.shape[1], block.n_heads))
-            x = x + apply_layer(block.mlp, block.norm_2(x))
+        if number + 1 == len(tower.blocks):  # nothing reads what the last block makes of the prefix
+            normed = block.norm_1(x)
+            states.append((apply_layer(block.k, normed), apply_layer(block.v, normed)))
+            break
+
+        def keep(q: Tensor, k: Tensor, v: Tensor, n_heads: int = block.n_heads) -> Tensor:
+            states.append((k, v))
+            return attention(q, k, v, n_heads, causal=True)
+
+        # All rows, picked: keys and values then come first, and sums of gradients have one order on every path.
+        x = run_block(block, x, attend=keep, rows=lambda every: every, apply=apply_layer)
     return states
 
 
-def attend_prefix(q: Tensor, k: Tensor, v: Tensor, n_prefix: int, n_heads: int) -> Float[Tensor, "B P D"]:
-    """The prefix's attention to itself."""
-    q, k, v = (split_heads(x[:, :n_prefix], n_heads) for x in (q, k, v))
-    return join_heads(F.scaled_dot_product_attention(q, k, v, is_causal=True))
+def rows_attention(
+    n_prefix: int,
+    mask: Float[Tensor, "BG 1 QG PS"],
+    n_heads: int,
+    before: KeysValues | None,
+    *,
+    of_ends: bool = False,
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """The attention of packed rows, whose first `n_prefix` are the prefix, unless it went before them.
+
+    The prefix attends to itself, each bin to the prefix and to its own rows. `of_ends` says that only end tokens ask,
+    and no row of the prefix.
+    """
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        prefix = before if before is not None else (k[:, :n_prefix], v[:, :n_prefix])
+        queries = q if of_ends else q[:, n_prefix:]
+        own = attend_bins(queries, k[:, n_prefix:], v[:, n_prefix:], prefix, mask, n_heads)
+        if of_ends or not n_prefix:
+            return own
+        q, k, v = (x[:, :n_prefix] for x in (q, k, v))
+        return torch.cat([attention(q, k, v, n_heads, causal=True), own], dim=1)
+
+    return attend
 
 
 def attend_bins(
@@ -156,23 +164,12 @@ def attend_bins(
     """Attention of each bin's queries to the prefix and to the bin's own rows."""
     batch, n_queries, width = q.shape
     n_bins = len(mask) // batch
-    k, v = (x.reshape(batch * n_bins, -1, width) for x in (k, v))  # (B G, S, D)
+    q, k, v = (x.reshape(batch * n_bins, -1, width) for x in (q, k, v))  # (B G, Q / G or S, D)
     if prefix[0].shape[1]:
         k, v = (torch.cat([repeat_bins(p, n_bins), x], dim=1) for p, x in zip(prefix, (k, v), strict=True))
-    q, k, v = (split_heads(x, n_heads) for x in (q.reshape(batch * n_bins, -1, width), k, v))
-    return join_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)).view(batch, n_queries, width)
+    return attention(q, k, v, n_heads, mask=mask).view(batch, n_queries, width)
 
 
 def repeat_bins(x: Float[Tensor, "B P D"], n_bins: int) -> Float[Tensor, "BG P D"]:
     """Each set's prefix, once per bin."""
     return x[:, None].expand(-1, n_bins, -1, -1).flatten(0, 1)
-
-
-def split_heads(x: Float[Tensor, "N L D"], n_heads: int) -> Float[Tensor, "N h L d"]:
-    """(N, heads, L, D / heads)."""
-    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
-
-
-def join_heads(x: Float[Tensor, "N h L d"]) -> Float[Tensor, "N L D"]:
-    """The reverse of `split_heads`."""
-    return x.transpose(1, 2).flatten(2)

@@ -56,7 +56,6 @@ class PackedRows:
     tokens: TokenRows
     n_prefix: int
     """Rows of the prefix among these rows: P, or 0 where its keys and values come from elsewhere."""
-    n_bins: int
     mask: Float[Tensor, "G 1 S PS"]
     """Added to the scores: 0 where a row attends to the prefix's or its own bin's row, minus infinity elsewhere."""
     end_rows: Int[Tensor, " GQ"]
@@ -86,7 +85,6 @@ class PackedRows:
         return cls(
             tokens=TokenRows.build(tower, keys, positions),
             n_prefix=len(prefix),
-            n_bins=len(packing.bins),
             mask=mask[:, None].to(device),
             end_rows=(len(prefix) + bins * length + padded).flatten().to(device),
             end_mask=mask[bins, padded][:, None].to(device),

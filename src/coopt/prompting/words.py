@@ -30,9 +30,3 @@ def nearest_words(vlm: VLM, ctx: Float[Tensor, "M D"], k: int = 5) -> list[list[
         [NearestWord(vlm.tokenizer.decode([int(i)]).strip(), float(d)) for d, i in zip(row, row_ids, strict=True)]
         for row, row_ids in zip(nearest, ids, strict=True)
     ]
-
-
-def spell(vlm: VLM, token: int) -> str:
-    """A token's text; its number where it has none: a piece of a character, white space, a special token."""
-    text = vlm.tokenizer.decode([token]).strip()
-    return text if text and "\ufffd" not in text else f"<token {token}>"

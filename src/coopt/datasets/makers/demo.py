@@ -64,9 +64,6 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
 
     Nothing is done where `folder` already holds the whole set. Images of `test` are other icons than those of `train`.
 
-    Returns:
-        `folder`.
-
     Raises:
         MissingExtraError: the extra `demo` is not installed.
         DataError: `folder` holds something else, or the installed Font Awesome has other categories than expected.
@@ -96,9 +93,6 @@ def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
 
     "text formatting" has no emoji: 19 of the 20 classes are there.
 
-    Returns:
-        `folder`.
-
     Raises:
         MissingExtraError: the extra `demo` is not installed.
         DataError: `folder` holds something else.
@@ -114,9 +108,6 @@ def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
 
 def make_demo_emoji_names(folder: Path, seed: int = 1) -> Path:
     """Draw 100 OpenMoji emoji, one class each, turned, scaled, shifted and on varied grounds.
-
-    Returns:
-        `folder`.
 
     Raises:
         MissingExtraError: the extra `demo` is not installed.
@@ -218,7 +209,7 @@ def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[tuple[st
 
 
 def set_facts(data: str, seed: int, package: str, artwork: str) -> dict[str, Any]:
-    """What is written beside the pictures: set, seed, installed package, and whose artwork it is."""
+    """What is written in the folder of the pictures: set, seed, installed package, and whose artwork it is."""
     return {"data": data, "seed": seed, "package": f"{package} {version(package)}", "artwork": artwork}
 
 

