@@ -19,7 +19,7 @@ ORDER = [
     {"methods"},
     {"prompting", "features", "tasks"},
     {"datasets"},
-    {"models", "data"},
+    {"models", "data", "outside"},
     {"errors", "files", "version", "download"},
 ]
 FLOOR = {room: len(ORDER) - i for i, rooms in enumerate(ORDER) for room in rooms}
