@@ -169,7 +169,7 @@ def _runs_of(
     seeds = range(1, 1 + (n_seeds if method.uses_shots or method.inputs.test_views else 1))
     # Contexts of the classes' own apply to no others; the method's class cannot know its settings.
     applies = method.new_classes and not settings.get("class_specific")
-    row = {"variant": variant.name, "method": variant.method, "preset": preset, "settings": settings}
+    row: dict[str, Any] = {"variant": variant.name, "method": variant.method, "preset": preset, "settings": settings}
     for training in protocol.trainings(asked, method.uses_shots, applies):
         source = asked.benchmarks[training.source]
         tests_data = {test: digests.of_test(test, has_own) for test in training.tests}
