@@ -41,7 +41,7 @@ def test_two_values() -> None:
 def test_one_value_has_no_spread_and_fewer_than_expected_no_mean() -> None:
     assert summarise([61.0], 1) == Summary(1, 1, 61.0, None, None, None)
     assert summarise([61.0, 67.0], 3) == Summary(2, 3, None, None, None, None)
-    assert summarise([], 0).missing
+    assert summarise([], 0).mean is None
 
 
 def test_harmonic_mean() -> None:

@@ -13,15 +13,15 @@ from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
 
 @dataclass(frozen=True)
 class Places:
-    """Where data sets are."""
+    """Where the data sets of a call lie."""
 
     root: str
-    """The folder with their folders."""
+    """The folder that holds a folder for each data set."""
     data_file: str | None = None
     """A YAML file of the user's own data sets."""
 
     def load(self, name: str) -> Benchmark:
-        """A data set by name."""
+        """Read the data set of this name."""
         return load_benchmark(name, self.root, extra=self.data_file)
 
     def canonical(self, name: str) -> str:
@@ -41,7 +41,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a call says about data sets."""
+    """The data sets that a call names."""
 
     names: Sequence[str] = ()
     suite: str | None = None

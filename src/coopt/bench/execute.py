@@ -44,7 +44,7 @@ class Failed:
 
     reason: str
     traceback: str | None = None
-    """Of what is no mistake of the user."""
+    """Of an error that no setting of the user explains."""
     interrupted: bool = False
     """A signal asked the worker to stop."""
 

@@ -1,7 +1,7 @@
 """From what is asked for to a list of runs, each with an id that says all it depends on."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -49,7 +49,7 @@ class Run:
     shots: int | None
     seed: int
     source_data: str
-    """Digest of what is learned from."""
+    """Digest of the images that are learned from."""
     tests: tuple[Evaluation, ...]
     tests_data: Mapping[Evaluation, str] = field(default_factory=dict)
     """Digest of each test set."""
@@ -140,43 +140,56 @@ def make_runs(
         DataError: a data set that the protocol cannot use.
     """
     digests = Digests(asked.benchmarks)
-    runs = []
-    for variant in variants:
-        method = find_method(variant.method)
-        preset, settings, changes = resolve(variant, protocol.presets if use_presets else ())
-        settings = check_settings(variant.method, settings)
-        has_own = OWN in (settings.get("templates") or [])
-        # What neither learns nor looks at augmented views is the same for every seed.
-        seeds = range(1, 1 + (n_seeds if method.uses_shots or method.inputs.test_views else 1))
-        # Contexts of the classes' own apply to no others; the method's class cannot know its settings.
-        applies = method.new_classes and not settings.get("class_specific")
-        for training in protocol.trainings(asked, method.uses_shots, applies):
-            source = asked.benchmarks[training.source]
-            first = Run(
-                protocol=protocol.name,
-                model=model,
-                places=places,
-                variant=variant.name,
-                method=variant.method,
-                preset=preset,
-                settings=settings,
-                recipe=None,
-                source=training.source,
-                subset=training.subset,
-                template=source.template,
-                shots=None,
-                seed=1,
-                source_data=digests.of_source(source, training.subset) if method.uses_shots else "",
-                tests=training.tests,
-                tests_data={test: digests.of_test(test, has_own) for test in training.tests},
-                n_threads=n_threads,
-                n_decoders=n_decoders,
-            )
-            for n_shots in shots if method.uses_shots else (None,):
-                recipe = resolve_recipe(variant.method, changes, training.source, n_shots)
-                runs += [replace(first, recipe=recipe, shots=n_shots, seed=seed) for seed in seeds]
+    given = {"model": model, "places": places, "n_threads": n_threads, "n_decoders": n_decoders}
+    presets = protocol.presets if use_presets else ()
+    runs = [
+        run
+        for variant in variants
+        for run in _runs_of(variant, protocol, presets, asked, digests, shots, n_seeds, given)
+    ]
     place = {name: number for number, name in enumerate(asked.benchmarks)}
     return sorted(runs, key=lambda run: place[run.source])
+
+
+def _runs_of(
+    variant: Variant,
+    protocol: Protocol,
+    presets: Sequence[str],
+    asked: Asked,
+    digests: Digests,
+    shots: Sequence[int],
+    n_seeds: int,
+    given: Mapping[str, Any],
+) -> Iterator[Run]:
+    method = find_method(variant.method)
+    preset, settings, changes = resolve(variant, presets)
+    settings = check_settings(variant.method, settings)
+    has_own = OWN in (settings.get("templates") or [])
+    # What neither learns nor looks at augmented views is the same for every seed.
+    seeds = range(1, 1 + (n_seeds if method.uses_shots or method.inputs.test_views else 1))
+    # Contexts of the classes' own apply to no others; the method's class cannot know its settings.
+    applies = method.new_classes and not settings.get("class_specific")
+    row: dict[str, Any] = {"variant": variant.name, "method": variant.method, "preset": preset, "settings": settings}
+    for training in protocol.trainings(asked, method.uses_shots, applies):
+        source = asked.benchmarks[training.source]
+        tests_data = {test: digests.of_test(test, has_own) for test in training.tests}
+        for n_shots in shots if method.uses_shots else (None,):
+            recipe = resolve_recipe(variant.method, changes, training.source, n_shots)
+            for seed in seeds:
+                yield Run(
+                    protocol=protocol.name,
+                    recipe=recipe,
+                    source=training.source,
+                    subset=training.subset,
+                    template=source.template,
+                    shots=n_shots,
+                    seed=seed,
+                    source_data=digests.of_source(source, training.subset) if method.uses_shots else "",
+                    tests=training.tests,
+                    tests_data=tests_data,
+                    **row,
+                    **given,
+                )
 
 
 def resolve_recipe(method: str, changes: Mapping[str, Any], source: str, n_shots: int | None) -> dict[str, Any] | None:

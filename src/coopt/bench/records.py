@@ -50,7 +50,7 @@ class BenchFolder:
         return self.path / "failed" / f"{run}.json"
 
     def is_done(self, run: str) -> bool:
-        """Whether its records are there."""
+        """Whether the records of a run are there."""
         return self.record_file(run).is_file()
 
     def write_records(self, run: str, records: Iterable[Record]) -> None:
@@ -60,7 +60,7 @@ class BenchFolder:
         self.failure_file(run).unlink(missing_ok=True)
 
     def write_failure(self, failure: Failure) -> None:
-        """Why a run failed."""
+        """Write why a run failed."""
         write_json(self.failure_file(failure.run), asdict(failure))
 
     def covered(self, key: str) -> set[tuple[str, str, str]]:

@@ -9,7 +9,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from coopt.bench.claims import Claim, claim
+from filelock import FileLock
+
+from coopt.bench.claims import claim
 from coopt.bench.engines import Engine, WorkerDied
 from coopt.bench.execute import Failed, Result
 from coopt.bench.grid import Run, grid_rows
@@ -18,9 +20,9 @@ from coopt.bench.records import BenchFolder
 from coopt.evaluate.record import Failure, Record
 
 ATTEMPTS = 3
-"""How often a run is begun whose worker dies."""
+"""How often a run whose worker dies is begun."""
 POLL_SECONDS = 0.5
-"""How often runs of another process, and a wish to stop, are looked at."""
+"""Time between two looks at runs of another process and at a wish to stop."""
 
 
 class BenchReporter:
@@ -36,7 +38,7 @@ class BenchReporter:
         """A run's records are written; by another process if there are none."""
 
     def failed(self, run: Run, reason: str) -> None:
-        """A run failed for now."""
+        """A run failed; the next call tries it again."""
 
     def retried(self, run: Run, reason: str) -> None:
         """A run's worker died; it begins again."""
@@ -47,17 +49,17 @@ class BenchReporter:
 
 @dataclass
 class Outcome:
-    """How it ended."""
+    """How many runs of a call there were, and how they ended."""
 
     n_runs: int
     n_before: int = 0
-    """Done before."""
+    """Done before the call."""
     n_done: int = 0
-    """Done now."""
+    """Done by the call."""
     n_elsewhere: int = 0
     """Done in the meantime by another process."""
     failed: list[tuple[Run, str]] = field(default_factory=list)
-    """With their reasons."""
+    """Each failed run with its reason."""
 
 
 @dataclass
@@ -66,11 +68,11 @@ class InFlight:
 
     run: Run
     worker: int
-    claim: Claim
+    claim: FileLock
 
 
 class _Bench:
-    """The state of one call."""
+    """The state of one call of `run_bench`."""
 
     def __init__(self, folder: BenchFolder, engine: Engine, reporter: BenchReporter, outcome: Outcome) -> None:
         self.folder, self.engine, self.reporter, self.outcome = folder, engine, reporter, outcome

@@ -1,23 +1,13 @@
 """Versions of what a result depends on."""
 
 import platform
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 from coopt.version import __version__
 
-
-@cache
-def _found() -> tuple[tuple[str, str], ...]:
-    found = {"coopt": __version__, "python": platform.python_version()}
-    for package in ("torch", "transformers", "numpy", "scikit-learn"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return tuple(found.items())
+PACKAGES = ("torch", "transformers", "numpy", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
-    """By name."""
-    return dict(_found())
+    """Versions by the name of the package, as records have them."""
+    return {"coopt": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

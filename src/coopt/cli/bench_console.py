@@ -46,7 +46,7 @@ class BenchConsole(BenchReporter):
             self.say(f"{n_done} of {n_runs} runs are done already")
 
     def started(self, run: Run) -> None:
-        """Beside the bar."""
+        """Show the run beside the bar."""
         self.current[run.id] = run.label
         self._draw()
 
@@ -61,7 +61,7 @@ class BenchConsole(BenchReporter):
         self._ended(run, f"failed: {reason.splitlines()[0]}")
 
     def retried(self, run: Run, reason: str) -> None:
-        """Shown at once."""
+        """Tell that a run begins again."""
         self.current.pop(run.id, None)
         self.say(f"again: {run.label} ({reason})")
 
@@ -71,7 +71,7 @@ class BenchConsole(BenchReporter):
         self.say(f"note: {message}")
 
     def say(self, message: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         if not self.quiet:
             self.progress.console.print(message, markup=False)
 

@@ -123,7 +123,7 @@ class Grid:
         return summarise(pairs, sum(n_expected))
 
     def gain(self, row: Row, baseline: Row, datasets: Sequence[str]) -> Summary:
-        """The same with the sign that makes the better positive."""
+        """`difference`, or its negative where lower is better: a positive gain is an improvement."""
         found = self.difference(row, baseline, datasets, "all")
         return found if self.headline.higher_is_better else found.negative()
 

@@ -12,7 +12,7 @@ from coopt.report.tables import Table
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its words."""
+    """A drawn figure with its title and caption."""
 
     key: str
     title: str

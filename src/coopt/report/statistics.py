@@ -23,14 +23,9 @@ class Summary:
     """Ends of the 95% t-interval of the mean; None below two values."""
 
     def negative(self) -> "Summary":
-        """Of the same values with the other sign."""
+        """The summary of the same values with the other sign."""
         mean, low, high = (None if value is None else -value for value in (self.mean, self.high, self.low))
         return replace(self, mean=mean, low=low, high=high)
-
-    @property
-    def missing(self) -> bool:
-        """Whether a value that the grid asks for is not there."""
-        return self.mean is None
 
 
 def summarise(values: Sequence[float], n_expected: int, centre: float | None = None) -> Summary:

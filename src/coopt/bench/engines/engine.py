@@ -1,4 +1,4 @@
-"""What an engine is."""
+"""`Engine`: where runs are worked on."""
 
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable

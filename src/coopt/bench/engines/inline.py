@@ -23,7 +23,7 @@ class InlineEngine:
         return future
 
     def replace(self, worker: int) -> None:
-        """There is none."""
+        """Nothing to do: no worker dies without this process."""
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Nothing to do: no process was started."""

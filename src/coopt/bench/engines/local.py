@@ -75,7 +75,7 @@ class LocalEngine:
         pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
-        """Kill all processes."""
+        """Kill the processes of all workers."""
         for worker in range(self.n_workers):
             self.replace(worker)
 
@@ -106,7 +106,7 @@ def default_workers() -> int:
 
 
 def _start(n_threads: int) -> None:
-    """Begin a worker process."""
+    """Prepare a worker process, before its first run."""
     global _shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()

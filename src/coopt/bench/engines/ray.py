@@ -19,11 +19,11 @@ class RayWorker:
         self.shared = Shared()
 
     def execute(self, run: Run) -> Result | Failed:
-        """Do a run."""
+        """Do a run in this actor's process."""
         return attempt(run, self.shared)
 
     def process_id(self) -> int:
-        """On its machine."""
+        """The number of the actor's process on its machine."""
         return os.getpid()
 
 
@@ -31,7 +31,7 @@ class RayEngine:
     """One actor per worker, with a core of its own.
 
     The machines of a cluster need this package and the data sets under the same paths; records are written by the
-    process that called, so the bench folder is needed on its machine alone.
+    process that called, so only its machine needs the bench folder.
 
     Args:
         n_workers: actors; None takes one per core of the cluster.
