@@ -122,7 +122,7 @@ class ProGrad(Method):
             return template_features(self.vlm, self.class_names, self.templates, truncate=self.truncate_names)
 
     def loss(self, images: Float[Tensor, "B E"], labels: Int[Tensor, " B"]) -> dict[str, Tensor]:
-        """The cross entropy, and "general": that to the hand-written prompt's prediction, for `backward` alone."""
+        """The cross entropy, and "general": that to the hand-written prompt's prediction, for `backward` only."""
         logits = self(images)
         general = cosine_logits(self.vlm, images, self.hand_written)
         target = (general / self.temperature).softmax(-1)
