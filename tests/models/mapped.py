@@ -78,7 +78,7 @@ def run_of(vlm: VLM, kind: str) -> Callable[[Any], Tensor]:
 
 
 def check_mapping(vlm: VLM, kind: str) -> None:
-    """Identity, low-rank factors, and a changed weight of every layer by itself; the loaded module stays as it is."""
+    """Identity, low-rank factors, and a changed weight of every kind of layer; the loaded module stays as it is."""
     tower: Any = getattr(vlm, kind)
     pixels = torch.randn(2, 3, vlm.image_size, vlm.image_size)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def check_mapping(vlm: VLM, kind: str) -> None:
 
     for name, layer in layers.items():
         assert layer.weight is not None
-        if not isinstance(layer, nn.BatchNorm2d):
+        if not isinstance(layer, nn.BatchNorm2d) and (not name.startswith("blocks.") or name.startswith("blocks.1.")):
             check_weight(tower, name, run, expected)
     with torch.no_grad():
         after = vlm.encode_image(pixels), vlm.encode_text(vlm.tokenize(["dog"]))

@@ -42,8 +42,8 @@ class TPT(Method):
           on fine-grained sets.
         - It can tune the output of a trained CoCoOp; here the start is words, random, or a trained shared context.
         - Words with "[CLS]" among them set the place of the class name there; here `position` does, and "middle" puts
-          it behind half of the words.
-        - Given a single view (features alone), its own entropy is lowered.
+          it after half of the words.
+        - Given a single view (plain features), its own entropy is lowered.
         - Computes in the model's own precision, without the code's automatic mixed precision.
 
     Args:
@@ -134,7 +134,7 @@ class TPT(Method):
     @torch.enable_grad()
     def tune(self, views: Float[Tensor, "B V E"]) -> Float[Tensor, "B M D"]:
         """Each image's own context after `n_steps`; the images do not see each other."""
-        # Each image's loss depends on its own context alone, so the gradient of their sum is that of each; and AdamW
+        # Each image's loss depends on its own context only, so the gradient of their sum is that of each; and AdamW
         # treats every number by itself, so one optimizer over all images is one for each.
         ctx = self.ctx.detach().expand(len(views), -1, -1).clone().requires_grad_()  # (B, M, d_t)
         optimizer = torch.optim.AdamW([ctx], lr=self.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)

@@ -76,5 +76,5 @@ def list_models() -> list[ModelInfo]:
 
 
 def known_names() -> list[str]:
-    """The names alone, without a look at the disk."""
+    """The names only, without a look at the disk."""
     return ["builtin", *PUBLISHED, *HUB, *OPEN_CLIP]

@@ -42,7 +42,7 @@ class HubTokenizer:
         self.suffix = suffix
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text` alone: no start, end or padding token, never cut."""
+        """The ids of only `text`: no start, end or padding token, never cut."""
         return self.backend.encode(text.lower() if self.lowercase else text, add_special_tokens=False).ids
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -32,7 +32,7 @@ class SimpleTokenizer:
         self.vocab_size: int = tokenizer.vocab_size
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text` alone: no start, end or padding token, never cut."""
+        """The ids of only `text`: no start, end or padding token, never cut."""
         return self._tokenizer.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -55,7 +55,7 @@ class TransformersTokenizer:
         self.vocab_size = len(self._inner)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text` alone: no start, end or padding token, never cut."""
+        """The ids of only `text`: no start, end or padding token, never cut."""
         return self._inner(self._clean(text), add_special_tokens=False, truncation=False, verbose=False).input_ids
 
     def decode(self, ids: Sequence[int]) -> str:

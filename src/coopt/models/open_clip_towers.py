@@ -96,7 +96,7 @@ def _why_closed(tower: Any, pooling: str | None, pool_type: str | None) -> str:
     if not hasattr(tower, "token_embedding") or not hasattr(tower.transformer, "resblocks"):
         return f"it is a {type(tower).__name__}, not open_clip's own transformer"
     if getattr(tower, "cls_emb", None) is not None:
-        return "it appends a class token behind the text and masks the padding for it (CoCa)"
+        return "it appends a class token to the text and masks the padding for it (CoCa)"
     if getattr(tower, "use_pad_mask", False):
         return "it masks the padding"
     if pooling is None:

@@ -34,7 +34,7 @@ class OpenAITokenizer:
         self.vocab_size = len(self._vocabulary)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text` alone: no start, end or padding token, never cut."""
+        """The ids of only `text`: no start, end or padding token, never cut."""
         ids: list[int] = []
         for word, _ in self._split.pre_tokenize_str(clean(text)):
             if word in (START, END):  # written out in a text, they are the special tokens
@@ -45,7 +45,7 @@ class OpenAITokenizer:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`, up to the first end token (the padding behind it would read as exclamation marks)."""
+        """The text of `ids`, up to the first end token (the padding after it would read as exclamation marks)."""
         ids = list(ids)
         ids = ids[: ids.index(self.eos_id)] if self.eos_id in ids else ids
         spelled = "".join(self._tokens[index] for index in ids if index != self.bos_id)

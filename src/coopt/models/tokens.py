@@ -21,7 +21,7 @@ class Tokenizer(Protocol):
     vocab_size: int
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text` alone: no start, end or padding token, never cut."""
+        """The ids of only `text`: no start, end or padding token, never cut."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -30,7 +30,7 @@ class Tokenizer(Protocol):
 
 
 def split_template(bare: list[int], full: list[int], where: str) -> tuple[int | None, int]:
-    """The token before and the token behind a text, from one text's ids without (`bare`) and with (`full`) them.
+    """The token before and the token after a text, from one text's ids without (`bare`) and with (`full`) them.
 
     Raises:
         ModelError: more or other special tokens than a start and an end.

@@ -1,4 +1,4 @@
-"""Frozen layers, faster: gradients for the input alone, and matrix products by the library that is quickest here.
+"""Frozen layers, faster: gradients for the input only, and matrix products by the library that is quickest here.
 
 Two things are gained over calling the modules. Autograd keeps only what the input's gradient needs, one matrix of
 width 4 D for a feed-forward layer in place of three. And on AMD processors float32 products go through oneDNN, which
@@ -57,7 +57,7 @@ def is_plain(x: Tensor, *layers: Layer) -> bool:
 
 
 class FrozenLinear(torch.autograd.Function):
-    """`x @ weight.T + bias`, differentiable in x alone."""
+    """`x @ weight.T + bias`, differentiable in x only."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -74,7 +74,7 @@ class FrozenLinear(torch.autograd.Function):
 
 
 class FrozenMlp(torch.autograd.Function):
-    """Linear, activation f(s x) / s, linear; differentiable in x alone.
+    """Linear, activation f(s x) / s, linear; differentiable in x only.
 
     With a = s (x W1' + b1) the output is f(a) W2' / s + b2; in the gradient the two factors cancel:
     dx = (f'(a) * (dy W2)) W1.
