@@ -1,4 +1,4 @@
-"""What is known about a benchmark data set: the columns of the table `BENCHMARKS`."""
+"""What is known about a benchmark data set: the fields of `benchmarks.json`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,8 +65,8 @@ class BenchmarkFacts:
     title: str
     folder: str
     """The data set's folder, below the root."""
-    read: "Reader"
-    """The reader of its annotation format."""
+    read: "Callable[[Path, BenchmarkFacts], Listing]"
+    """Lists its images from the annotations in its folder."""
     template: str
     """The hand-written prompt; '{}' is the class name."""
     n_classes: int
@@ -79,14 +79,14 @@ class BenchmarkFacts:
     """Folder of the images, below `folder`; the paths of the split file are relative to it."""
     split_file: str | None = None
     """The split that the field shares, below `folder`."""
-    needs: tuple[str, ...] = ()
+    needs: Sequence[str] = ()
     """Files and folders that reading needs, besides the images, where the split file is missing."""
     variant_of: str | None = None
     """The data set of the same classes that prompts are learned on, where this one is only for testing."""
-    aliases: tuple[str, ...] = ()
+    aliases: Sequence[str] = ()
     licence: str = ""
     homepage: str = ""
-    official: tuple[RemoteFile, ...] = ()
+    official: Sequence[RemoteFile] = ()
     mirror: str | None = None
     """The archive's name in the field's mirror on the Hugging Face hub."""
     by_hand: str | None = None
@@ -97,7 +97,7 @@ class BenchmarkFacts:
     """Which package that is."""
     rename: dict[str, str] = field(default_factory=dict)
     """Class names that the authors' code replaces."""
-    leave_out: tuple[str, ...] = ()
+    leave_out: Sequence[str] = ()
     """Class folders that the authors' code leaves out."""
     epochs: int | None = None
     """For how long the authors' scripts train on it, where that does not go by the number of shots."""
@@ -110,7 +110,3 @@ class BenchmarkFacts:
     def counts(self) -> dict[str, int | None]:
         """Expected images per part."""
         return {"train": self.n_train, "val": self.n_val, "test": self.n_test}
-
-
-Reader = Callable[[Path, BenchmarkFacts], Listing]
-"""Lists the images of a data set in its folder."""

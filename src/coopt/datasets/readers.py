@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coopt.data.decode import is_image_name
+from coopt.data.load import load_dataset
 from coopt.data.wording import some
 from coopt.datasets.facts import BenchmarkFacts, Item, Listing
 from coopt.datasets.splits import held_out_val, join, three_way
@@ -26,6 +27,18 @@ def read_class_folders(folder: Path, facts: BenchmarkFacts) -> Listing:
         for path in images_of(folder, join(facts.images, name))
     ]
     return three_way(items)
+
+
+def read_made(folder: Path, facts: BenchmarkFacts) -> Listing:
+    """Class folders below `train` and `test`, or only `test`, as our own makers write them."""
+    names = folder / "class_names.json"
+    splits = load_dataset(folder, class_names=names if names.is_file() else None, make_split=False)
+    parts = {}
+    for part, dataset in splits.parts.items():
+        assert dataset.labels is not None  # required when reading
+        paths = [f"{part}/{dataset.name(index).removeprefix(f'{part}/')}" for index in range(len(dataset))]
+        parts[part] = [Item(p, n, dataset.class_names[n]) for p, n in zip(paths, dataset.labels.tolist(), strict=True)]
+    return Listing(parts, "the package's pictures, split by our own script", splits.any.class_labels)
 
 
 def read_pets(folder: Path, facts: BenchmarkFacts) -> Listing:

