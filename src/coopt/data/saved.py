@@ -6,7 +6,7 @@ from typing import Any
 
 from coopt.data.columns import arrow_columns, feature_class_names
 from coopt.data.reading import Reading, Rows
-from coopt.data.tables import Table, read_table
+from coopt.data.tables import Table, disk_resolver, read_table
 from coopt.data.tree import FolderTree
 from coopt.errors import DataError
 
@@ -38,23 +38,16 @@ def _read_part(folder: Path, prefix: str, reading: Reading, options: dict[str, A
         raise DataError(f"'{folder}' keeps a selection of rows beside its data. Save it again with flatten_indices().")
     declared = feature_class_names(_json(folder / "dataset_info.json").get("features") or {})
     part = Rows(labels=[])
-    for entry in state["_data_files"]:
-        columns, images, names = arrow_columns(folder / entry["filename"])
-        file = entry["filename"]
-        table = Table(str(folder / file), columns, images, {**declared, **names}, short=prefix + file)
-        found = read_table(table, lambda value: _existing(folder / value), **options)
+    for file in (entry["filename"] for entry in state["_data_files"]):
+        table = Table(str(folder / file), prefix + file, *arrow_columns(folder / file))
+        table.class_names = {**declared, **table.class_names}
+        found = read_table(table, disk_resolver(folder), **options)
         reading.class_labels = found.class_labels
         reading.numeric_labels = found.numeric_labels
         # A split column inside a saved split has no say: the folder has.
         for rows in found.parts.values():
-            part.images += rows.images
-            part.names += rows.names
-            part.labels = None if part.labels is None or rows.labels is None else part.labels + rows.labels
+            part.add(rows)
     return part
-
-
-def _existing(path: Path) -> Path | None:
-    return path if path.is_file() else None
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -30,13 +30,13 @@ class Table:
     """The columns of a table, by name, as Python values; image columns of Parquet as lazily read cells."""
 
     where: str
+    short: str
+    """Its path inside its source, for the names of its rows."""
     columns: dict[str, Sequence[Any]]
     image_columns: list[str] = field(default_factory=list)
     """Columns that hold images themselves."""
     class_names: dict[str, list[str]] = field(default_factory=dict)
     """By column: the label of each number, where the table says so (ClassLabel features)."""
-    short: str = ""
-    """The table's path inside its source, for the names of its rows."""
 
     @property
     def n_rows(self) -> int:
@@ -49,16 +49,15 @@ def is_table_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def parse_table(source: Path | bytes, name: str) -> Table:
-    """Read a table from a file or from its content; the name's ending says of which kind.
+def parse_table(source: Path | bytes, name: str, where: str) -> Table:
+    """Read a table from a file or from its content; the ending of its name inside its source says of which kind.
 
     Raises:
         DataError: it is damaged, or has no rows.
     """
     suffix = Path(name).suffix.lower()
     if suffix == ".parquet":
-        columns, image_columns, class_names = column_reader(source, name)
-        table = Table(name, columns, image_columns, class_names)
+        table = Table(where, name, *column_reader(source, name))
     else:
         content = source if isinstance(source, bytes) else source.read_bytes()
         try:
@@ -66,10 +65,15 @@ def parse_table(source: Path | bytes, name: str) -> Table:
         except UnicodeDecodeError as error:
             raise DataError(f"The table '{name}' is not UTF-8 text: {error}. Save it as UTF-8.") from error
         parse = _parse_json_lines if suffix in (".jsonl", ".ndjson") else _parse_csv
-        table = Table(name, dict(parse(text, name)))
+        table = Table(where, name, parse(text, name))
     if table.n_rows == 0:
         raise DataError(f"The table '{name}' has no rows below its header.")
     return table
+
+
+def disk_resolver(folder: Path) -> Callable[[str], Path | None]:
+    """How the image paths of a table in `folder` are found on disk."""
+    return lambda value: path if (path := folder / value).is_file() else None
 
 
 def read_table(
@@ -92,15 +96,12 @@ def read_table(
     Raises:
         DataError: a column is missing or ambiguous, a row has no image or no label, or no image exists.
     """
-    image_column = _choose_column(table, image_column, "image", IMAGE_COLUMNS, table.image_columns)
-    others = {name: values for name, values in table.columns.items() if name != image_column}
+    columns = list(table.columns)
+    image_column = _choose_column(table.where, columns, image_column, "image", IMAGE_COLUMNS, table.image_columns)
+    assert image_column is not None  # required, so chosen or refused
+    others = [name for name in columns if name != image_column]
     label_column = _choose_column(
-        Table(table.where, others),
-        label_column,
-        "label",
-        LABEL_COLUMNS,
-        list(table.class_names),
-        require_labels,
+        table.where, others, label_column, "label", LABEL_COLUMNS, list(table.class_names), require_labels
     )
     split_column = next((name for name in others if name.lower() in SPLIT_COLUMNS and name != label_column), None)
     images, names = _images(table, image_column, resolve)
@@ -123,19 +124,19 @@ def read_table(
 
 
 def _choose_column(
-    table: Table,
+    where: str,
+    columns: list[str],
     asked: str | None,
     kind: str,
     usual: Sequence[str],
     certain: Sequence[str],
     required: bool = True,
 ) -> str | None:
-    columns = list(table.columns)
     if asked is not None:
         if asked in columns:
             return asked
         raise DataError(
-            f"The table '{table.where}' has no column {asked!r}; it has {some(columns)}.{did_you_mean(asked, columns)}"
+            f"The table '{where}' has no column {asked!r}; it has {some(columns)}.{did_you_mean(asked, columns)}"
         )
     # What the table declares (images in the cells, class names) outweighs how a column is called.
     found = [name for name in certain if name in columns] or [name for name in columns if name.lower() in usual]
@@ -143,23 +144,21 @@ def _choose_column(
         return found[0]
     if found:
         raise DataError(
-            f"The table '{table.where}' has several columns that may be the {kind}: {some(found)}. "
+            f"The table '{where}' has several columns that may be the {kind}: {some(found)}. "
             f"Name one with {kind}_column (--{kind}-column)."
         )
     if not required:
         return None
     raise DataError(
-        f"The table '{table.where}' has no column with a usual name for the {kind} ({', '.join(usual[:6])}, ...); it "
+        f"The table '{where}' has no column with a usual name for the {kind} ({', '.join(usual[:6])}, ...); it "
         f"has {some(columns)}. Name it with {kind}_column (--{kind}-column)."
     )
 
 
-def _images(table: Table, column: str | None, resolve: Callable[[str], Any]) -> tuple[list[Any], list[str]]:
-    assert column is not None  # required, so chosen or refused
+def _images(table: Table, column: str, resolve: Callable[[str], Any]) -> tuple[list[Any], list[str]]:
     cells = table.columns[column]
     if column in table.image_columns:
-        short = table.short or Path(table.where).name
-        return list(cells), [f"{short} row {index + 1}" for index in range(len(cells))]
+        return list(cells), [f"{table.short} row {index + 1}" for index in range(len(cells))]
     names = ["" if cell is None else str(cell).strip() for cell in cells]
     empty = [index for index, name in enumerate(names) if not name]
     if empty:

@@ -1,7 +1,7 @@
 """A tree of files, in a folder or in an archive, with one small interface that the readers walk."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +17,7 @@ class FileTree(Protocol):
     paths: list[str]
     """Every file, sorted; hidden ones and those in hidden folders left out."""
     empty_folders: list[str]
-    """Folders that hold nothing at all below them, sorted."""
+    """Folders below the root that hold nothing at all, with a '/' at their end."""
     hidden: int
     """How many hidden files were left out."""
 
@@ -46,10 +46,9 @@ class FolderTree:
             visible = [name for name in files if not is_hidden(name)]
             self.hidden += len(files) - len(visible)
             self.paths += [str(here / name) for name in visible]
-            if not visible and not subfolders:
-                self.empty_folders.append(str(here))
+            if not visible and not subfolders and here.parts:
+                self.empty_folders.append(f"{here}/")
         self.paths.sort()
-        self.empty_folders.sort()
 
     def source(self, path: str) -> Path:
         """The file's path on disk."""
@@ -60,44 +59,14 @@ class FolderTree:
         return (self.root / path).read_bytes()
 
 
-class SubTree:
-    """The part of a tree below one of its folders."""
-
-    def __init__(self, tree: FileTree, folder: str) -> None:
-        prefix = f"{folder}/"
-        self.tree = tree
-        self.folder = folder
-        self.where = f"{tree.where}/{folder}"
-        self.paths = [path.removeprefix(prefix) for path in tree.paths if path.startswith(prefix)]
-        self.empty_folders = [p.removeprefix(prefix) for p in tree.empty_folders if p.startswith(prefix)]
-        self.hidden = 0
-
-    def source(self, path: str) -> Any:
-        """See `FileTree`."""
-        return self.tree.source(f"{self.folder}/{path}")
-
-    def read(self, path: str) -> bytes:
-        """See `FileTree`."""
-        return self.tree.read(f"{self.folder}/{path}")
-
-
 def is_hidden(name: str) -> bool:
     """Whether a file or folder name is hidden, or macOS's or Windows's own litter."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
-def top_folders(tree: FileTree) -> list[str]:
-    """The folders directly below the root, sorted, empty ones among them."""
-    return sorted(set(_tops(tree)))
-
-
-def _tops(tree: FileTree) -> Iterator[str]:
-    for path in tree.paths:
-        if "/" in path:
-            yield path.split("/", 1)[0]
-    for path in tree.empty_folders:
-        if path != ".":
-            yield path.split("/", 1)[0]
+def top_folders(paths: Iterable[str]) -> set[str]:
+    """The folders directly below the root that some paths lead into."""
+    return {path.split("/", 1)[0] for path in paths if "/" in path}
 
 
 def _refuse(error: OSError) -> None:
