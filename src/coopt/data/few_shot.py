@@ -4,6 +4,7 @@ import random
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Int64
@@ -67,7 +68,8 @@ def few_shot_subset(
     """
     groups = _groups(dataset, strata)
     picks = sample_few_shot(groups, n_shots, seed)
-    return _readable(dataset, groups, picks, n_shots, seed, strict, check or _decoding(n_workers), strata is None)
+    check = check or partial(find_unreadable, n_workers=n_workers)
+    return _readable(dataset, groups, picks, n_shots, seed, strict, check, strata is None)
 
 
 def few_shot_train_val(
@@ -85,7 +87,7 @@ def few_shot_train_val(
     """As `few_shot_subset`, for training and validation images from one stream, as the authors draw them."""
     groups, val_groups = _groups(train, strata), _groups(val, val_strata)
     picks, val_picks = sample_few_shot_train_val(groups, val_groups, n_shots, seed)
-    check = check or _decoding(n_workers)
+    check = check or partial(find_unreadable, n_workers=n_workers)
     return (
         _readable(train, groups, picks, n_shots, seed, strict, check, strata is None),
         _readable(val, val_groups, val_picks, min(n_shots, VAL_SHOTS), seed, strict, check, val_strata is None),
@@ -103,10 +105,6 @@ def _groups(dataset: ImageDataset, strata: Int64[np.ndarray, " _"] | None) -> In
             "from 0 for each image."
         )
     return groups
-
-
-def _decoding(n_workers: int) -> Check:
-    return lambda dataset, indices: find_unreadable(dataset, indices, n_workers=n_workers)
 
 
 def _readable(
