@@ -21,7 +21,6 @@ MIRROR = "zhengli97/prompt_learning_dataset"
 """A model repository of the Hugging Face hub with 14 of the 15 data sets, an archive each, split files included."""
 ENDPOINT: str | None = None
 """The hub's address; None means the usual one or HF_ENDPOINT."""
-SOURCES = ("mirror", "official")
 Progress = Callable[[str, int, int], None]
 """Called with what is fetched, bytes done, and bytes in all (0 where the site does not say)."""
 
@@ -64,14 +63,18 @@ def fetch_benchmark(
         ConfigError: the source is not one of the two.
     """
     facts = find_benchmark(name)
-    if source is not None and source not in SOURCES:
+    if source not in (None, "mirror", "official"):
         raise ConfigError(f"The source is {source!r}; allowed are 'mirror' and 'official'.")
     folder = Path(root) / facts.folder
     before = check_benchmark(facts.name, root)
     if before.ok:
         return Fetched("it was there already", before)
     if facts.make is not None:
-        how = _make(facts, folder, before)
+        if folder.is_dir() and any(folder.iterdir()):
+            problems = "; ".join(before.problems)
+            raise DataError(f"'{folder}' is not the whole set '{facts.name}': {problems}. Remove it, and fetch again.")
+        facts.make(folder)
+        how = f"the package {facts.package}"
     else:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{facts.folder}.lock")):  # two fetches would write into one file
@@ -79,42 +82,22 @@ def fetch_benchmark(
     return Fetched(how, check_benchmark(facts.name, root))
 
 
-def _make(facts: BenchmarkFacts, folder: Path, before: Check) -> str:
-    assert facts.make is not None  # the caller looked
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(
-            f"'{folder}' is not the whole set '{facts.name}': {'; '.join(before.problems)}. Remove it, and fetch again."
-        )
-    facts.make(folder)
-    return f"the package {facts.package}"
-
-
 def _fetch(facts: BenchmarkFacts, folder: Path, source: str | None, progress: Progress | None) -> str:
-    if source is None:
-        source = "mirror" if facts.mirror is not None else "official"
     staging = folder.with_name(f".{facts.folder}.fetch")
-    if source == "mirror":
-        how = _from_mirror(facts, staging)
+    unpacked = staging / "unpacked"
+    if source == "mirror" or (source is None and facts.mirror is not None):
+        if facts.mirror is None:
+            raise DataError(f"{facts.title} is not in the mirror. {_by_hand(facts)}")
+        _unpack_fresh(fetch_from_hub(facts.mirror, staging), unpacked)
+        inner = unpacked / facts.folder  # the archives hold the data set's folder itself
+        merge(inner if inner.is_dir() else unpacked, folder)
+        how = f"{MIRROR} on the Hugging Face hub"
     else:
-        how = _from_official(facts, staging, progress)
-    merge(staging / "unpacked", folder)
+        _from_official(facts, staging, progress)
+        merge(unpacked, folder)
+        how = facts.homepage
     shutil.rmtree(staging)
     return how
-
-
-def _from_mirror(facts: BenchmarkFacts, staging: Path) -> str:
-    if facts.mirror is None:
-        raise DataError(f"{facts.title} is not in the mirror. {_by_hand(facts)}")
-    archive = fetch_from_hub(facts.mirror, staging)
-    _unpack_fresh(archive, staging / "unpacked")
-    # The archives hold the data set's folder itself.
-    inner = staging / "unpacked" / facts.folder
-    if inner.is_dir():
-        aside = staging / "inner"
-        inner.rename(aside)
-        shutil.rmtree(staging / "unpacked")
-        aside.rename(staging / "unpacked")
-    return f"{MIRROR} on the Hugging Face hub"
 
 
 def _unpack_fresh(archive: Path, out: Path, below: str = "") -> None:
@@ -126,7 +109,7 @@ def _unpack_fresh(archive: Path, out: Path, below: str = "") -> None:
         raise
 
 
-def _from_official(facts: BenchmarkFacts, staging: Path, progress: Progress | None) -> str:
+def _from_official(facts: BenchmarkFacts, staging: Path, progress: Progress | None) -> None:
     if not facts.official:
         raise DataError(f"{facts.title} cannot be fetched from an official address. {_by_hand(facts)}")
     dead = [remote.url for remote in facts.official if remote.dead]
@@ -141,7 +124,6 @@ def _from_official(facts: BenchmarkFacts, staging: Path, progress: Progress | No
         else:
             (staging / "unpacked").mkdir(exist_ok=True)
             shutil.copyfile(file, staging / "unpacked" / remote.name)
-    return facts.homepage
 
 
 def _by_hand(facts: BenchmarkFacts) -> str:
