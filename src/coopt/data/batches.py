@@ -150,7 +150,7 @@ class PixelBatches:
             if is_known:
                 return None
         frames = open_frames(source, name, self.n_frames if self.n_frames > 1 else None)
-        number = ()
+        number: tuple[int, ...] = ()
         if getattr(self.transform, "takes_picture", False):
             number = (int(image_digest(frames[0]), 16),)
         elif getattr(self.transform, "takes_index", False):

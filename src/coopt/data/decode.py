@@ -100,7 +100,8 @@ def frames_of(image: Image.Image, n_frames: int | None) -> list[Image.Image]:
     for number in sorted(set(at)):
         if total > 1:
             image.seek(number)
-        check_size(image)
+        if image.width * image.height > MAX_PIXELS:  # before any of them is decoded
+            raise Image.DecompressionBombError(f"it has more than {MAX_PIXELS:,} pixels")
         found[number] = to_rgb(image)
     return [found[number] for number in at]
 
@@ -125,17 +126,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _formats() -> list[str]:
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
-
-
-def check_size(image: Image.Image) -> None:
-    """Refuse an image of more than `MAX_PIXELS` pixels, before they are decoded.
-
-    Raises:
-        Image.DecompressionBombError: it is too large.
-    """
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise Image.DecompressionBombError(f"it has more than {MAX_PIXELS:,} pixels")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from jaxtyping import Int64
 
 from coopt.data.batches import Skipped, find_unreadable
 from coopt.data.dataset import ImageDataset
-from coopt.data.sampling import VAL_SHOTS, sample_few_shot, sample_few_shot_train_val
+from coopt.data.sampling import VAL_SHOTS, Indices, sample_few_shot, sample_few_shot_train_val
 from coopt.data.wording import count, some
 from coopt.errors import DataError
 
@@ -26,7 +25,7 @@ class FewShot:
 
     dataset: ImageDataset
     """The picked images."""
-    indices: Int64[np.ndarray, " _"]
+    indices: Indices
     """Their positions in the data set they were picked from."""
     skipped: list[Skipped]
     """Files that were picked and could not be read; others of their class stand in for them."""
@@ -34,7 +33,7 @@ class FewShot:
     """What a user should know, the same as the warnings."""
 
 
-Check = Callable[[ImageDataset, Int64[np.ndarray, " _"]], Mapping[int, Skipped]]
+Check = Callable[[ImageDataset, Indices], Mapping[int, Skipped]]
 """Finds the images that cannot be read among some positions of a data set, as `find_unreadable` does."""
 
 
@@ -43,7 +42,7 @@ def few_shot_subset(
     n_shots: int,
     seed: int,
     *,
-    strata: Int64[np.ndarray, " _"] | None = None,
+    strata: Indices | None = None,
     strict: bool = False,
     n_workers: int = 0,
     check: Check | None = None,
@@ -78,8 +77,8 @@ def few_shot_train_val(
     n_shots: int,
     seed: int,
     *,
-    strata: Int64[np.ndarray, " _"] | None = None,
-    val_strata: Int64[np.ndarray, " _"] | None = None,
+    strata: Indices | None = None,
+    val_strata: Indices | None = None,
     strict: bool = False,
     n_workers: int = 0,
     check: Check | None = None,
@@ -94,7 +93,7 @@ def few_shot_train_val(
     )
 
 
-def _groups(dataset: ImageDataset, strata: Int64[np.ndarray, " _"] | None) -> Int64[np.ndarray, " _"]:
+def _groups(dataset: ImageDataset, strata: Indices | None) -> Indices:
     groups = dataset.labels if strata is None else strata
     if groups is None:
         raise DataError("A few-shot sample needs labels; these images are unlabelled.")
@@ -109,14 +108,15 @@ def _groups(dataset: ImageDataset, strata: Int64[np.ndarray, " _"] | None) -> In
 
 def _readable(
     dataset: ImageDataset,
-    groups: Int64[np.ndarray, " _"],
-    picks: Int64[np.ndarray, " _"],
+    groups: Indices,
+    picks: Indices,
     n_shots: int,
     seed: int,
     strict: bool,
     check: Check,
-    are_classes: bool,
+    named: bool,
 ) -> FewShot:
+    """The picks with others in place of unreadable ones; the groups are the data set's classes where `named`."""
     bad = dict(check(dataset, picks))
     if bad and strict:
         name, reason = next(iter(bad.values()))
@@ -127,7 +127,7 @@ def _readable(
     replacements = _replacements(dataset, groups, picks, seed, bad, check)
     chosen = [replacements.get(index, index) for index in picks.tolist()]
     indices = np.array([index for index in chosen if index is not None], dtype=np.int64)
-    names = dataset.class_names if are_classes else [f"stratum {number}" for number in range(groups.max(initial=0) + 1)]
+    names = dataset.class_names if named else [f"stratum {number}" for number in range(groups.max(initial=0) + 1)]
     present, picked = (np.bincount(part, minlength=len(names)) for part in (groups, groups[indices]))
     notes = _notes(names, present, picked, n_shots, list(bad.values()))
     for note in notes:
@@ -136,12 +136,7 @@ def _readable(
 
 
 def _replacements(
-    dataset: ImageDataset,
-    groups: Int64[np.ndarray, " _"],
-    picks: Int64[np.ndarray, " _"],
-    seed: int,
-    bad: dict[int, Skipped],
-    check: Check,
+    dataset: ImageDataset, groups: Indices, picks: Indices, seed: int, bad: dict[int, Skipped], check: Check
 ) -> dict[int, int | None]:
     """Another image of the same class for each unreadable pick, None where there is none; fills `bad` further."""
     taken = set(picks.tolist())

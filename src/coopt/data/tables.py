@@ -208,7 +208,7 @@ def _labels(table: Table, column: str, reading: Reading, required: bool) -> list
     return texts
 
 
-def _parse_csv(text: str, name: str) -> dict[str, list[Any]]:
+def _parse_csv(text: str, name: str) -> dict[str, Sequence[Any]]:
     header = text.split("\n", 1)[0]
     delimiter = "\t" if name.lower().endswith(".tsv") else ","
     if delimiter not in header:
@@ -233,7 +233,7 @@ def _parse_csv(text: str, name: str) -> dict[str, list[Any]]:
     return {column: [line[index] for line in lines[1:]] for index, column in enumerate(columns)}
 
 
-def _parse_json_lines(text: str, name: str) -> dict[str, list[Any]]:
+def _parse_json_lines(text: str, name: str) -> dict[str, Sequence[Any]]:
     records = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
