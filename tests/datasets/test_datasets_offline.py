@@ -209,7 +209,7 @@ def test_the_icons_of_the_names_and_the_animal_emoji_exist(tmp_path: Path, monke
         files[:] = given
         return folder
 
-    monkeypatch.setattr(drawn, "make_set", keep)
+    monkeypatch.setattr(drawn.demo, "make_set", keep)
     drawn.make_icon_names(tmp_path)
     assert len(files) == 2400 and all(svg.is_file() for _, svg, _ in files)
     assert sum(path.startswith("train/") for path, _, _ in files) == 1600

@@ -52,11 +52,7 @@ Columns = tuple[dict[str, Sequence[Any]], list[str], dict[str, list[str]]]
 
 
 def column_reader(source: Path | bytes, name: str) -> Columns:
-    """The columns of a Parquet file, its image columns, and the class names of its label columns.
-
-    Raises:
-        DataError: it is not a readable Parquet file.
-    """
+    """The columns of a Parquet file, its image columns, and the class names of its label columns."""
     try:
         if isinstance(source, bytes):
             table = pq.read_table(pa.BufferReader(source))
@@ -74,11 +70,7 @@ def column_reader(source: Path | bytes, name: str) -> Columns:
 
 
 def arrow_columns(source: Path) -> Columns:
-    """As `column_reader`, for an Arrow file as `datasets` saves it.
-
-    Raises:
-        DataError: it is not a readable Arrow file.
-    """
+    """As `column_reader`, for an Arrow file as `datasets` saves it."""
     try:
         table = open_arrow(source)
     except (pa.ArrowException, OSError) as error:

@@ -90,9 +90,6 @@ def frames_of(image: Image.Image, n_frames: int | None) -> list[Image.Image]:
     """The picture that `image` shows, or `n_frames` equally spaced frames of it, as 8-bit RGB.
 
     Of a file with fewer frames some come several times; a still image is repeated.
-
-    Raises:
-        Exception: whatever Pillow raises on damaged content, or a frame of more than `MAX_PIXELS` pixels.
     """
     total = getattr(image, "n_frames", 1) if n_frames and image.format in ANIMATED else 1
     at = [(2 * i + 1) * total // (2 * (n_frames or 1)) for i in range(n_frames or 1)]

@@ -1,8 +1,9 @@
 """Reading a tree of images by its folders: a folder per class, train/ val/ test/ folders, or none at all."""
 
+from coopt.data.archives import FileTree
 from coopt.data.decode import is_image_name
 from coopt.data.reading import SPLIT_NAMES, Reading, Rows
-from coopt.data.tree import FileTree, top_folders
+from coopt.data.tree import top_folders
 from coopt.data.wording import count, some
 from coopt.errors import DataError
 
@@ -12,9 +13,6 @@ def read_class_folders(tree: FileTree, require_labels: bool = True) -> Reading:
 
     Images of a flat folder come without labels. Where labels are not required, so do all images of a folder
     that has images both at its root and in folders.
-
-    Raises:
-        DataError: a class folder without images, or split and class folders mixed.
     """
     reading = Reading(tree.where, {}, ignored_files=tree.hidden)
     splits = sorted(name for name in top_folders([*tree.paths, *tree.empty_folders]) if name.lower() in SPLIT_NAMES)

@@ -41,11 +41,7 @@ def read_memory(images: Any, labels: Any) -> Reading:
 
 
 def read_labels(labels: Any, n_images: int) -> tuple[list[str], bool]:
-    """Labels as texts, and whether they are whole numbers.
-
-    Raises:
-        DataError: the number of labels differs from the number of images, or one is missing or not a label.
-    """
+    """Labels as texts, and whether they are whole numbers."""
     values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if len(values) != n_images:
         raise DataError(f"There are {n_images} images but {len(values)} labels.")

@@ -63,11 +63,7 @@ def assemble(
     make_split: bool,
     require_labels: bool,
 ) -> Splits:
-    """Choose the asked part, number the classes, name them, and split where the source is not split.
-
-    Raises:
-        DataError: no images, no labels where they are required, classes that do not fit together.
-    """
+    """Choose the asked part, number the classes, name them, and split where the source is not split."""
     parts = _choose(reading, split)
     n_ignored = reading.ignored_files
     if not any(rows.images for rows in parts.values()):
@@ -145,13 +141,12 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     """The parts under our names "train", "val", "test", or one part under ""; empty parts are left out."""
+    ours = {name: SPLIT_NAMES.get(name.lower(), "") for name in reading.parts}
     if split is not None:
-        if split in reading.parts:
-            return {SPLIT_NAMES.get(split.lower(), ""): reading.parts[split]}
         wanted = SPLIT_NAMES.get(split.lower())
-        found = [name for name in reading.parts if wanted and SPLIT_NAMES.get(name.lower()) == wanted]
+        found = [split] if split in ours else [name for name in ours if ours[name] == wanted]
         if found:
-            return {str(wanted): reading.parts[found[0]]}
+            return {ours[found[0]]: reading.parts[found[0]]}
         known = [name for name in reading.parts if name]
         has = f"it has {some(known)}" if known else "it is not split"
         raise DataError(f"{reading.where} has no split {split!r}; {has}.{did_you_mean(split, known)}")
@@ -159,16 +154,15 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
         return reading.parts
     chosen: dict[str, Rows] = {}
     for name, rows in reading.parts.items():
-        ours = SPLIT_NAMES.get(name.lower())
-        if ours is None:
+        same = [other for other in ours if ours[other] == ours[name]]
+        if not ours[name]:
             reading.notes.append(f"split {name!r} is not used ({count(len(rows.images), 'image', 'images')})")
-        elif ours in chosen:
-            same = [other for other in reading.parts if SPLIT_NAMES.get(other.lower()) == ours]
-            raise DataError(f"{reading.where} has more than one {ours} split: {some(same)}. Keep one of them.")
+        elif ours[name] in chosen:
+            raise DataError(f"{reading.where} has more than one {ours[name]} split: {some(same)}. Keep one of them.")
         elif not rows.images:
             reading.notes.append(f"split {name!r} has no images")
         else:
-            chosen[ours] = rows
+            chosen[ours[name]] = rows
     if not chosen and len(reading.parts) == 1:
         return {"": next(iter(reading.parts.values()))}
     if not chosen:

@@ -17,11 +17,7 @@ def is_saved(tree: FolderTree) -> bool:
 
 
 def read_saved(tree: FolderTree, **options: Any) -> Reading:
-    """Read the Arrow files that the folder's `state.json` lists, per split.
-
-    Raises:
-        DataError: a file is missing or damaged, or rows were selected without being written out.
-    """
+    """Read the Arrow files that the folder's `state.json` lists, per split."""
     reading = Reading(tree.where, {})
     if "dataset_dict.json" in tree.paths:
         splits = {name: tree.root / name for name in _json(tree.root / "dataset_dict.json")["splits"]}

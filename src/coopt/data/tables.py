@@ -50,11 +50,7 @@ def is_table_name(name: str) -> bool:
 
 
 def parse_table(source: Path | bytes, name: str, where: str) -> Table:
-    """Read a table from a file or from its content; the ending of its name inside its source says of which kind.
-
-    Raises:
-        DataError: it is damaged, or has no rows.
-    """
+    """Read a table from a file or from its content; the ending of its name inside its source says of which kind."""
     suffix = Path(name).suffix.lower()
     if suffix == ".parquet":
         table = Table(where, name, *column_reader(source, name))

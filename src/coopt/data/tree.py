@@ -1,44 +1,24 @@
-"""A tree of files, in a folder or in an archive, with one small interface that the readers walk."""
+"""The files of a folder as a tree that the readers walk; `ArchiveTree` offers the same."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, runtime_checkable
 
 from coopt.errors import DataError
 
 
-@runtime_checkable
-class FileTree(Protocol):
-    """Files by their '/'-separated path below a root."""
-
-    where: str
-    """The root in words, for messages."""
-    paths: list[str]
-    """Every file, sorted; hidden ones and those in hidden folders left out."""
-    empty_folders: list[str]
-    """Folders below the root that hold nothing at all, with a '/' at their end."""
-    hidden: int
-    """How many hidden files were left out."""
-
-    def source(self, path: str) -> Any:
-        """A picklable value that `open_image` opens."""
-        ...
-
-    def read(self, path: str) -> bytes:
-        """A file's content."""
-        ...
-
-
 class FolderTree:
-    """The files below a folder on disk."""
+    """The files below a folder on disk, by their '/'-separated path."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.where = str(root)
         self.paths: list[str] = []
+        """Every file, sorted; hidden ones and those in hidden folders left out."""
         self.empty_folders: list[str] = []
+        """Folders below the root that hold nothing at all, with a '/' at their end."""
         self.hidden = 0
+        """How many hidden files were left out."""
         for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
             _check_loop(folder)
             subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))

@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from coopt.data.archives import FileTree
 from coopt.data.columns import feature_class_names
 from coopt.data.layout import folders_with_images, has_class_folders, read_class_folders
 from coopt.data.reading import SPLIT_NAMES, Reading, Rows
 from coopt.data.saved import is_saved, read_saved
 from coopt.data.tables import Table, disk_resolver, is_table_name, parse_table, read_table
-from coopt.data.tree import FileTree, FolderTree
+from coopt.data.tree import FolderTree
 from coopt.data.wording import some
 from coopt.errors import DataError
 
@@ -25,9 +26,6 @@ def read_tree(tree: FileTree, **options: Any) -> Reading:
 
     Class folders win over a table beside them; a table wins where there is at most one folder of images, or where a
     column is named. The options are those of `read_table`.
-
-    Raises:
-        DataError: neither images nor tables, or tables that cannot be told apart.
     """
     if isinstance(tree, FolderTree) and is_saved(tree):
         return read_saved(tree, **options)

@@ -21,7 +21,6 @@ class Benchmark:
     """A data set of the benchmark, its images not yet opened."""
 
     name: str
-    title: str
     template: str
     """The hand-written prompt; '{}' is the class name."""
     class_names: list[str]
@@ -80,7 +79,6 @@ def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = No
             )
     return Benchmark(
         facts.name,
-        facts.title,
         facts.template,
         names,
         parts.get("train"),
@@ -147,7 +145,6 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         make_split=own.variant_of is None,
     )
     return Benchmark(
-        own.name,
         own.name,
         own.template,
         splits.class_names,

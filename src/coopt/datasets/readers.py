@@ -152,11 +152,7 @@ def read_ucf(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The visible folders of a folder, sorted by text.
-
-    Raises:
-        DataError: it is missing or has none.
-    """
+    """The visible folders of a folder, sorted by text."""
     if not folder.is_dir():
         raise DataError(f"The folder '{folder}' does not exist. `coopt datasets check` says what else is missing.")
     names = sorted(child.name for child in folder.iterdir() if not child.name.startswith(".") and child.is_dir())
@@ -183,11 +179,7 @@ def need(path: Path) -> None:
 
 
 def text(path: Path) -> str:
-    """The content of an annotation file.
-
-    Raises:
-        DataError: it is missing or not text.
-    """
+    """The content of an annotation file."""
     need(path)
     try:
         return path.read_text(encoding="utf-8")
@@ -216,11 +208,7 @@ def number(word: str, line: str) -> int:
 
 
 def matlab(path: Path, key: str) -> Sequence[Any]:
-    """A row of a MATLAB file.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
+    """A row of a MATLAB file."""
     from scipy.io import loadmat  # its import takes a moment that other data sets need not wait for
 
     need(path)

