@@ -40,7 +40,7 @@ def test_a_selection_that_was_not_written_out(tmp_path: Path) -> None:
     shutil.copytree(WRITTEN / "saved_shards", tmp_path / "x")
     state = tmp_path / "x/state.json"
     state.write_text(state.read_text().replace('"_split"', '"_indices_data_files": ["i.arrow"], "_split"'))
-    with pytest.raises(DataError, match="keeps a selection of rows beside its data"):
+    with pytest.raises(DataError, match="has rows selected but not written out"):
         load_dataset(tmp_path / "x")
 
 

@@ -1,7 +1,7 @@
-"""Zip and tar archives as file trees: members are read in place, nothing is unpacked beside the user's files.
+"""Zip and tar archives as file trees: members are read in place, nothing is unpacked next to the user's files.
 
-A compressed tar cannot be entered in the middle: it is decompressed once into a temporary file, which goes when the
-program ends. Members with unsafe paths, links and devices are refused; sizes are limited, so that a small archive
+A compressed tar cannot be entered in the middle: it is decompressed once into a temporary file, which is removed when
+the program ends. Members with unsafe paths, links and devices are refused; sizes are limited, so that a small archive
 cannot fill the memory or the disk.
 """
 
@@ -53,7 +53,7 @@ class ArchiveMember:
     size: int = 0
 
     def read(self) -> bytes:
-        """The member's content."""
+        """The content of the member as bytes."""
         if self.offset is None:
             with _zip(self.archive, os.getpid()).open(self.member) as file:
                 content = file.read(MAX_MEMBER_BYTES + 1)
@@ -88,11 +88,11 @@ class ArchiveTree:
         self.paths = sorted(self._members)
 
     def source(self, path: str) -> ArchiveMember:
-        """What `open_image` opens."""
+        """The member, which `open_image` can open."""
         return self._members[path]
 
     def read(self, path: str) -> bytes:
-        """The file's content."""
+        """The content of a file as bytes."""
         return self._members[path].read()
 
     def _list_zip(self, path: Path) -> None:

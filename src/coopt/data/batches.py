@@ -201,11 +201,9 @@ def find_unreadable(
     n_workers: int = 0,
 ) -> dict[int, Skipped]:
     """Decode images only to see which cannot be read: by position in the data set, with name and reason."""
-    chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, dtype=np.int64)
-    batches = iterate_pixels(dataset, chosen, _no_pixels, batch_size=8, n_workers=n_workers)
-    kept = [batch.indices for batch in batches]
-    readable = set(np.concatenate(kept).tolist()) if kept else set()
-    bad = [index for index in chosen.tolist() if index not in readable]
+    batches = iterate_pixels(dataset, indices, _no_pixels, batch_size=8, n_workers=n_workers)
+    readable = {index for batch in batches for index in batch.indices.tolist()}
+    bad = [index for index in batches.indices.tolist() if index not in readable]
     return dict(zip(bad, batches.skipped, strict=True))
 
 

@@ -86,10 +86,9 @@ def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
 def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str) -> list[str]:
     # Words for further labels are fine: one map may serve a data set and parts of it.
     missing = [label for label in class_labels if label not in given]
-    known = set(class_labels)
-    unknown = [key for key in given if key not in known]
     if missing:
         text = f"{origin} has no words for {len(missing)} of the {len(class_labels)} labels: {some(missing)}."
+        unknown = [key for key in given if key not in class_labels]
         if unknown:
             text += f" It names labels that the data lacks: {some(unknown)}.{did_you_mean(unknown[0], missing)}"
         raise DataError(text)

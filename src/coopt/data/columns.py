@@ -32,7 +32,7 @@ class TableCell:
     row: int
 
     def read(self) -> bytes:
-        """The image file's bytes."""
+        """The content of the image file as bytes."""
         return _bytes_of(_CACHE.column(self.file, self.column, self.group), self.row, Path(self.file).parent)
 
 
@@ -44,7 +44,7 @@ class HeldCell:
     row: int
 
     def read(self) -> bytes:
-        """The image file's bytes."""
+        """The content of the image file as bytes."""
         return _bytes_of(self.values, self.row, None)
 
 

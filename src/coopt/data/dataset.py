@@ -1,4 +1,4 @@
-"""`ImageDataset`: images, labels, class names, whatever the source; `Splits`: its train, val and test parts."""
+"""`ImageDataset`: images, labels and class names of any source; `Splits`: its train, val and test parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -174,7 +174,7 @@ class Splits:
     val: ImageDataset | None = None
     test: ImageDataset | None = None
     made_by: str = "the source"
-    """How the parts came to be, in words."""
+    """Who made the split and how."""
     notes: tuple[str, ...] = ()
     """What a user should know about the reading: files ignored, classes without images."""
     ignored_files: int = 0
@@ -209,6 +209,6 @@ class Splits:
         )
 
     def summary(self) -> str:
-        """One line per part, then how the parts came to be and the notes."""
+        """One line per part, then who made the split, and the notes."""
         lines = [f"{name}: {part.summary()}" for name, part in self.parts.items()]
         return "\n".join([*lines, f"split made by {self.made_by}", *self.notes])

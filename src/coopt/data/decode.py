@@ -1,4 +1,4 @@
-"""One image, whatever it is and wherever it lies, as an 8-bit RGB PIL image.
+"""Decoding one image file of any supported format to an 8-bit RGB PIL image.
 
 | input | becomes |
 | --- | --- |

@@ -24,11 +24,11 @@ class FewShot:
     """A few images per class, all readable."""
 
     dataset: ImageDataset
-    """The picked images."""
+    """The picked images, with their labels."""
     indices: Indices
     """Their positions in the data set they were picked from."""
     skipped: list[Skipped]
-    """Files that were picked and could not be read; others of their class stand in for them."""
+    """Files that were picked and could not be read; others of their class take their place."""
     notes: list[str]
     """What a user should know, the same as the warnings."""
 

@@ -19,7 +19,7 @@ CONVERTED = "refs/convert/parquet"
 
 
 def download(address: str) -> Path:
-    """Fetch a data set of the hub; the answer is the folder (or the single archive) with its files.
+    """Fetch a data set of the hub and return the folder (or the single archive) with its files.
 
     Args:
         address: `hf:owner/name`, with `/folder` for one of several configurations and `@revision` for a branch, tag

@@ -19,7 +19,7 @@ def read_class_folders(tree: FileTree, require_labels: bool = True) -> Reading:
     with_classes = [name for name in splits if has_class_folders(tree, name)]
     others = sorted(folders_with_images(tree) - set(splits))
     if with_classes and others:
-        # A class may be called "train"; class folders inside some folders and beside them are a mistake.
+        # A class may be called "train"; class folders both inside some folders and next to them are a mistake.
         raise DataError(
             f"{tree.where} mixes split folders ({some(with_classes)}) and other folders with images "
             f"({some(others)}). Keep only train/, val/ and test/ at the top, or only class folders."

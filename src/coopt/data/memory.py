@@ -1,4 +1,4 @@
-"""Images that the caller already holds: one array of all, or a list of arrays, tensors, PIL images, paths."""
+"""Images that are already in memory: one array of all, or a list of arrays, tensors, PIL images, paths."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -42,7 +42,7 @@ class Reading:
     """All that a reader found in a source."""
 
     where: str
-    """The source in words."""
+    """What messages call the source."""
     parts: dict[str, Rows]
     """By the source's own split name; the key is "" for a source that is not split."""
     class_labels: list[str] | None = None
@@ -195,7 +195,7 @@ def _as_found(datasets: dict[str, ImageDataset]) -> Splits:
 
 
 def _check_classes(made: Splits, where: str) -> list[str]:
-    """Refuse classes without training images; the answer notes classes without images in another part."""
+    """Refuse classes without training images; return notes on classes without images in another part."""
     assert made.train is not None  # the caller looked
     _refuse_one_class(made.train)
     notes = []

@@ -31,7 +31,7 @@ def read_saved(tree: FolderTree, **options: Any) -> Reading:
 def _read_part(folder: Path, prefix: str, reading: Reading, options: dict[str, Any]) -> Rows:
     state = _json(folder / "state.json")
     if state.get("_indices_data_files") or state.get("_indices_files"):
-        raise DataError(f"'{folder}' keeps a selection of rows beside its data. Save it again with flatten_indices().")
+        raise DataError(f"'{folder}' has rows selected but not written out. Save it again with flatten_indices().")
     declared = feature_class_names(_json(folder / "dataset_info.json").get("features") or {})
     part = Rows(labels=[])
     for file in (entry["filename"] for entry in state["_data_files"]):
@@ -40,7 +40,7 @@ def _read_part(folder: Path, prefix: str, reading: Reading, options: dict[str, A
         found = read_table(table, disk_resolver(folder), **options)
         reading.class_labels = found.class_labels
         reading.numeric_labels = found.numeric_labels
-        # A split column inside a saved split has no say: the folder has.
+        # The folder says which split this is; a split column inside it is not used.
         for rows in found.parts.values():
             part.add(rows)
     return part

@@ -10,7 +10,7 @@ from typing import Any
 
 from coopt.data.columns import column_reader
 from coopt.data.reading import Reading, Rows
-from coopt.data.wording import count, some
+from coopt.data.wording import count, some, table_rows
 from coopt.errors import DataError, did_you_mean
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -40,7 +40,7 @@ class Table:
 
     @property
     def n_rows(self) -> int:
-        """Rows below the header."""
+        """How many rows there are below the header."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
 
@@ -107,9 +107,9 @@ def read_table(
         labels = _labels(table, label_column, reading, require_labels)
     splits = [""] * table.n_rows
     if split_column is not None:
-        splits = [str(value).strip() for value in table.columns[split_column]]
-        if not all(splits):
-            raise DataError(f"{_rows([i for i, s in enumerate(splits) if not s])} of '{table.where}' name no split.")
+        splits = _texts(table.columns[split_column])
+        if empty := [index for index, split in enumerate(splits) if not split]:
+            raise DataError(f"{table_rows(empty)} of '{table.where}' name no split.")
     for index, split in enumerate(splits):
         rows = reading.parts.setdefault(split, Rows(labels=None if labels is None else []))
         rows.images.append(images[index])
@@ -155,10 +155,9 @@ def _images(table: Table, column: str, resolve: Callable[[str], Any]) -> tuple[l
     cells = table.columns[column]
     if column in table.image_columns:
         return list(cells), [f"{table.short} row {index + 1}" for index in range(len(cells))]
-    names = ["" if cell is None else str(cell).strip() for cell in cells]
-    empty = [index for index, name in enumerate(names) if not name]
-    if empty:
-        raise DataError(f"{_rows(empty)} of '{table.where}' have no image in column {column!r}.")
+    names = _texts(cells)
+    if empty := [index for index, name in enumerate(names) if not name]:
+        raise DataError(f"{table_rows(empty)} of '{table.where}' have no image in column {column!r}.")
     images = [resolve(name) for name in names]
     missing = [name for name, image in zip(names, images, strict=True) if image is None]
     if len(missing) == len(names):
@@ -172,10 +171,10 @@ def _images(table: Table, column: str, resolve: Callable[[str], Any]) -> tuple[l
 
 @dataclass(frozen=True)
 class MissingImage:
-    """Stands for an image that a table names and that is not there."""
+    """An image that a table names but that does not exist."""
 
     def read(self) -> bytes:
-        """Raises: FileNotFoundError."""
+        """Say so, in the way in which reading any missing file does."""
         raise FileNotFoundError("the file does not exist")
 
 
@@ -188,12 +187,11 @@ def _labels(table: Table, column: str, reading: Reading, required: bool) -> list
         if len(empty) == len(cells) and (names or not required):
             return None
         if required:
-            raise DataError(f"{_rows(empty)} of '{table.where}' have no label in column {column!r}. Fill them in.")
+            raise DataError(f"{table_rows(empty)} of '{table.where}' have no label in column {column!r}. Fill them in.")
         reading.notes.append(f"labels are not used: {count(len(empty), 'row has', 'rows have')} none")
         return None
     if names:
-        outside = [cell for cell in cells if not 0 <= cell < len(names)]
-        if outside:
+        if outside := [cell for cell in cells if not 0 <= cell < len(names)]:
             raise DataError(f"'{table.where}' has label {outside[0]} in {column!r}, but names {len(names)} classes.")
         reading.class_labels = list(names)
         return [names[cell] for cell in cells]
@@ -220,10 +218,9 @@ def _parse_csv(text: str, name: str) -> dict[str, Sequence[Any]]:
     columns = [cell.strip() for cell in lines[0]]
     if len(set(columns)) < len(columns):
         raise DataError(f"The table '{name}' has a column name twice: {some(columns)}.")
-    wrong = [index for index, line in enumerate(lines[1:]) if len(line) != len(columns)]
-    if wrong:
+    if wrong := [index for index, line in enumerate(lines[1:]) if len(line) != len(columns)]:
         raise DataError(
-            f"{_rows(wrong)} of '{name}' have another number of cells than the header's {len(columns)}. "
+            f"{table_rows(wrong)} of '{name}' have another number of cells than the header's {len(columns)}. "
             f"Quote cells that contain {delimiter!r}."
         )
     return {column: [line[index] for line in lines[1:]] for index, column in enumerate(columns)}
@@ -231,7 +228,7 @@ def _parse_csv(text: str, name: str) -> dict[str, Sequence[Any]]:
 
 def _parse_json_lines(text: str, name: str) -> dict[str, Sequence[Any]]:
     records = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # other line ends may stand inside a JSON string
         if not line.strip():
             continue
         try:
@@ -245,7 +242,6 @@ def _parse_json_lines(text: str, name: str) -> dict[str, Sequence[Any]]:
     return {column: [record.get(column) for record in records] for column in columns}
 
 
-def _rows(indices: Sequence[int]) -> str:
-    numbers = ", ".join(str(index + 1) for index in indices[:5])
-    more = f" and {len(indices) - 5} more" if len(indices) > 5 else ""
-    return f"Row(s) {numbers}{more} (counted below the header)"
+def _texts(cells: Sequence[Any]) -> list[str]:
+    """The cells as stripped text, missing ones as the empty text."""
+    return ["" if cell is None else str(cell).strip() for cell in cells]

@@ -35,12 +35,12 @@ class FolderTree:
         return self.root / path
 
     def read(self, path: str) -> bytes:
-        """The file's content."""
+        """The content of a file as bytes."""
         return (self.root / path).read_bytes()
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder name is hidden, or macOS's or Windows's own litter."""
+    """Whether a file or folder name is hidden, or one that macOS or Windows adds by itself."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 

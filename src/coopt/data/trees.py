@@ -24,8 +24,8 @@ SPLIT_TOKEN = re.compile(
 def read_tree(tree: FileTree, **options: Any) -> Reading:
     """Read the images and labels of a tree of files.
 
-    Class folders win over a table beside them; a table wins where there is at most one folder of images, or where a
-    column is named. The options are those of `read_table`.
+    Class folders are preferred to a table next to them; the table is read where there is at most one folder of images,
+    or where a column is named. The options are those of `read_table`.
     """
     if isinstance(tree, FolderTree) and is_saved(tree):
         return read_saved(tree, **options)

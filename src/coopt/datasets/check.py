@@ -1,4 +1,4 @@
-"""Is a data set there, whole, and the one that the papers report on?"""
+"""Checking that a data set is there, complete, and the one that the papers report on."""
 
 import os
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from coopt.errors import DataError
 
 @dataclass
 class Check:
-    """What `check_benchmark` found."""
+    """What `check_benchmark` found out about a data set."""
 
     name: str
     folder: str
@@ -23,7 +23,7 @@ class Check:
     """What a user should know."""
     n_classes: int | None = None
     n_images: dict[str, int] = field(default_factory=dict)
-    """Images per part."""
+    """How many images each part has."""
     made_by: str = ""
     """Where the split comes from."""
 
@@ -37,7 +37,7 @@ def check_benchmark(name: str, root: Path | str) -> Check:
     """Look for everything that a data set needs, count it, and compare with the facts.
 
     Raises:
-        DataError: no data set is called so.
+        DataError: no data set has this name.
     """
     facts = find_benchmark(name)
     folder = Path(root) / facts.folder

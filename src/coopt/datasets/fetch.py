@@ -4,9 +4,9 @@ import re
 import shutil
 import urllib.error
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock
 
@@ -25,14 +25,13 @@ Progress = Callable[[str, int, int], None]
 """Called with what is fetched, bytes done, and bytes in all (0 where the site does not say)."""
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """What `fetch_benchmark` did."""
+class Fetched(NamedTuple):
+    """What `fetch_benchmark` did for a data set."""
 
     source: str
     """Where the data set came from, in words."""
     check: Check
-    """What is there now."""
+    """The data set as it is now."""
 
 
 def names_of(names: list[str]) -> list[str]:
@@ -48,9 +47,9 @@ def names_of(names: list[str]) -> list[str]:
 def fetch_benchmark(
     name: str, root: Path | str, *, source: str | None = None, progress: Progress | None = None
 ) -> Fetched:
-    """Bring a data set below `root`; one that is there and whole is not touched.
+    """Bring a data set below `root`; one that is there and complete is not touched.
 
-    A download that was cut off continues where it stopped. Files that lie in the data set's folder are never replaced.
+    A download that was cut off continues where it stopped. Files already in the data set's folder are never replaced.
 
     Args:
         name: a name of `BENCHMARKS`.
@@ -137,7 +136,7 @@ def fetch_file(remote: RemoteFile, folder: Path, progress: Progress | None = Non
     """Fetch a file of an official site into `folder`, unless it is there already.
 
     Raises:
-        DataError: the site does not answer or refuses, the connection broke for good, or the checksum is wrong.
+        DataError: the site does not answer or refuses, the connection broke too often, or the checksum is wrong.
     """
     target = folder / remote.name
     if target.is_file():

@@ -29,7 +29,7 @@ class Benchmark:
     val: ImageDataset | None = None
     test: ImageDataset | None = None
     variant_of: str | None = None
-    """The data set that prompts are learned on, where this one is only for testing."""
+    """The data set that is trained on, where this one is only for testing."""
     made_by: str = ""
     """Where the split comes from, in words."""
     task: str | None = None
@@ -99,7 +99,7 @@ def read_listing(facts: BenchmarkFacts, root: Path) -> Listing:
     if not folder.is_dir():
         raise DataError(
             f"{facts.title} is not at '{folder}'. `coopt datasets fetch {facts.name} --root {root}` brings it, or "
-            f"says how; where it lies elsewhere, link it there."
+            f"says how; where it is elsewhere, link it there."
         )
     listing = read_split_file(folder, facts) or facts.read(folder, facts)
     empty = [part for part, items in listing.parts.items() if not items]

@@ -1,10 +1,11 @@
 """One small reader per annotation format; each lists images in the order of the authors' code.
 
-They are asked where a data set lacks the split file that the field shares: they read the original annotations, and
-split by the authors' rule.
+They are used where a data set lacks the split file that the field shares: they read the original annotations and split
+by the authors' rule.
 """
 
 import json
+import posixpath
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from coopt.data.decode import is_image_name
 from coopt.data.load import load_dataset
 from coopt.data.wording import some
 from coopt.datasets.facts import BenchmarkFacts, Item, Listing
-from coopt.datasets.splits import held_out_val, join, three_way
+from coopt.datasets.splits import held_out_val, three_way
 from coopt.errors import DataError, did_you_mean
 
 
@@ -24,7 +25,7 @@ def read_class_folders(folder: Path, facts: BenchmarkFacts) -> Listing:
     items = [
         Item(path, label, facts.rename.get(name, name))
         for label, name in enumerate(names)
-        for path in images_of(folder, join(facts.images, name))
+        for path in images_of(folder, posixpath.join(facts.images, name))
     ]
     return three_way(items)
 
@@ -131,7 +132,7 @@ def read_sun(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 
 def read_ucf(folder: Path, facts: BenchmarkFacts) -> Listing:
-    """Lists of videos, `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`; the middle frame lies in Apply_Eye_Makeup/."""
+    """Lists of videos, `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`; the middle frame is in Apply_Eye_Makeup/."""
     lists = folder / "ucfTrainTestlist"
     label = {}
     for line in lines(lists / "classInd.txt"):

@@ -1,6 +1,7 @@
 """The split files that the field shares (`split_zhou_*.json`), and the authors' rule where one is missing."""
 
 import json
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -39,7 +40,7 @@ def _item(row: Any, path: Path, facts: BenchmarkFacts) -> Item:
         raise DataError(f"The split file '{path}' has the row {row!r}; a row is [path, label, class name].") from error
     if PurePosixPath(item.path).is_absolute() or ".." in PurePosixPath(item.path).parts:
         raise DataError(f"The split file '{path}' names an image outside its folder: '{item.path}'. It is not read.")
-    return item._replace(path=join(facts.images, item.path))
+    return item._replace(path=posixpath.join(facts.images, item.path))
 
 
 def write_split_file(listing: Listing, facts: BenchmarkFacts, path: Path) -> None:
@@ -81,8 +82,3 @@ def held_out_val(trainval: Sequence[Item], test: Sequence[Item], facts: Benchmar
         "test": test,
     }
     return Listing(parts, f"the official lists; a fifth of train is val by the authors' rule, seed {SPLIT_SEED}")
-
-
-def join(folder: str, path: str) -> str:
-    """Two '/'-separated paths as one; the first may be empty."""
-    return f"{folder}/{path}" if folder else path

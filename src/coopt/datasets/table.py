@@ -1,4 +1,4 @@
-"""`BENCHMARKS`: every data set that coopt knows by name; the suites; which data set shifts into which.
+"""`BENCHMARKS`: every data set that coopt knows by name; the suites; which data sets are shifted variants of which.
 
 The facts are in `benchmarks.json`, by suite. Those of the suites "paper" and "shift" are the authors' code
 (github.com/KaiyangZhou/CoOp: datasets/*.py, DATASETS.md, trainers/zsclip.py), as are the numbers of images unless
@@ -42,7 +42,7 @@ BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for entries in _FACTS
 SUITES: dict[str, list[str]] = {suite: [facts.name for facts in entries] for suite, entries in _FACTS.items()}
 """The 11 data sets of the paper, ImageNet's variants, and the same for what runs without a hub.
 
-The suites "shift" and "offline-shift" have only test images: `SHIFTS` says what is learned on."""
+The suites "shift" and "offline-shift" have only test images: `SHIFTS` says which set is trained on."""
 SHIFTS: dict[str, list[str]] = {}
 """By source: the data sets of its classes in another domain, which are only for testing."""
 for _facts in BENCHMARKS.values():
@@ -54,7 +54,7 @@ def find_benchmark(name: str) -> BenchmarkFacts:
     """The facts of a data set by its name, in any case, with '_' or '-', as the authors spell it, or by its title.
 
     Raises:
-        DataError: no data set is called so.
+        DataError: no data set has this name.
     """
     if (known := known_benchmark(name)) is not None:
         return known

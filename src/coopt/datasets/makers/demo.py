@@ -132,6 +132,9 @@ def varied_files(
 
     The grounds are random colours with no channel below `darkest`, the inks random where `inked`.
     """
+    missing = [path.name for paths in drawings.values() for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(f"The icon package has no drawing {', '.join(missing)}; another version was expected.")
     files: list[File] = []
     for name, paths in drawings.items():
         for number in range(n_train + n_test):
@@ -172,7 +175,7 @@ OPENMOJI = "OpenMoji, CC BY-SA 4.0, by the OpenMoji project"
 
 
 def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[File]) -> Path:
-    """Draw every file into a new `folder`, which appears whole or not at all."""
+    """Draw every file into a new `folder`, which appears complete or not at all."""
     folder = Path(folder)
     mark = folder / MARK
     if mark.exists():
@@ -216,7 +219,7 @@ def openmoji_drawings() -> Path:
 
 
 def package_folder(distribution: str) -> Path:
-    """Where an artwork package lies; it is found, not imported (its code needs a newer Python than coopt does)."""
+    """The folder of an artwork package, found without importing it (its code needs a newer Python than coopt does)."""
     spec = find_spec(distribution.replace("-", "_"))
     try:
         version(distribution)

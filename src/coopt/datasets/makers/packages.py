@@ -25,14 +25,14 @@ class Package:
     """One version of a package, and what its archive must be."""
 
     registry: str
-    """"npm" or "pip"."""
+    """The client that fetches it: "npm" or "pip"."""
     name: str
     version: str
     sha256: str
 
     @property
     def words(self) -> str:
-        """What messages call the package."""
+        """Name, version and registry, for messages."""
         return f"{self.name} {self.version} ({self.registry})"
 
 

