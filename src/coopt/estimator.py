@@ -212,7 +212,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write a run folder (see `coopt.artifacts`)."""
-        self._check_fitted()
+        self._check_fitted("there is nothing to save")
         if self.learned_ is None:
             raise ConfigError("This PromptClassifier was loaded from a run folder; copy that folder instead.")
         details = {**self.learned_.details(), "numeric_labels": self.classes_.dtype.kind in "iu"}
@@ -256,9 +256,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         classifier._take(run.build(vlm), numeric)
         return classifier
 
-    def _check_fitted(self) -> None:
+    def _check_fitted(self, what: str = "call fit(X, y) or PromptClassifier.load") -> None:
         if not hasattr(self, "method_"):
-            raise NotFittedError("This PromptClassifier is not fitted yet; call fit(X, y) or PromptClassifier.load.")
+            raise NotFittedError(f"This PromptClassifier is not fitted yet; {what}.")
 
     def _take(self, method: Method, y: Any) -> None:
         """Be what a trained method makes of it; labels come back as they are in `y`."""

@@ -180,8 +180,8 @@ class Method(nn.Module):
         class_features = self.class_features()
         if class_features is None:
             return MethodPredictor(self)
-        linear = None
-        if self.inputs.are_plain and type(self).image_features is Method.image_features:
+        linear, probe = None, torch.zeros(1, self.vlm.embed_dim, device=self.device)
+        if self.inputs.are_plain and self.image_features(probe) is probe:  # features are compared as they are
             bias = class_features.new_full((len(class_features),), self.vlm.logit_bias)
             linear = Classifier(self.vlm.logit_scale * class_features.detach(), bias, normalize=True)
         return CosinePredictor(self, class_features.detach(), linear)

@@ -43,7 +43,7 @@ class Figure:
         """`81.2%`, or a dash where there is no number."""
         return "-" if value is None else f"{value:.1f}{self.unit}"
 
-    def show_interval(self, figures: Mapping[str, float]) -> str:
+    def show_interval(self, figures: Mapping[str, Any]) -> str:
         """`81.2% (95% interval 70.1% to 89.0%)`, or only the number where it has no interval."""
         shown = self.show(figures[self.name])
         if self.low is None or self.high is None:
@@ -179,10 +179,9 @@ class Task(ABC):
             DataError: there is no image, or a logit is not finite.
         """
 
-    def strata(self, dataset: ImageDataset) -> Int64[np.ndarray, " N"]:
-        """The groups that shots are drawn from: so many images of each group."""
-        assert dataset.labels is not None  # learning asks for labels first
-        return dataset.labels
+    def strata(self, dataset: ImageDataset) -> Int64[np.ndarray, " N"] | None:
+        """The groups that shots are drawn from, so many images of each; None where they are the labels."""
+        return None
 
     def for_classes(self, class_names: Sequence[str], class_labels: Sequence[str] | None = None) -> "Task":
         """The same task with other classes."""
