@@ -12,7 +12,7 @@ from torch import Tensor
 from coopt.artifacts import resolve_starts, training_details
 from coopt.data import FewShot, ImageDataset, Skipped
 from coopt.errors import ConfigError, DataError
-from coopt.features import Inputs, TrainingImages, encode_dataset, encode_views
+from coopt.features import EncodedPicks, Inputs, TrainingImages, encode_dataset, encode_views
 from coopt.fit.batches import TrainingBatches
 from coopt.fit.checkpoint import Checkpoint
 from coopt.fit.loop import EpochRecord, fit, step_seed
@@ -115,8 +115,13 @@ def learn(
     settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
     made_task = find_task(task)(train.class_names, train.class_labels, **(task_settings or {}))
+    picks = None
+    if kind.inputs.kind != "pixels" and (recipe.views == 0 or looks_at_shots(kind)):
+        progress = reporter.encoding("the picked images")
+        picks = EncodedPicks(vlm, kind.inputs, n_workers=n_workers, progress=progress)  # checked by encoding them
     if kind.uses_shots:
-        drawn, drawn_val = draw_shots(made_task, train, val, shots, seed, strict=strict, n_workers=n_workers)
+        options: dict[str, Any] = {"strict": strict, "n_workers": n_workers, "check": picks}
+        drawn, drawn_val = draw_shots(made_task, train, val, shots, seed, **options)
     else:
         drawn, drawn_val = FewShot(train.subset([]), np.zeros(0, dtype=np.int64), [], []), None
     for note in drawn.notes:
@@ -128,7 +133,7 @@ def learn(
             vlm=vlm,
             task=made_task,
             train=drawn.dataset,
-            val=drawn_val,
+            val=None if drawn_val is None else drawn_val.dataset,
             unlabelled=rest_of(train, drawn, unlabelled) if learner.inputs.unlabelled else None,
             weight=None if weight is None else torch.as_tensor(weight[drawn.indices], dtype=torch.float32),
             recipe=recipe,
@@ -136,9 +141,11 @@ def learn(
             n_workers=n_workers,
             reporter=reporter,
         )
+        if picks is not None and kind.uses_shots and same_place(learner.inputs, picks.inputs):
+            work.encoded = picks.features(train, drawn.indices)
         identity = {"shots": shots, "task": {"name": task, **made_task.settings}}
         records = work.run(learner, identity, checkpoint_path, resume)
-    return Learned(learner, records, recipe, drawn.dataset, drawn_val, drawn.skipped, shots, seed)
+    return Learned(learner, records, recipe, work.train, work.val, drawn.skipped, shots, seed)
 
 
 @dataclass
@@ -155,6 +162,8 @@ class _Work:
     seed: int
     n_workers: int
     reporter: Reporter
+    encoded: Tensor | None = None
+    """What the method looks at of the plain training images, where that is known."""
 
     def run(
         self, learner: Method, identity: dict[str, Any], checkpoint_path: Path | None, resume: bool
@@ -202,11 +211,12 @@ class _Work:
 
     def look(self, method: Method) -> Shots | None:
         """What the method sees of the shots, if it looks at them before the first step or after the last."""
-        kind = type(method)
-        if all(getattr(kind, name) is getattr(Method, name) for name in ("prepare", "trainings", "finish")):
+        if not looks_at_shots(type(method)):
             return None
         inputs = method.inputs if method.inputs.kind != "pixels" else Inputs(train_views=method.inputs.train_views)
         train = self.examples(f"{len(self.train)} training images", self.train, inputs)
+        if method.inputs.kind != "pixels":
+            self.encoded = train.images  # the loop need not encode them again
         if inputs.train_views:
             train = replace(train, views=self.views(self.train, inputs, inputs.train_views))
         return Shots(
@@ -219,11 +229,11 @@ class _Work:
 
     def examples(self, what: str, part: ImageDataset, inputs: Inputs, labelled: bool = True) -> Examples:
         """The plain images of a part, as a method looks at them."""
-        progress = self.reporter.encoding(what)
-        encoded = encode_dataset(
-            self.vlm, part, inputs=inputs, n_workers=self.n_workers, strict=labelled, progress=progress
-        )
-        return Examples(encoded.features, self.task.targets(part) if labelled else None)
+        images = self.encoded if part is self.train else None
+        if images is None:
+            options: dict[str, Any] = {"n_workers": self.n_workers, "progress": self.reporter.encoding(what)}
+            images = encode_dataset(self.vlm, part, inputs=inputs, strict=labelled, **options).features
+        return Examples(images, self.task.targets(part) if labelled else None)
 
     def views(self, part: ImageDataset, inputs: Inputs, n_views: int) -> Tensor:
         """Augmented views (V, N, ...) of a part."""
@@ -241,16 +251,16 @@ class _Work:
     def batches(self, training: Training, recipe: Recipe, shots: Shots | None) -> TrainingBatches:
         """The images of one training; features that the method has seen are not computed again."""
         part, targets, weight = self.train, self.task.targets(self.train), self.weight
-        known = None if shots is None or training.method.inputs.kind == "pixels" else shots.train
+        views = None if shots is None else shots.train.views
+        encoded = (views if recipe.views else self.encoded) if training.method.inputs.kind != "pixels" else None
         if training.shots is not None:
-            part, targets, known = part.subset(training.shots.tolist()), targets[training.shots], None
+            part, targets, encoded = part.subset(training.shots.tolist()), targets[training.shots], None
             weight = None if weight is None else weight[training.shots]
         if training.pseudo is not None:
             assert self.unlabelled is not None and training.pseudo_targets is not None  # the method got them
             part = joined(part, self.unlabelled.subset(training.pseudo.tolist()))
-            targets, known = torch.cat([targets, training.pseudo_targets.to(targets)]), None
+            targets, encoded = torch.cat([targets, training.pseudo_targets.to(targets)]), None
             weight = None if weight is None else torch.cat([weight, torch.ones(len(training.pseudo))])
-        encoded = None if known is None else known.views if recipe.views else known.images
         n_parallel = training.method.inputs.unlabelled
         beside = self.images(training.method, self.unlabelled, recipe, None, n_parallel) if n_parallel else None
         return TrainingBatches(
@@ -280,6 +290,16 @@ class _Work:
             n_parallel=n_parallel,
             progress=self.reporter.encoding(f"{len(part)} images, {views}"),
         )
+
+
+def looks_at_shots(kind: type[Method]) -> bool:
+    """Whether a method looks at its shots before the first step or after the last one."""
+    return any(getattr(kind, name) is not getattr(Method, name) for name in ("prepare", "trainings", "finish"))
+
+
+def same_place(one: Inputs, other: Inputs) -> bool:
+    """Whether two methods look at the same thing of a plain image."""
+    return (one.kind, one.at, one.frames) == (other.kind, other.at, other.frames)
 
 
 def joined(first: ImageDataset, second: ImageDataset) -> ImageDataset:

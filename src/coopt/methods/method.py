@@ -41,7 +41,8 @@ class Method(nn.Module):
         class_names: the words of the C outputs.
         task: what the outputs mean; classification unless another one is set.
         key: its name in `METHODS`, or `module:Class`.
-        settings: the constructor's keyword arguments, defaults included.
+        settings: the constructor's keyword arguments, defaults included. Where None stood for a number that the
+            constructor finds (`n_ctx`), that number: it makes the same method again.
         found: values that were found in place of a setting (searched numbers), by the setting's name; run folders say
             them, and a new fit with the same settings searches again.
     """
