@@ -3,7 +3,6 @@
 import random
 import time
 import traceback
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
 from coopt.evaluate.record import Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
+from coopt.messages import listening
 from coopt.methods import Method, find_method, for_classes, jsonable
 from coopt.outside import outside_name
 from coopt.tasks import DEFAULT_TASK
@@ -92,8 +92,7 @@ def execute(run: Run, shared: Shared) -> Result:
         Interrupted: a signal asked to stop.
     """
     reporter, memory = Notes(), PeakMemory(run.model.device)
-    with settled(run.seed, run.n_threads), warnings.catch_warnings(record=True) as caught, memory:
-        warnings.simplefilter("always")
+    with settled(run.seed, run.n_threads), listening(reporter.note), memory:
         vlm = shared.model(run.model)
         benchmark = shared.benchmark(run.places, run.source)
         started = time.perf_counter()
@@ -124,8 +123,7 @@ def execute(run: Run, shared: Shared) -> Result:
         for test, result in results.items()
         if result is not None
     ]
-    notes = [*reporter.notes, *(str(warning.message) for warning in caught)]
-    return Result(records, [f"{run.source}: {note}" for note in dict.fromkeys(notes)])
+    return Result(records, [f"{run.source}: {note}" for note in dict.fromkeys(reporter.notes)])
 
 
 def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> Learned:
