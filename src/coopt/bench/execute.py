@@ -25,7 +25,6 @@ from coopt.evaluate.record import Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.messages import listening
 from coopt.methods import Method, find_method, for_classes, jsonable
-from coopt.outside import outside_name
 from coopt.tasks import DEFAULT_TASK
 
 
@@ -116,7 +115,7 @@ def execute(run: Run, shared: Shared) -> Result:
             **result[0],
             seconds={"fit": fit_seconds, "evaluate": result[1]},
             peak_memory_mb=memory.peak_mb,
-            task=learned.method.task.name or outside_name(type(learned.method.task)),
+            task=learned.method.task.key,
             headline=learned.method.task.figures[0],
             versions={**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )

@@ -1,7 +1,7 @@
 """The main job in one function: draw the shots, encode them, train the method."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def learn(
         ConfigError, DataError, TrainingError: what cannot be used, and how to mend it.
         Interrupted: stopped by a signal; the checkpoint is written.
     """
-    reporter, kind = reporter or Reporter(), find_method(method)
+    kind = find_method(method)
     if train.labels is None and kind.uses_shots:
         raise DataError(f"Learning needs labelled images; {train.source or 'the data'} has no labels.")
     if not 0 <= seed < 2**63:
@@ -112,8 +112,8 @@ def learn(
     settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
     made_task = find_task(task)(train.class_names, train.class_labels, **(task_settings or {}))
-    with listening(reporter.note), own_stream():
-        work = Work(vlm, made_task, recipe, seed, n_workers, reporter)
+    with listening(reporter.note) if reporter else nullcontext(), own_stream():
+        work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
         drawn = work.draw(kind, train, val, shots, strict)
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
