@@ -117,6 +117,7 @@ def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("owner/animals", "dataset", "v1.2"),
     ]
     assert "*.parquet" in calls[0]["allow_patterns"] and "data/*.parquet" in calls[1]["allow_patterns"]
+    assert {"*.ndjson", "*.tar.xz", "*.JPG"} <= set(calls[0]["allow_patterns"])  # all that a local copy is read from
     assert not any(pattern.endswith((".py", "*")) for call in calls for pattern in call["allow_patterns"])
     with pytest.raises(DataError, match="'owner/animals' has no folder 'date'; it has 'data'"):
         load_dataset("hf:owner/animals/date")
