@@ -10,7 +10,7 @@ from coopt.data.archives import is_archive_name
 from coopt.data.decode import EXTENSIONS
 from coopt.data.tables import is_table_name
 from coopt.data.wording import some
-from coopt.errors import DataError
+from coopt.errors import DataError, first_line
 
 ADDRESS = re.compile(r"hf:(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<folder>[^@]+))?(?:@(?P<revision>.+))?")
 CONVERTED = "refs/convert/parquet"
@@ -66,7 +66,7 @@ def _fetch(address: str, repository: str, folder: str | None, revision: str | No
         )
     except Exception as error:  # the hub's client raises its own, its transport's and the system's errors
         offline = constants.HF_HUB_OFFLINE
-        state = "offline mode is on (HF_HUB_OFFLINE) and it is not in the cache" if offline else _first_line(error)
+        state = "offline mode is on (HF_HUB_OFFLINE) and it is not in the cache" if offline else first_line(error)
         raise DataError(
             f"The data set '{address}' could not be read from {constants.ENDPOINT}: {state}. Check the name, the "
             f"network and, for a gated data set, your login; or give a local folder or archive."
@@ -78,8 +78,3 @@ def _has_data(root: Path) -> bool:
         is_table_name(path.name) or is_archive_name(path.name) or path.suffix.lower() in EXTENSIONS
         for path in root.rglob("*")
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -3,14 +3,21 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from coopt.models.block import Block, Chain, Layer, Mlp, chain
 from coopt.models.resnet import open_resnet
-from coopt.models.towers import ClosedImageTower, ClosedTower, ImageTower, TextTower, VisionTransformer, first_row
+from coopt.models.towers import (
+    ClosedImageTower,
+    ClosedTower,
+    ImageTower,
+    TextTower,
+    VisionTransformer,
+    class_token_and_patches,
+    first_row,
+)
 
 
 @dataclass(frozen=True)
@@ -159,12 +166,6 @@ def open_image_tower(visual: Any, name: str) -> ImageTower:
 
 def _vision_transformer(visual: Any, name: str) -> VisionTransformer:
     n_rows, width = visual.positional_embedding.shape
-
-    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L d_v"]:
-        patches = patch(pixels).flatten(2).transpose(1, 2)  # (B, N, d_v)
-        first = visual.class_embedding.expand(len(pixels), 1, -1)
-        return torch.cat([first, patches], dim=1) + visual.positional_embedding
-
     is_first = visual.pool_type == "tok"
     return VisionTransformer(
         name=name,
@@ -172,7 +173,7 @@ def _vision_transformer(visual: Any, name: str) -> VisionTransformer:
         n_positions=n_rows - 1,
         weight=visual.positional_embedding,
         patch=visual.conv1,
-        tokens=tokens,
+        tokens=class_token_and_patches(visual.class_embedding, visual.positional_embedding),
         pre_norm=_layer(visual.ln_pre),
         blocks=[open_block(block) for block in visual.transformer.resblocks],
         post_norm=_layer(visual.ln_post),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -75,16 +75,9 @@ class Preprocess:
 
     def facts(self) -> dict[str, Any]:
         """What the pixels depend on, as JSON values (for fingerprints and reports)."""
-        return {
-            "size": self.size,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "resample": Resampling(self.resample).name.lower(),
-            "mode": self.mode,
-            "edge": self.edge or self.size,
-            "crop_rounding": self.crop_rounding,
-            "scale": self.scale,
-        }
+        resample = Resampling(self.resample).name.lower()
+        lists = {"mean": list(self.mean), "std": list(self.std)}
+        return {**asdict(self), **lists, "resample": resample, "edge": self.edge or self.size}
 
 
 def from_processor_config(config: Mapping[str, Any], *, square: bool, where: str) -> Preprocess:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -134,6 +135,16 @@ class ClosedImageTower(ImageTower):
             "CLIP's ResNet. It can encode images, but its layers cannot be changed; choose another model "
             "(`coopt models`)."
         )
+
+
+def class_token_and_patches(token: Tensor, positions: Tensor) -> Callable[[Layer, Tensor], Tensor]:
+    """What CLIP's vision transformers start with: the class token, then the patches, positions (L, d_v) added."""
+
+    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L d_v"]:
+        patches = patch(pixels).flatten(2).transpose(1, 2)  # (B, N, d_v)
+        return torch.cat([token.expand(len(pixels), 1, -1), patches], dim=1) + positions
+
+    return tokens
 
 
 def first_row(rows: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:

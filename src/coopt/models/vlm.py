@@ -3,12 +3,13 @@
 Nothing here knows a method.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from coopt.errors import ModelError
 from coopt.models.preprocess import Preprocess
@@ -39,7 +40,7 @@ class VLM:
         source: str,
         revision: str | None,
         fingerprint: str,
-        module: nn.Module,
+        module: Any,
         encode_image: Callable[[Tensor], Tensor],
         encode_text: Callable[[Tensor], Tensor],
         tokenizer: Tokenizer,
@@ -47,22 +48,23 @@ class VLM:
         text: TextTower | ClosedTower,
         image: ImageTower,
         embed_dim: int,
-        logit_scale: float,
-        logit_bias: float = 0.0,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
         self.name = name
         self.source = source
         self.revision = revision
         self.fingerprint = fingerprint
-        self.module = module.eval().requires_grad_(False)
+        # Before the cast, which would round them.
+        self.logit_scale = math.exp(module.logit_scale.item())
+        self.logit_bias = module.logit_bias.item() if getattr(module, "logit_bias", None) is not None else 0.0
+        self.module = module.to(device=device, dtype=dtype).eval().requires_grad_(False)
         self._weight = next(self.module.parameters())
         self.tokenizer = tokenizer
         self.preprocess = preprocess
         self._text = text
         self.image = image
         self.embed_dim = embed_dim
-        self.logit_scale = logit_scale
-        self.logit_bias = logit_bias
         self._encode_image = encode_image
         self._encode_text = encode_text
 
