@@ -1,6 +1,6 @@
 """The frozen dual encoders: `load_model(name)` gives a `VLM`, whatever the weights' source."""
 
-from coopt.models.block import Block, Layer, Mlp, attention, call, run_block
+from coopt.models.block import Block, Layer, Mlp, attention, run_block
 from coopt.models.catalogue import ModelInfo, list_models
 from coopt.models.load import load_model
 from coopt.models.preprocess import Preprocess
@@ -20,7 +20,6 @@ __all__ = [
     "Tokenizer",
     "VisionTransformer",
     "attention",
-    "call",
     "list_models",
     "load_model",
     "run_block",

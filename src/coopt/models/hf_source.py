@@ -14,7 +14,7 @@ from torch import Tensor
 from coopt.errors import ModelError
 from coopt.models.fingerprint import fingerprint
 from coopt.models.hf_tokenizer import read_tokenizer
-from coopt.models.hf_towers import hf_image_tower, hf_text_tower, siglip2_pixels
+from coopt.models.hf_towers import hf_image_tower, hf_text_tower, siglip2_inputs
 from coopt.models.preprocess import Preprocess, from_processor_config
 from coopt.models.tokens import Tokenizer
 from coopt.models.towers import ImageTower, TextTower
@@ -27,7 +27,8 @@ def load_folder(name: str, folder: Path, revision: str | None, device: torch.dev
     """Load a folder with config.json, weights, tokenizer and image preparation.
 
     Raises:
-        ModelError: a file is missing or damaged, or the architecture is not one of `MODEL_CLASSES`.
+        ModelError: a file is missing or damaged, the files do not belong together, or the architecture is not one of
+            `MODEL_CLASSES`.
     """
     config = _json_file(folder / "config.json")
     model_type = config.get("model_type")
@@ -36,8 +37,7 @@ def load_folder(name: str, folder: Path, revision: str | None, device: torch.dev
             f"'{folder}' holds a model of type {model_type!r}; this loader takes {', '.join(MODEL_CLASSES)}. "
             "Other dual encoders may load through open_clip (open_clip:ARCH/PRETRAINED)."
         )
-    image_size = _image_size(config, model_type, folder)
-    preprocess = _read_preprocess(folder, model_type, image_size)
+    preprocess = _read_preprocess(folder, model_type, _image_size(config, model_type, folder))
     tokenizer = read_tokenizer(folder)
     if not any(folder.glob("model*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
         raise ModelError(
@@ -83,15 +83,9 @@ def open_module(
             hf_text_tower(text, module.text_projection),
             hf_image_tower(vision, name, module.visual_projection),
         )
-
-    def encode_siglip2(pixels: Tensor) -> Tensor:
-        patches, shapes = siglip2_pixels(vision, pixels)
-        seen = torch.ones(patches.shape[:2], dtype=torch.int64, device=patches.device)
-        return vision(patches, seen, shapes).pooler_output
-
     is_second = type(module).__name__ == "Siglip2Model"
     return (
-        encode_siglip2 if is_second else lambda pixels: vision(pixel_values=pixels).pooler_output,
+        lambda pixels: vision(*(siglip2_inputs(vision, pixels) if is_second else (pixels,))).pooler_output,
         lambda ids: text(input_ids=ids).pooler_output,
         hf_text_tower(text, text.head),
         hf_image_tower(vision, name),

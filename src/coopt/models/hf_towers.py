@@ -63,7 +63,7 @@ def hf_image_tower(vision_model: Any, name: str, projection: nn.Module | None = 
         "patch": embeddings.patch_embedding,
         "blocks": [hf_block(layer) for layer in vision_model.encoder.layers],
         "post_norm": vision_model.post_layernorm,
-        "projection": projection,
+        "projection": projection or nn.Identity(),
     }
     if projection is not None:
         tokens = class_token_and_patches(embeddings.class_embedding, positions)
@@ -76,7 +76,7 @@ def hf_image_tower(vision_model: Any, name: str, projection: nn.Module | None = 
         return patch(pixels).flatten(2).transpose(1, 2) + positions
 
     pooling: dict[str, Any] = {"n_special": 0, "gather": vision_model.head, "norm_last": False}
-    return VisionTransformer(n_positions=len(positions), tokens=patches, pre_norm=None, **shared, **pooling)
+    return VisionTransformer(n_positions=len(positions), tokens=patches, pre_norm=nn.Identity(), **shared, **pooling)
 
 
 def patchify(pixels: Float[Tensor, "B 3 H W"], patch_size: int) -> Float[Tensor, "B N P"]:
@@ -86,8 +86,9 @@ def patchify(pixels: Float[Tensor, "B 3 H W"], patch_size: int) -> Float[Tensor,
     return grid.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, patch_size * patch_size * channels)
 
 
-def siglip2_pixels(vision_model: Any, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, Tensor]:
-    """Patches and grid shapes for a Siglip2Model run at its one square resolution, where no patch is padding."""
+def siglip2_inputs(vision_model: Any, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, Tensor, Tensor]:
+    """What a Siglip2Model takes at its one square resolution: patches, a mask that keeps all of them, grid shapes."""
     side = math.isqrt(vision_model.embeddings.num_patches)
-    shapes = torch.tensor([[side, side]]).expand(len(pixels), 2)
-    return patchify(pixels, vision_model.embeddings.patch_size), shapes
+    patches = patchify(pixels, vision_model.embeddings.patch_size)
+    kept = torch.ones(patches.shape[:2], dtype=torch.int64, device=patches.device)
+    return patches, kept, torch.tensor([[side, side]]).expand(len(pixels), 2)

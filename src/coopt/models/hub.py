@@ -24,8 +24,8 @@ def is_offline(offline: bool | None) -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def fetch_folder(repo_id: str, revision: str | None, offline: bool | None) -> tuple[Path, str]:
-    """The local snapshot folder of a hub model and its commit, downloaded where needed.
+def fetch_folder(repo_id: str, revision: str | None, offline: bool | None) -> Path:
+    """The local snapshot folder of a hub model, named by its commit; downloaded where needed.
 
     Raises:
         ModelError: no such model or revision, no access, no network, or not in the cache when offline.
@@ -34,7 +34,7 @@ def fetch_folder(repo_id: str, revision: str | None, offline: bool | None) -> tu
     if not any(folder.glob("model*.safetensors")):
         # Many first-generation CLIP repositories hold only pickled weights (read with weights_only=True later).
         folder = _snapshot(repo_id, revision, [*CONFIG_FILES, *TORCH_WEIGHTS], offline)
-    return folder, folder.name
+    return folder
 
 
 def _snapshot(repo_id: str, revision: str | None, patterns: list[str], offline: bool | None) -> Path:
@@ -42,7 +42,6 @@ def _snapshot(repo_id: str, revision: str | None, patterns: list[str], offline: 
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     local_only = is_offline(offline)
-    at = f" at revision '{revision}'" if revision else ""
     try:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns, local_files_only=local_only))
     except GatedRepoError as error:
@@ -60,14 +59,11 @@ def _snapshot(repo_id: str, revision: str | None, patterns: list[str], offline: 
             "`coopt models` lists known names."
         ) from error
     except OSError as error:  # not in the cache and: offline mode, or the network failed
-        if local_only:
-            raise ModelError(
-                f"the model '{repo_id}'{at} is not in this machine's Hugging Face cache, and offline mode is on "
-                f"(offline=True or HF_HUB_OFFLINE). {OFFLINE_CHOICES}"
-            ) from error
+        why = f"the Hugging Face hub ({constants.ENDPOINT}) could not be reached: {first_line(error)}"
+        why = "offline mode is on (offline=True or HF_HUB_OFFLINE)" if local_only else why
+        at = f" at revision '{revision}'" if revision else ""
         raise ModelError(
-            f"the model '{repo_id}'{at} is not in this machine's cache, and the Hugging Face hub "
-            f"({constants.ENDPOINT}) could not be reached: {first_line(error)}. {OFFLINE_CHOICES}"
+            f"the model '{repo_id}'{at} is not in this machine's Hugging Face cache, and {why}. {OFFLINE_CHOICES}"
         ) from error
 
 

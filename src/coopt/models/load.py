@@ -65,7 +65,8 @@ def load_model(
     if source == "builtin":
         path = Path(__file__).with_name("builtin")
     elif source == "hub":
-        path, commit = fetch_folder(name, revision, offline)
+        path = fetch_folder(name, revision, offline)
+        commit = path.name
     return hf_source.load_folder(name, path, commit, *place)
 
 

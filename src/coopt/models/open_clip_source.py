@@ -13,7 +13,7 @@ from coopt.models.hub import OFFLINE_CHOICES, OPEN_CLIP_WEIGHTS, cached_file, is
 from coopt.models.open_clip_tokenizer import adapt_tokenizer
 from coopt.models.open_clip_towers import open_image_tower, open_text_tower
 from coopt.models.preprocess import Preprocess
-from coopt.models.tokens import layout
+from coopt.models.tokens import Tokenizer, layout
 from coopt.models.vlm import VLM
 
 PREPROCESS_KEYS = ("mean", "std", "interpolation", "resize_mode")
@@ -61,9 +61,8 @@ def load(
         "quick_gelu": bool(published.get("quick_gelu")),
         "preprocess": preprocess.facts(),
     }
-    context_length = int(tokenizer.context_length)
     adapted = adapt_tokenizer(tokenizer, name)
-    _check_layout(adapted, tokenizer, context_length, name)
+    _check_layout(adapted, tokenizer, name)
     return VLM(
         name=name,
         source="open_clip",
@@ -74,7 +73,7 @@ def load(
         encode_text=lambda ids: module.encode_text(ids, normalize=False),
         tokenizer=adapted,
         preprocess=preprocess,
-        text=open_text_tower(module, context_length, adapted.eos_id, name),
+        text=open_text_tower(module, int(tokenizer.context_length), adapted.eos_id, name),
         image=open_image_tower(module.visual, name),
         embed_dim=int(facts["config"]["embed_dim"]),
         device=device,
@@ -165,10 +164,10 @@ def _preprocess(config: dict[str, Any], name: str) -> Preprocess:
     )
 
 
-def _check_layout(adapted: Any, tokenizer: Any, context_length: int, name: str) -> None:
+def _check_layout(adapted: Tokenizer, tokenizer: Any, name: str) -> None:
     """Methods lay prompts out as start, words, end, padding: a tokenizer that does otherwise cannot be used."""
     texts = ["a photo of a dog", "x"]
-    if not torch.equal(layout(adapted, texts, context_length), tokenizer(texts)):
+    if not torch.equal(layout(adapted, texts, int(tokenizer.context_length)), tokenizer(texts)):
         raise ModelError(
             f"the tokenizer of '{name}' does not lay texts out as start token, words, end token, padding on the right; "
             "coopt has no way to put prompts into it."

@@ -9,11 +9,7 @@ from torch import Tensor
 from coopt.errors import ModelError
 
 NAMES = json.loads((Path(__file__).parent / "data" / "openai_names.json").read_text(encoding="utf-8"))
-"""OpenAI's names to transformers': of the tensors that each tower has once, and of the parts of a layer."""
-PROJECTIONS = {
-    "text": ("text_projection", "text_projection.weight"),
-    "vision": ("visual.proj", "visual_projection.weight"),
-}
+"""OpenAI's names to transformers': tensors that a tower has once, the parts of a layer, each tower's projection."""
 
 
 def tower_weights(left: dict[str, Tensor], tower: Literal["text", "vision"]) -> dict[str, Tensor]:
@@ -33,7 +29,7 @@ def tower_weights(left: dict[str, Tensor], tower: Literal["text", "vision"]) -> 
             fused = _take(left, f"{ours}attn.in_proj_{kind}")
             for part, tensor in zip("qkv", fused.chunk(3), strict=True):
                 converted[f"{theirs}self_attn.{part}_proj.{kind}"] = tensor.contiguous()
-    our_name, their_name = PROJECTIONS[tower]
+    our_name, their_name = NAMES["projection"][tower]
     converted[their_name] = _take(left, our_name).T.contiguous()
     return converted
 

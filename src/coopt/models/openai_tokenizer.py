@@ -17,7 +17,9 @@ WORD = r"(?i:<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|
 
 
 class OpenAITokenizer:
-    """Text is repaired and unescaped, lowered, split into words, and each word's bytes are merged."""
+    """Broken Unicode is mended, HTML unescaped twice, white space collapsed, the case lowered; the text is split into
+    words, and each word's bytes are merged.
+    """
 
     pad_id = 0
     """Zero, as in the published code; what follows the end token never matters to a causal tower."""
@@ -35,7 +37,8 @@ class OpenAITokenizer:
     def encode(self, text: str) -> list[int]:
         """The ids of only `text`: no start, end or padding token, never cut."""
         ids: list[int] = []
-        for word, _ in self._split.pre_tokenize_str(clean(text)):
+        text = html.unescape(html.unescape(ftfy.fix_text(text)))
+        for word, _ in self._split.pre_tokenize_str(" ".join(text.split()).lower()):
             if word in (START, END):  # written out in a text, they are the special tokens
                 ids.append(self._vocabulary[word])
             else:
@@ -49,12 +52,6 @@ class OpenAITokenizer:
         ids = ids[: ids.index(self.eos_id)] if self.eos_id in ids else ids
         spelled = "".join(self._tokens[index] for index in ids if index != self.bos_id)
         return " ".join(self._bytes.decode([word]) for word in spelled.split("</w>")).strip()
-
-
-def clean(text: str) -> str:
-    """Mend broken Unicode and curly quotes, unescape HTML twice, collapse white space, lower the case."""
-    text = html.unescape(html.unescape(ftfy.fix_text(text)))
-    return " ".join(text.split()).lower()
 
 
 @lru_cache(maxsize=1)

@@ -49,11 +49,7 @@ def layout(
 ) -> Int[Tensor, "C L"]:
     """Token ids with start and end token, padded on the right to the context length.
 
-    Args:
-        tokenizer: encodes one text.
-        texts: what to encode.
-        context_length: L.
-        truncate: cut longer texts (the end token is kept) instead of raising.
+    `truncate` cuts longer texts (the end token is kept) instead of raising.
 
     Raises:
         DataError: a text has more tokens than fit, and `truncate` is false.

@@ -111,7 +111,9 @@ def product(x: Float[Tensor, "... D"], weight: Float[Tensor, "K D"], bias: Tenso
 @functools.cache
 def prefers_onednn() -> bool:
     """Whether this is an AMD processor, PyTorch has oneDNN, and its linear operator takes plain weights."""
-    if not torch.backends.mkldnn.is_available() or not is_amd():
+    facts = Path("/proc/cpuinfo")
+    maker = facts.read_text() if facts.is_file() else platform.processor()
+    if not torch.backends.mkldnn.is_available() or "AuthenticAMD" not in maker:
         return False
     x, weight, bias = torch.ones(2, 3), torch.ones(5, 3), torch.ones(5)
     try:
@@ -119,11 +121,3 @@ def prefers_onednn() -> bool:
     except (AttributeError, RuntimeError):  # an operator without a stable interface: gone or changed
         return False
     return torch.equal(y, torch.full((2, 5), 4.0))
-
-
-def is_amd() -> bool:
-    """By the processor's own word."""
-    try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return "AuthenticAMD" in platform.processor()
