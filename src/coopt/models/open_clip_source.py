@@ -30,14 +30,7 @@ def load(
         MissingExtraError: open_clip is not installed.
         ModelError: unknown names, unreachable or unreadable weights, or a model that coopt cannot hold.
     """
-    try:
-        open_clip = require_extra("open_clip", "open-clip", f"the model '{name}'")
-    except RuntimeError as error:  # torchvision's way of saying that its operators did not load
-        raise ModelError(
-            f"open_clip is installed but cannot be imported ({first_line(error)}). This happens when torchvision was "
-            f"built for another PyTorch than this one ({torch.__version__}): install the torchvision build that "
-            "belongs to it, from the same package index as torch."
-        ) from error
+    open_clip = _import(name)
     arch, path, published = _weights(name, checkpoint, offline, open_clip)
     try:
         module = open_clip.create_model(
@@ -79,6 +72,17 @@ def load(
         device=device,
         dtype=dtype,
     )
+
+
+def _import(name: str) -> Any:
+    try:
+        return require_extra("open_clip", "open-clip", f"the model '{name}'")
+    except RuntimeError as error:  # torchvision's way of saying that its operators did not load
+        raise ModelError(
+            f"open_clip is installed but cannot be imported ({first_line(error)}). This happens when torchvision was "
+            f"built for another PyTorch than this one ({torch.__version__}): install the torchvision build that "
+            "belongs to it, from the same package index as torch."
+        ) from error
 
 
 def _weights(

@@ -17,7 +17,6 @@ from coopt.models.openai_convert import tower_weights
 from coopt.models.openai_tokenizer import openai_tokenizer
 from coopt.models.preprocess import Preprocess
 from coopt.models.resnet import ModifiedResNet, open_resnet
-from coopt.models.towers import ImageTower
 from coopt.models.vlm import VLM
 
 # Beside the weights, the published archives carry three settings as tensors.
@@ -48,7 +47,6 @@ def load_checkpoint(name: str, path: Path, revision: str | None, device: torch.d
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     if "visual.proj" in weights and "visual.class_embedding" in weights:
         module, image_size = _vision_transformer(weights, path)
-        image: ImageTower
         encode_image, encode_text, text, image = open_module(module, name)
         facts = module_facts(module)
     elif "visual.attnpool.positional_embedding" in weights:

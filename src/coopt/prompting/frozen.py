@@ -1,12 +1,9 @@
 """Frozen layers, faster: gradients for the input only, and matrix products by the library that is quickest here.
 
-Two things are gained over calling the modules. Autograd keeps only what the input's gradient needs, one matrix of
-width 4 D for a feed-forward layer in place of three. And on AMD processors float32 products go through oneDNN, which
-reaches about twice MKL's rate there; PyTorch has both, but takes MKL for `linear`. The choice is made from the
-processor's maker, not by timing, so that a run is repeatable to the last bit.
-
-Whatever is not a plain float32 layer on a CPU (half precision, autocast, CUDA, a layer that a method has wrapped) is
-called as it is.
+Autograd keeps only what the input's gradient needs: one matrix of width 4 D for a feed-forward layer in place of three.
+On AMD processors float32 products go through oneDNN, which reaches about twice the rate of MKL, PyTorch's choice. It is
+chosen by the processor's maker, not by timing, so that a run is repeatable to the last bit. Whatever is not a plain
+float32 layer on a CPU (half precision, autocast, CUDA, a layer that a method has wrapped) is called as it is.
 """
 
 import functools
