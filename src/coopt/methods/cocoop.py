@@ -81,6 +81,7 @@ class CoCoOp(Method):
         layout = PromptLayout.build(vlm, class_names, len(ctx), words=words, truncate_names=truncate_names)
         self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx)
+        self.settings["n_ctx"] = self.ctx.shape[-2]
         hidden = max(1, vlm.embed_dim // 16)
         layers = OrderedDict(
             linear1=nn.Linear(vlm.embed_dim, hidden),
