@@ -30,7 +30,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The named tensors of a safetensors file, a pickled state dict, or a TorchScript archive.
 
     Pickled state dicts go through torch.load(weights_only=True). Of a TorchScript archive only the tensors and their
-    places in the module tree are read; its code is never compiled, let alone run.
+    places in the module tree are read; its code is neither compiled nor run.
 
     Raises:
         ModelError: the file is missing, damaged, or holds something else than tensors.

@@ -19,7 +19,7 @@ def fingerprint(weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
     """
     names = sorted(weights)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter lock: tensors are hashed side by side
+    with ThreadPoolExecutor() as pool:  # hashlib releases the interpreter lock, so that threads hash at the same time
         for name, content in zip(names, pool.map(_content, (weights[name] for name in names)), strict=True):
             digest.update(f"\n{name} {tuple(weights[name].shape)} ".encode() + content)
     return digest.hexdigest()[:32]

@@ -34,12 +34,12 @@ class LinearView:
 
     @property
     def weight(self) -> Float[Tensor, "K D"]:
-        """As in `nn.Linear`."""
+        """The view of the matrix, as in `nn.Linear`."""
         return self.whole.T if self.third is None else self.whole.chunk(3)[self.third]
 
     @property
     def bias(self) -> Float[Tensor, " K"] | None:
-        """As in `nn.Linear`."""
+        """The third of the fused bias, as in `nn.Linear`."""
         return None if self.whole_bias is None or self.third is None else self.whole_bias.chunk(3)[self.third]
 
     def __call__(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... K"]:

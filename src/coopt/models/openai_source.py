@@ -157,7 +157,7 @@ def _resnet(weights: dict[str, Tensor], path: Path) -> tuple[Any, int]:
 def _nothing_left(left: dict[str, Tensor], path: Path) -> None:
     if left:
         raise ModelError(
-            f"'{path}' holds {len(left)} tensors that OpenAI's architecture does not have, for example "
+            f"'{path}' holds {len(left)} tensors that OpenAI's architecture does not have, such as "
             f"{sorted(left)[:3]}. A checkpoint of open_clip loads with 'open_clip:ARCH@{path}'."
         )
 

@@ -80,7 +80,7 @@ class ImageTower(ABC):
     name: str
     """The model's name, for messages."""
     width: int
-    """d_v."""
+    """Width d_v of the rows."""
     n_positions: int
     """N: patches, or places of the feature map."""
 

@@ -15,7 +15,7 @@ from coopt.models.towers import ClosedTower, ImageTower, Place, TextTower
 
 
 class VLM:
-    """A frozen CLIP-like dual encoder: made by `coopt.load_model`, changed by nobody.
+    """A frozen CLIP-like dual encoder: made by `coopt.load_model`, and not changed after that.
 
     Attributes:
         name: what the user asked for (a hub id, an OpenAI name, a path, "builtin").

@@ -86,5 +86,5 @@ class PromptedImageTower:
 
 
 def first_rows(n_rows: int, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B R D"]:
-    """The rows that are computed: those that somebody reads."""
+    """The first rows of each sequence, where only these are computed."""
     return x[:, :n_rows]
