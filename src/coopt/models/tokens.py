@@ -1,7 +1,7 @@
 """What a tokenizer does, and laying token ids out as the text tower expects them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -10,6 +10,7 @@ from torch import Tensor
 from coopt.errors import DataError, ModelError
 
 
+@runtime_checkable  # type hints are checked when tests run
 class Tokenizer(Protocol):
     """Text to token ids and back, without the special tokens (the prompt layout places those itself)."""
 

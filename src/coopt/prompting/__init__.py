@@ -6,11 +6,10 @@ from coopt.prompting.encoder import PromptEncoder
 from coopt.prompting.layout import PromptLayout, clean_name
 from coopt.prompting.templates import TEMPLATES, read_templates, template_features
 from coopt.prompting.visual import PromptedImageTower
-from coopt.prompting.words import NearestWord, nearest_words
+from coopt.prompting.words import nearest_words
 
 __all__ = [
     "TEMPLATES",
-    "NearestWord",
     "PromptEncoder",
     "PromptLayout",
     "PromptedImageTower",
