@@ -29,12 +29,10 @@ def random_model(name: str, device: torch.device, dtype: torch.dtype) -> VLM:
         module = ResNetCLIP(visual, text_model, torch.tensor(4.6))
         encode_image, encode_text = module.visual, module.encode_text
         text = hf_text_tower(text_model.text_model, text_model.text_projection)
-        module.to(device=device, dtype=dtype)
         image, embed_dim = open_resnet(visual, name), 1024
     else:
         vision = {"patch_size": PATCH_SIZES[name]}
         module = transformers.CLIPModel(transformers.CLIPConfig(vision_config=vision)).eval()
-        module.to(device=device, dtype=dtype)
         encode_image, encode_text, text, image = open_module(module, name)
         embed_dim = 512
     return VLM(
@@ -50,7 +48,8 @@ def random_model(name: str, device: torch.device, dtype: torch.dtype) -> VLM:
         text=text,
         image=image,
         embed_dim=embed_dim,
-        logit_scale=100.0,
+        device=device,
+        dtype=dtype,
     )
 
 

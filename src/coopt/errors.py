@@ -54,6 +54,12 @@ def did_you_mean(name: str, allowed: Iterable[str], n: int = 3) -> str:
     return f" Did you mean {' or '.join(repr(by_lower[word]) for word in near)}?"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's own message, without a full stop, or its class where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300].rstrip(".") if lines else type(error).__name__
+
+
 def require_extra(module: str, extra: str, purpose: str) -> ModuleType:
     """Import an optional `module`, or say which extra of coopt brings it.
 

@@ -62,7 +62,7 @@ def test_splits_and_tables_in_archives(make_files: Make) -> None:
     )
     for kind in ("zip", "tar.gz"):
         splits = load_dataset(pack(root, kind, "inside/"), make_split=False)
-        assert splits.test.load(1).tobytes() == picture(1).tobytes()
+        assert splits.unsplit.load(1).tobytes() == picture(1).tobytes()
 
 
 def test_parquet_in_an_archive(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_parquet_in_an_archive(tmp_path: Path) -> None:
 def test_a_table_in_an_archive_sees_its_members_only(make_files: Make, tmp_path: Path) -> None:
     outside = make_files("secret", "0.png") / "0.png"
     root = make_files("data", "in.png", contents={"t.csv": f"image,label\nin.png,a\n{outside},b\n../secret/0.png,b\n"})
-    dataset = load_dataset(pack(root, "zip"), make_split=False).test
+    dataset = load_dataset(pack(root, "zip"), make_split=False).unsplit
     assert dataset.load(0).size == (7, 5)
     for index in (1, 2):
         with pytest.raises(UnreadableImageError, match="the file does not exist"):

@@ -105,9 +105,11 @@ def test_a_class_may_be_called_train(make_files: Make) -> None:
     assert splits.class_names == ["bus", "train"]
 
 
-def test_without_a_split_everything_is_the_test_part(make_files: Make) -> None:
+def test_without_a_split_the_images_are_in_no_part(make_files: Make) -> None:
     splits = load_dataset(make_files("data", *class_paths({"a": 3, "b": 1})), make_split=False)
-    assert list(splits.parts) == ["test"] and splits.test.labels.tolist() == [0, 0, 0, 1]
+    assert list(splits.parts) == ["all"] and splits.unsplit.labels.tolist() == [0, 0, 0, 1]
+    assert splits.train is splits.val is splits.test is None
+    assert len(splits.whole()) == 4
 
 
 @pytest.mark.parametrize("kind", ["list", "map", "file"])
@@ -119,9 +121,9 @@ def test_unlabelled_images_keep_the_class_names(make_files: Make, tmp_path: Path
     if kind == "file":
         names = tmp_path / "names.json"
         names.write_text(json.dumps(words))
-    test = load_dataset(flat, require_labels=False, class_names=names).test
-    assert test.labels is None and test.class_names == words
-    assert test.class_labels == (["fox", "wolf"] if kind == "map" else words)
+    found = load_dataset(flat, require_labels=False, class_names=names).unsplit
+    assert found.labels is None and found.class_names == words
+    assert found.class_labels == (["fox", "wolf"] if kind == "map" else words)
     with pytest.raises(DataError, match="both become the class name 'red fox'"):
         load_dataset(flat, require_labels=False, class_names={"fox": "red fox", "vixen": "red fox"})
 
@@ -130,10 +132,10 @@ def test_unlabelled_images(make_files: Make) -> None:
     root = make_files("data", "x.png", "y.jpg", "deep/z.png")
     flat = make_files("flat", "x.png", "y.png")
     splits = load_dataset(flat, require_labels=False)
-    assert splits.test.labels is None and splits.test.names == ["x.png", "y.png"]
-    assert splits.summary().startswith("test: 2 images, unlabelled\n")
-    assert load_dataset(root, require_labels=False).test.names == ["deep/z.png", "x.png", "y.jpg"]
-    assert load_dataset(flat / "x.png", require_labels=False).test.names == ["x.png"]
+    assert splits.unsplit.labels is None and splits.unsplit.names == ["x.png", "y.png"]
+    assert splits.summary().startswith("all: 2 images, unlabelled\n")
+    assert load_dataset(root, require_labels=False).unsplit.names == ["deep/z.png", "x.png", "y.jpg"]
+    assert load_dataset(flat / "x.png", require_labels=False).unsplit.names == ["x.png"]
     with pytest.raises(DataError, match=r"flat has images but no labels. Put the images of each class in a folder"):
         load_dataset(flat)
 
@@ -327,5 +329,5 @@ class TestImageDataset:
         splits = load_dataset(dataset)
         assert [len(part) for part in splits.parts.values()] == [2, 2]
         assert load_dataset(splits) is splits
-        assert load_dataset(dataset, make_split=False).test is dataset
+        assert load_dataset(dataset, make_split=False).unsplit is dataset
         assert isinstance(splits, Splits)

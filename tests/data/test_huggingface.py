@@ -31,7 +31,7 @@ def test_written_splits(folder: str, first_name: str) -> None:
 
 
 def test_written_shards() -> None:
-    dataset = load_dataset(WRITTEN / "saved_shards", make_split=False).test
+    dataset = load_dataset(WRITTEN / "saved_shards", make_split=False).unsplit
     assert dataset.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert [dataset.load(i).tobytes() for i in range(7)] == [picture(i).tobytes() for i in range(7)]
 

@@ -18,7 +18,7 @@ STACK = np.stack([np.asarray(picture(seed)) for seed in range(4)])  # (4, 5, 7, 
 
 
 def loaded(images: object, labels: object = LABELS) -> ImageDataset:
-    return load_dataset(images, labels=labels, make_split=False, require_labels=labels is not None).test
+    return load_dataset(images, labels=labels, make_split=False, require_labels=labels is not None).unsplit
 
 
 def pixels(dataset: ImageDataset, index: int = 0) -> np.ndarray:
@@ -93,7 +93,7 @@ def test_paths(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_labels(labels: object, class_labels: list[str], numbers: list[int]) -> None:
     words = {label: f"class {label}" for label in class_labels}
-    dataset = load_dataset(STACK, labels=labels, class_names=words, make_split=False).test
+    dataset = load_dataset(STACK, labels=labels, class_names=words, make_split=False).unsplit
     assert dataset.class_labels == class_labels and dataset.labels.tolist() == numbers
     assert dataset.class_names == [f"class {label}" for label in class_labels]
 

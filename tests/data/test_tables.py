@@ -23,7 +23,7 @@ def csv_text(header: str = "file_name,label", rows: list[str] | None = None) -> 
 
 
 def whole(source: Path, **settings: object) -> tuple[list[str], list[str]]:
-    dataset = load_dataset(source, make_split=False, **settings).test
+    dataset = load_dataset(source, make_split=False, **settings).unsplit
     for index, name in enumerate(dataset.names):
         assert dataset.load(index).tobytes() == picture(int(Path(name).stem)).tobytes()
     return dataset.names, [dataset.class_labels[label] for label in dataset.labels]
@@ -58,7 +58,7 @@ def test_a_parquet_table_of_images(tmp_path: Path, column: pa.DataType) -> None:
     cells = contents if column == pa.binary() else [{"bytes": content, "path": None} for content in contents]
     table = pa.table({"picture": pa.array(cells, type=column), "path": ["x"] * 7, "label": [10, 9, 10, 9, 100, 100, 9]})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=3)
-    dataset = load_dataset(tmp_path / "t.parquet", make_split=False).test
+    dataset = load_dataset(tmp_path / "t.parquet", make_split=False).unsplit
     assert dataset.class_names == ["9", "10", "100"]  # by number, not by text
     assert dataset.labels.tolist() == [1, 0, 1, 0, 2, 2, 0]
     assert dataset.names[:2] == ["t.parquet row 1", "t.parquet row 2"]
@@ -73,7 +73,7 @@ def test_row_groups_leave_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(columns, "_CACHE", columns._ColumnCache())
     table = pa.table({"image": [png(picture(seed)) for seed in range(7)], "label": [0, 1, 0, 1, 0, 1, 0]})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
-    dataset = load_dataset(tmp_path / "t.parquet", make_split=False).test
+    dataset = load_dataset(tmp_path / "t.parquet", make_split=False).unsplit
     for index in (0, 6, 1, 5):
         assert dataset.load(index).tobytes() == picture(index).tobytes()
         assert len(columns._CACHE._columns) == 1
@@ -82,7 +82,7 @@ def test_row_groups_leave_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_an_empty_cell_is_unreadable(tmp_path: Path) -> None:
     cells = pa.array([{"bytes": png(picture(0))}, {"bytes": None}], type=pa.struct([("bytes", pa.binary())]))
     pq.write_table(pa.table({"image": cells, "label": [0, 1]}), tmp_path / "t.parquet")
-    dataset = load_dataset(tmp_path / "t.parquet", make_split=False).test
+    dataset = load_dataset(tmp_path / "t.parquet", make_split=False).unsplit
     with pytest.raises(UnreadableImageError, match="'t.parquet row 2': the table's cell is empty"):
         dataset.load(1)
 
@@ -162,7 +162,7 @@ def test_damaged_tables(make_files: Make, name: str, content: str | bytes, messa
 def test_a_few_missing_files_are_unreadable_not_fatal(make_files: Make) -> None:
     rows = [f"{image},{label}" for image, label in zip([*IMAGES[:5], "images/gone.png"], LABELS, strict=True)]
     root = make_files("data", *IMAGES, contents={"t.csv": csv_text(rows=rows)})
-    dataset = load_dataset(root / "t.csv", make_split=False).test
+    dataset = load_dataset(root / "t.csv", make_split=False).unsplit
     assert len(dataset) == 6
     with pytest.raises(UnreadableImageError, match="'images/gone.png': the file does not exist"):
         dataset.load(5)
@@ -175,8 +175,8 @@ def test_missing_labels_do_not_matter_for_prediction(make_files: Make) -> None:
         contents={"t.csv": csv_text(rows=[f"{IMAGES[0]},a", f"{IMAGES[1]},"]), "u.csv": csv_text("image", IMAGES)},
     )
     splits = load_dataset(root / "t.csv", require_labels=False)
-    assert splits.test.labels is None and splits.notes == ("labels are not used: 1 row has none",)
-    assert load_dataset(root / "u.csv", require_labels=False).test.names == IMAGES
+    assert splits.unsplit.labels is None and splits.notes == ("labels are not used: 1 row has none",)
+    assert load_dataset(root / "u.csv", require_labels=False).unsplit.names == IMAGES
 
 
 def test_class_folders_win_over_a_table_beside_them(make_files: Make) -> None:
@@ -226,4 +226,4 @@ def test_only_line_feeds_end_a_line_of_jsonl(make_files) -> None:
     ]
     lines = [json.dumps(record, ensure_ascii=False) for record in records]
     root = make_files("data", *IMAGES, contents={"t.jsonl": "\r\n".join(lines)})
-    assert load_dataset(root / "t.jsonl", make_split=False).test.names == IMAGES
+    assert load_dataset(root / "t.jsonl", make_split=False).unsplit.names == IMAGES

@@ -208,8 +208,12 @@ def test_precision(tmp_path: Path, dtype) -> None:
     clip_folder(tmp_path)
     vlm = load_model(tmp_path, dtype=dtype)
     assert vlm.dtype == (torch.bfloat16 if dtype == "bfloat16" else dtype)
-    exact = load_model(tmp_path).encode_text(vlm.tokenize(TEXTS))
+    single = load_model(tmp_path)
+    exact = single.encode_text(vlm.tokenize(TEXTS))
     assert relative_error(vlm.encode_text(vlm.tokenize(TEXTS)).float(), exact) < 0.05
+    assert vlm.logit_scale == single.logit_scale, (
+        "the scale of the logits is not rounded to the precision of the weights"
+    )
 
 
 # What can be wrong with a folder, a name or a setting.

@@ -238,7 +238,7 @@ def test_fingerprint(models) -> None:
         ("open_clip:ViT-B-32", None, "does not say which weights.*laion2b_s34b_b79k"),
         ("open_clip:ViT-B-32/laion2b_s34b_b79k", None, "offline mode is on.*'builtin'"),
         ("open_clip:ViT-B-32@none.pt", None, "no checkpoint file 'none.pt'"),
-        ("open_clip:ViT-B-32@one.pt", "two.pt", "names a file and checkpoint='two.pt' another"),
+        ("open_clip:ViT-B-32@one.pt", "two.pt", "names weights and checkpoint='two.pt' others"),
         ("open_clip:ViT-B-32/openai", "two.pt", "give one of them"),
         ("open_clip:local-dir:nowhere", None, "could not load 'open_clip:local-dir:nowhere'"),
     ],

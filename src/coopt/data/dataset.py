@@ -175,6 +175,8 @@ class Splits:
     test: ImageDataset | None = None
     made_by: str = "the source"
     """Who made the split and how."""
+    unsplit: ImageDataset | None = None
+    """All images of a source that has no parts and was not split: unlabelled ones, or images to predict."""
     notes: tuple[str, ...] = ()
     """What a user should know about the reading: files ignored, classes without images."""
     ignored_files: int = 0
@@ -182,8 +184,8 @@ class Splits:
 
     @property
     def parts(self) -> dict[str, ImageDataset]:
-        """The parts there are, by name, in the order train, val, test."""
-        parts = {"train": self.train, "val": self.val, "test": self.test}
+        """The parts there are, by name, in the order train, val, test; "all" of a source without parts."""
+        parts = {"train": self.train, "val": self.val, "test": self.test, "all": self.unsplit}
         return {name: part for name, part in parts.items() if part is not None}
 
     @property

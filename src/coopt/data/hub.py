@@ -12,7 +12,7 @@ from coopt.data.decode import EXTENSIONS, is_image_name
 from coopt.data.tables import SUFFIXES as TABLES
 from coopt.data.tables import is_table_name
 from coopt.data.wording import some
-from coopt.errors import DataError
+from coopt.errors import DataError, first_line
 
 ADDRESS = re.compile(r"hf:(?P<repository>[\w.-]+/[\w.-]+)(?:/(?P<folder>[^@]+))?(?:@(?P<revision>.+))?")
 CONVERTED = "refs/convert/parquet"
@@ -59,9 +59,8 @@ def _fetch(address: str, repository: str, folder: str | None, revision: str | No
     try:
         return Path(snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises its own, its transport's and the system's errors
-        state = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        if constants.HF_HUB_OFFLINE:
-            state = "offline mode is on (HF_HUB_OFFLINE) and it is not in the cache"
+        offline = constants.HF_HUB_OFFLINE
+        state = "offline mode is on (HF_HUB_OFFLINE) and it is not in the cache" if offline else first_line(error)
         raise DataError(
             f"The data set '{address}' could not be read from {constants.ENDPOINT}: {state}. Check the name, the "
             f"network and, for a gated data set, your login; or give a local folder or archive."

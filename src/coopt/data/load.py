@@ -56,8 +56,8 @@ def load_dataset(
             Without it, the label's text with spaces for '_' and '-'. Unlabelled images keep the words as their classes.
         seed: fixes the split that is made where the source has none.
         fractions: train, validation and test share of that split.
-        make_split: whether to split a source that is not split; if not, all its images are the test part.
-        require_labels: whether images without labels are an error; if not, they become the test part.
+        make_split: whether to split a source that is not split; if not, all its images are `unsplit`.
+        require_labels: whether images without labels are an error; if not, they become `unsplit`.
 
     Raises:
         DataError: the source cannot be read as images and labels; the message says what was found and what to do.
@@ -71,7 +71,7 @@ def load_dataset(
             raise DataError("The data set has no labels.")
         if make_split and source.labels is not None:
             return split_dataset(source, seed, fractions)
-        return Splits(test=source, made_by="nobody: all images are in the test part")
+        return Splits(unsplit=source, made_by="nobody: the images are in no parts")
     options = {"image_column": image_column, "label_column": label_column, "require_labels": require_labels}
     return assemble(
         _read(source, labels, options),

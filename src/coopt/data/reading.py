@@ -190,7 +190,7 @@ def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[flo
 
 def _as_found(datasets: dict[str, ImageDataset]) -> Splits:
     if "" in datasets:
-        return Splits(test=datasets[""], made_by="nobody: all images are in the test part")
+        return Splits(unsplit=datasets[""], made_by="nobody: the images are in no parts")
     return Splits(datasets.get("train"), datasets.get("val"), datasets.get("test"))
 
 

@@ -150,7 +150,7 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         splits.class_names,
         splits.train,
         splits.val,
-        splits.test,
+        splits.test or splits.unsplit,
         variant_of=own.variant_of,
         made_by=splits.made_by,
         task=own.task,

@@ -1,10 +1,9 @@
 """The frozen dual encoders: `load_model(name)` gives a `VLM`, whatever the weights' source."""
 
-from coopt.models.block import Block, Layer, Mlp, attention, call, run_block
-from coopt.models.catalogue import ModelInfo, list_models
+from coopt.models.block import Block, Layer, Mlp, attention, run_block
+from coopt.models.catalogue import list_models
 from coopt.models.load import load_model
 from coopt.models.preprocess import Preprocess
-from coopt.models.tokens import Tokenizer
 from coopt.models.towers import ImageTower, TextTower, VisionTransformer
 from coopt.models.vlm import VLM
 
@@ -14,13 +13,10 @@ __all__ = [
     "ImageTower",
     "Layer",
     "Mlp",
-    "ModelInfo",
     "Preprocess",
     "TextTower",
-    "Tokenizer",
     "VisionTransformer",
     "attention",
-    "call",
     "list_models",
     "load_model",
     "run_block",

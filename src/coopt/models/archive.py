@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coopt.errors import ModelError
+from coopt.errors import ModelError, first_line
 
 STORAGE_DTYPES = {
     "FloatStorage": torch.float32,
@@ -30,7 +30,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The named tensors of a safetensors file, a pickled state dict, or a TorchScript archive.
 
     Pickled state dicts go through torch.load(weights_only=True). Of a TorchScript archive only the tensors and their
-    places in the module tree are read; its code is never compiled, let alone run.
+    places in the module tree are read; its code is neither compiled nor run.
 
     Raises:
         ModelError: the file is missing, damaged, or holds something else than tensors.
@@ -51,20 +51,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"'{path}' is damaged or holds Python objects beside tensors, which coopt refuses to load because they "
             "can run code. If you trust its source, save the model's state_dict() as safetensors with the program "
-            f"that wrote it. ({_first_line(error)})"
+            f"that wrote it. ({first_line(error)})"
         ) from error
     except ModelError as error:
         raise ModelError(f"'{path}': {error}") from error
     except Exception as error:  # zip, pickle, storage and safetensors errors of many classes
         raise ModelError(
-            f"'{path}' cannot be read as a checkpoint ({type(error).__name__}: {_first_line(error)}). "
+            f"'{path}' cannot be read as a checkpoint ({type(error).__name__}: {first_line(error)}). "
             "It may be damaged or incomplete; download it again."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def _unwrapped(value: Any) -> dict[str, Tensor]:

@@ -42,11 +42,13 @@ class Chain:
 def chain(*layers: Layer) -> Layer:
     """The layers after one another, without those that do nothing in a frozen model."""
     kept = tuple(layer for layer in layers if not isinstance(layer, nn.Identity | nn.Dropout))
-    return kept[0] if len(kept) == 1 else Chain(kept)
+    return Chain(kept) if len(kept) > 1 else kept[0] if kept else nn.Identity()
 
 
 def changed(change: Change, name: str, layer: Layer) -> Layer:
-    """The layer after `change`; of a chain, its linear layer is what has the name."""
+    """The layer after `change`, unless it does nothing; of a chain, its linear layer is what has the name."""
+    if isinstance(layer, nn.Identity):
+        return layer
     if not isinstance(layer, Chain):
         return change(name, layer)
     is_linear = [getattr(getattr(part, "weight", None), "ndim", 0) == 2 for part in layer.layers]

@@ -15,14 +15,11 @@ def fingerprint(weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
 
     Weights are hashed by name, shape and float32 values: the same model loaded from another place, from a
     half-precision copy that loses nothing, into another precision or onto another device has the same fingerprint.
-
-    Args:
-        weights: the state dict as loaded, before it is cast.
-        facts: what the features depend on beside the weights (configuration, preprocessing), as JSON values.
+    `weights` are as loaded, before they are cast; `facts` are what else the features depend on, as JSON values.
     """
     names = sorted(weights)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter lock: tensors are hashed side by side
+    with ThreadPoolExecutor() as pool:  # hashlib releases the interpreter lock, so that threads hash at the same time
         for name, content in zip(names, pool.map(_content, (weights[name] for name in names)), strict=True):
             digest.update(f"\n{name} {tuple(weights[name].shape)} ".encode() + content)
     return digest.hexdigest()[:32]

@@ -14,12 +14,7 @@ from torch import Tensor
 from coopt.errors import ModelError
 from coopt.models.fingerprint import fingerprint
 from coopt.models.hf_tokenizer import read_tokenizer
-from coopt.models.hf_towers import (
-    clip_image_tower,
-    hf_text_tower,
-    siglip2_pixels,
-    siglip_image_tower,
-)
+from coopt.models.hf_towers import hf_image_tower, hf_text_tower, siglip2_inputs
 from coopt.models.preprocess import Preprocess, from_processor_config
 from coopt.models.tokens import Tokenizer
 from coopt.models.towers import ImageTower, TextTower
@@ -32,22 +27,24 @@ def load_folder(name: str, folder: Path, revision: str | None, device: torch.dev
     """Load a folder with config.json, weights, tokenizer and image preparation.
 
     Raises:
-        ModelError: a file is missing or damaged, or the architecture is not one of `MODEL_CLASSES`.
+        ModelError: a file is missing or damaged, the files do not belong together, or the architecture is not one of
+            `MODEL_CLASSES`.
     """
-    config = _json_file(folder, "config.json")
+    config = _json_file(folder / "config.json")
     model_type = config.get("model_type")
     if model_type not in MODEL_CLASSES:
         raise ModelError(
             f"'{folder}' holds a model of type {model_type!r}; this loader takes {', '.join(MODEL_CLASSES)}. "
             "Other dual encoders may load through open_clip (open_clip:ARCH/PRETRAINED)."
         )
-    image_size = _image_size(config, model_type, folder)
-    preprocess = _read_preprocess(folder, model_type, image_size)
+    preprocess = _read_preprocess(folder, model_type, _image_size(config, model_type, folder))
     tokenizer = read_tokenizer(folder)
-    module = _read_module(folder, MODEL_CLASSES[model_type])
+    if not any(folder.glob("model*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
+        raise ModelError(
+            f"'{folder}' holds no weights (model.safetensors or pytorch_model.bin); the download may be incomplete."
+        )
+    module = read_module(MODEL_CLASSES[model_type], folder, folder)
     facts = {**module_facts(module), "preprocess": preprocess.facts()}
-    mark = fingerprint(module.state_dict(), facts)
-    module = module.to(device=device, dtype=dtype)
     encode_image, encode_text, text, image = open_module(module, name)
     if tokenizer.vocab_size > text.vocabulary.shape[0]:
         raise ModelError(
@@ -59,7 +56,7 @@ def load_folder(name: str, folder: Path, revision: str | None, device: torch.dev
         name=name,
         source="transformers",
         revision=revision,
-        fingerprint=mark,
+        fingerprint=fingerprint(module.state_dict(), facts),
         module=module,
         encode_image=encode_image,
         encode_text=encode_text,
@@ -67,9 +64,9 @@ def load_folder(name: str, folder: Path, revision: str | None, device: torch.dev
         preprocess=preprocess,
         text=text,
         image=image,
-        embed_dim=_embed_dim(module),
-        logit_scale=math.exp(module.logit_scale.item()),
-        logit_bias=module.logit_bias.item() if hasattr(module, "logit_bias") else 0.0,
+        embed_dim=(module.text_projection if model_type == "clip" else module.text_model.head).out_features,
+        device=device,
+        dtype=dtype,
     )
 
 
@@ -84,20 +81,14 @@ def open_module(
             lambda pixels: module.visual_projection(vision(pixel_values=pixels).pooler_output),
             lambda ids: module.text_projection(text(input_ids=ids).pooler_output),
             hf_text_tower(text, module.text_projection),
-            clip_image_tower(vision, module.visual_projection, name),
+            hf_image_tower(vision, name, module.visual_projection),
         )
-
-    def encode_siglip2(pixels: Tensor) -> Tensor:
-        patches, shapes = siglip2_pixels(vision, pixels)
-        seen = torch.ones(patches.shape[:2], dtype=torch.int64, device=patches.device)
-        return vision(patches, seen, shapes).pooler_output
-
     is_second = type(module).__name__ == "Siglip2Model"
     return (
-        encode_siglip2 if is_second else lambda pixels: vision(pixel_values=pixels).pooler_output,
+        lambda pixels: vision(*(siglip2_inputs(vision, pixels) if is_second else (pixels,))).pooler_output,
         lambda ids: text(input_ids=ids).pooler_output,
         hf_text_tower(text, text.head),
-        siglip_image_tower(vision, name),
+        hf_image_tower(vision, name),
     )
 
 
@@ -131,18 +122,11 @@ def _check_end_token(module: Any, tokenizer: Tokenizer, folder: Path) -> None:
         )
 
 
-def _embed_dim(module: Any) -> int:
-    if type(module).__name__ == "CLIPModel":
-        return module.text_projection.out_features
-    return module.text_model.head.out_features
-
-
-def _json_file(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / name
+def _json_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(
-            f"'{folder}' has no {name}. A model folder holds config.json, model.safetensors, tokenizer.json and "
-            "preprocessor_config.json, as save_pretrained() of the model and its processor write them."
+            f"'{path.parent}' has no {path.name}. A model folder holds config.json, model.safetensors, tokenizer.json "
+            "and preprocessor_config.json, as save_pretrained() of the model and its processor write them."
         )
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -170,13 +154,11 @@ def _image_size(config: dict[str, Any], model_type: str, folder: Path) -> int:
 
 
 def _read_preprocess(folder: Path, model_type: str, image_size: int) -> Preprocess:
-    if (folder / "preprocessor_config.json").is_file():
-        config, path = _json_file(folder, "preprocessor_config.json"), folder / "preprocessor_config.json"
-    elif (folder / "processor_config.json").is_file():  # how newer releases save the whole processor
-        path = folder / "processor_config.json"
-        config = _json_file(folder, "processor_config.json").get("image_processor") or {}
+    path, newer = folder / "preprocessor_config.json", folder / "processor_config.json"
+    if newer.is_file() and not path.is_file():  # how newer releases save the whole processor
+        path, config = newer, _json_file(newer).get("image_processor") or {}
     else:
-        config, path = _json_file(folder, "preprocessor_config.json"), folder
+        config = _json_file(path)
     if model_type == "siglip2":
         # NaFlex models take any shape; here they run at one square, which needs every image squashed to it.
         fields = {"image_mean": 0.5, "image_std": 0.5, "resample": Resampling.BILINEAR, **config}
@@ -190,27 +172,15 @@ def _read_preprocess(folder: Path, model_type: str, image_size: int) -> Preproce
     return preprocess
 
 
-def _read_module(folder: Path, class_name: str) -> Any:
-    if not any(folder.glob("model*.safetensors")) and not any(folder.glob("pytorch_model*.bin")):
-        raise ModelError(
-            f"'{folder}' holds no weights (model.safetensors or pytorch_model.bin); the download may be incomplete."
-        )
-    return _from_pretrained(class_name, str(folder), folder)
-
-
-def load_weights(class_name: str, config: Any, weights: dict[str, Tensor], where: str) -> Any:
-    """A transformers model of `config` with `weights` under its own names; `where` is for messages."""
-    return _from_pretrained(class_name, where, None, config=config, state_dict=weights)
-
-
-def _from_pretrained(class_name: str, where: str, *arguments: Any, **settings: Any) -> Any:
+def read_module(class_name: str, where: Path, folder: Path | None, **settings: Any) -> Any:
+    """A transformers model from its folder, or of the settings `config` and `state_dict`; `where` is for messages."""
     import transformers  # a slow import, needed only when a model is loaded
 
     try:
         with _quiet():
             # Single precision loses nothing of any stored format, whatever the configuration says.
             module, report = getattr(transformers, class_name).from_pretrained(
-                *arguments,
+                folder,
                 **settings,
                 dtype=torch.float32,
                 local_files_only=True,
@@ -234,7 +204,7 @@ def _from_pretrained(class_name: str, where: str, *arguments: Any, **settings: A
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's progress bar and load report; `_read_module` says itself what is wrong."""
+    """Without the library's progress bar and load report: `read_module` reports what is wrong."""
     from transformers.utils import logging
 
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()

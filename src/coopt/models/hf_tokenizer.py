@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 
@@ -11,35 +11,19 @@ from coopt.errors import ModelError
 from coopt.models.tokens import split_template
 
 
+@dataclass(eq=False)
 class HubTokenizer:
-    """A `tokenizer.json`, with the special tokens that the folder's own template puts around a text.
+    """A `tokenizer.json`, with the special tokens that the folder's own template puts around a text."""
 
-    Args:
-        backend: the tokenizer of the `tokenizers` library; padding and truncation are switched off.
-        bos_id, eos_id, pad_id: the special tokens; `bos_id` is None where the model has none.
-        lowercase: lower the text first, for folders that say so in their configuration but not in the pipeline.
-        suffix: the marker at the end of a word that the backend's decoder leaves in the text (CLIP's "</w>").
-    """
-
-    def __init__(
-        self,
-        backend: tokenizers.Tokenizer,
-        *,
-        bos_id: int | None,
-        eos_id: int,
-        pad_id: int,
-        lowercase: bool = False,
-        suffix: str = "",
-    ) -> None:
-        backend.no_padding()
-        backend.no_truncation()
-        self.backend = backend
-        self.bos_id = bos_id
-        self.eos_id = eos_id
-        self.pad_id = pad_id
-        self.vocab_size = backend.get_vocab_size()
-        self.lowercase = lowercase
-        self.suffix = suffix
+    backend: tokenizers.Tokenizer
+    bos_id: int | None
+    eos_id: int
+    pad_id: int
+    vocab_size: int
+    lowercase: bool
+    """Lower the text first, for folders that say so in their configuration but not in the pipeline."""
+    suffix: str
+    """The marker at the end of a word that the backend's decoder leaves in the text (CLIP's "</w>")."""
 
     def encode(self, text: str) -> list[int]:
         """The ids of only `text`: no start, end or padding token, never cut."""
@@ -67,17 +51,22 @@ def read_tokenizer(folder: Path) -> HubTokenizer:
             f"the tokenizer in '{folder}' cannot be read ({error}). The folder needs tokenizer.json (or vocab.json and "
             "merges.txt); download the model again, or save its tokenizer there with tokenizer.save_pretrained()."
         ) from error
+    backend.no_padding()
+    backend.no_truncation()
     bare = backend.encode("a", add_special_tokens=False).ids
     bos_id, eos_id = split_template(bare, backend.encode("a", add_special_tokens=True).ids, str(folder))
-    pad_id = _special_id(backend, config, "pad_token")
+    pad_token = config.get("pad_token")
+    if isinstance(pad_token, Mapping):  # older files write a token as an object
+        pad_token = pad_token.get("content")
+    pad_id = None if pad_token is None else backend.token_to_id(pad_token)
     return HubTokenizer(
         backend,
         bos_id=bos_id,
         eos_id=eos_id,
         pad_id=eos_id if pad_id is None else pad_id,
+        vocab_size=backend.get_vocab_size(),
         # SigLIP 2 was trained on lower-case text, which its configuration says and its older pipelines do not do.
-        lowercase=bool(config.get("do_lower_case"))
-        and backend.encode("A", add_special_tokens=False).ids != backend.encode("a", add_special_tokens=False).ids,
+        lowercase=bool(config.get("do_lower_case")) and backend.encode("A", add_special_tokens=False).ids != bare,
         suffix=getattr(backend.model, "end_of_word_suffix", None) or "",
     )
 
@@ -93,10 +82,3 @@ def _converted(folder: Path) -> tokenizers.Tokenizer:
     if backend is None:
         raise TypeError(f"{type(loaded).__name__} has no form that the tokenizers library can run")
     return backend
-
-
-def _special_id(backend: tokenizers.Tokenizer, config: Mapping[str, Any], key: str) -> int | None:
-    token = config.get(key)
-    if isinstance(token, Mapping):  # older files write a token as an object
-        token = token.get("content")
-    return None if token is None else backend.token_to_id(token)

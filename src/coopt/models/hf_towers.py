@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from coopt.models.block import Block, Layer, Mlp
-from coopt.models.towers import TextTower, VisionTransformer
+from coopt.models.towers import TextTower, VisionTransformer, class_token_and_patches
 
 
 def hf_block(layer: Any) -> Block:
@@ -47,61 +47,36 @@ def hf_text_tower(text_model: Any, projection: nn.Module) -> TextTower:
     )
 
 
-def clip_image_tower(vision_model: Any, projection: nn.Module, name: str) -> VisionTransformer:
-    """CLIP's vision transformer: the feature is the class token's row."""
-    embeddings = vision_model.embeddings
-    positions = embeddings.position_embedding.weight
+def hf_image_tower(vision_model: Any, name: str, projection: nn.Module | None = None) -> VisionTransformer:
+    """CLIP's vision transformer, which has a projection, or SigLIP's of either generation.
 
-    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L d_v"]:
-        patches = patch(pixels).flatten(2).transpose(1, 2)  # (B, N, d_v)
-        first = embeddings.class_embedding.expand(len(pixels), 1, -1)
-        return torch.cat([first, patches], dim=1) + embeddings.position_embedding.weight
-
-    return VisionTransformer(
-        name=name,
-        width=positions.shape[1],
-        n_positions=positions.shape[0] - 1,
-        weight=positions,
-        patch=embeddings.patch_embedding,
-        tokens=tokens,
-        pre_norm=vision_model.pre_layrnorm,  # the library's own spelling
-        blocks=[hf_block(layer) for layer in vision_model.encoder.layers],
-        post_norm=vision_model.post_layernorm,
-        projection=projection,
-    )
-
-
-def siglip_image_tower(vision_model: Any, name: str) -> VisionTransformer:
-    """SigLIP's vision transformer, of either generation: an attention head pools over the N patches of the image.
-
-    There is no class token. Rows after the first N (visual prompts) take part in every block but are left out of the
-    pooling, as a class token's reading of the last layer leaves them out in CLIP: the head was trained on patches.
+    CLIP's feature is the class token's row. SigLIP has no class token: an attention head pools over the N patches of
+    the image. Rows after the first N (visual prompts) take part in every block but are left out of the pooling, as a
+    class token's reading of the last layer leaves them out in CLIP: the head was trained on patches.
     """
     embeddings = vision_model.embeddings
     positions = embeddings.position_embedding.weight
+    shared: dict[str, Any] = {
+        "name": name,
+        "width": positions.shape[1],
+        "weight": positions,
+        "patch": embeddings.patch_embedding,
+        "blocks": [hf_block(layer) for layer in vision_model.encoder.layers],
+        "post_norm": vision_model.post_layernorm,
+        "projection": projection or nn.Identity(),
+    }
+    if projection is not None:
+        tokens = class_token_and_patches(embeddings.class_embedding, positions)
+        norm = vision_model.pre_layrnorm  # the library's own spelling
+        return VisionTransformer(n_positions=len(positions) - 1, tokens=tokens, pre_norm=norm, **shared)
 
-    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N d_v"]:
+    def patches(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N d_v"]:
         if isinstance(embeddings.patch_embedding, nn.Linear):  # SigLIP 2, at the one resolution of its positions
-            rows = patch(patchify(pixels, embeddings.patch_size))
-        else:
-            rows = patch(pixels).flatten(2).transpose(1, 2)
-        return rows + embeddings.position_embedding.weight
+            return patch(patchify(pixels, embeddings.patch_size)) + positions
+        return patch(pixels).flatten(2).transpose(1, 2) + positions
 
-    return VisionTransformer(
-        name=name,
-        width=positions.shape[1],
-        n_positions=positions.shape[0],
-        weight=positions,
-        patch=embeddings.patch_embedding,
-        tokens=tokens,
-        pre_norm=None,
-        blocks=[hf_block(layer) for layer in vision_model.encoder.layers],
-        post_norm=vision_model.post_layernorm,
-        projection=None,
-        n_special=0,
-        gather=vision_model.head,
-        norm_last=False,
-    )
+    pooling: dict[str, Any] = {"n_special": 0, "gather": vision_model.head, "norm_last": False}
+    return VisionTransformer(n_positions=len(positions), tokens=patches, pre_norm=nn.Identity(), **shared, **pooling)
 
 
 def patchify(pixels: Float[Tensor, "B 3 H W"], patch_size: int) -> Float[Tensor, "B N P"]:
@@ -111,8 +86,9 @@ def patchify(pixels: Float[Tensor, "B 3 H W"], patch_size: int) -> Float[Tensor,
     return grid.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, patch_size * patch_size * channels)
 
 
-def siglip2_pixels(vision_model: Any, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, Tensor]:
-    """Patches and grid shapes for a Siglip2Model run at its one square resolution, where no patch is padding."""
+def siglip2_inputs(vision_model: Any, pixels: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, Tensor, Tensor]:
+    """What a Siglip2Model takes at its one square resolution: patches, a mask that keeps all of them, grid shapes."""
     side = math.isqrt(vision_model.embeddings.num_patches)
-    shapes = torch.tensor([[side, side]]).expand(len(pixels), 2)
-    return patchify(pixels, vision_model.embeddings.patch_size), shapes
+    patches = patchify(pixels, vision_model.embeddings.patch_size)
+    kept = torch.ones(patches.shape[:2], dtype=torch.int64, device=patches.device)
+    return patches, kept, torch.tensor([[side, side]]).expand(len(pixels), 2)

@@ -4,21 +4,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from coopt.errors import ModelError
+from coopt.errors import ModelError, first_line
 
 OFFLINE_CHOICES = (
     "Without a network you can load 'builtin' (inside the package), a local folder or .pt file, or a model that was "
     "loaded on this machine before; `coopt models` shows which are here."
 )
-CONFIG_FILES = [
-    "config.json",
-    "*processor_config.json",
-    "tokenizer*.json",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-]
+CONFIG_FILES = ["config.json", "*processor_config.json", "tokenizer*.json", "vocab.json", "merges.txt", "spiece.model"]
 SAFETENSORS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
+HUB_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 TORCH_WEIGHTS = ["pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"]
 
 
@@ -29,26 +24,24 @@ def is_offline(offline: bool | None) -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def fetch_folder(repo_id: str, revision: str | None, offline: bool | None) -> tuple[Path, str]:
-    """The local snapshot folder of a hub model and its commit, downloaded where needed.
+def fetch_folder(repo_id: str, revision: str | None, offline: bool | None) -> Path:
+    """The local snapshot folder of a hub model, named by its commit; downloaded where needed.
 
     Raises:
         ModelError: no such model or revision, no access, no network, or not in the cache when offline.
     """
-    patterns = [*CONFIG_FILES, *SAFETENSORS]
-    folder = _snapshot(repo_id, revision, patterns, offline)
+    folder = _snapshot(repo_id, revision, [*CONFIG_FILES, *SAFETENSORS], offline)
     if not any(folder.glob("model*.safetensors")):
         # Many first-generation CLIP repositories hold only pickled weights (read with weights_only=True later).
         folder = _snapshot(repo_id, revision, [*CONFIG_FILES, *TORCH_WEIGHTS], offline)
-    return folder, folder.name
+    return folder
 
 
 def _snapshot(repo_id: str, revision: str | None, patterns: list[str], offline: bool | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     local_only = is_offline(offline)
-    at = f" at revision '{revision}'" if revision else ""
     try:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=patterns, local_files_only=local_only))
     except GatedRepoError as error:
@@ -66,31 +59,17 @@ def _snapshot(repo_id: str, revision: str | None, patterns: list[str], offline: 
             "`coopt models` lists known names."
         ) from error
     except OSError as error:  # not in the cache and: offline mode, or the network failed
-        if local_only:
-            raise ModelError(
-                f"the model '{repo_id}'{at} is not in this machine's Hugging Face cache, and offline mode is on "
-                f"(offline=True or HF_HUB_OFFLINE). {OFFLINE_CHOICES}"
-            ) from error
+        why = f"the Hugging Face hub ({constants.ENDPOINT}) could not be reached: {first_line(error)}"
+        why = "offline mode is on (offline=True or HF_HUB_OFFLINE)" if local_only else why
+        at = f" at revision '{revision}'" if revision else ""
         raise ModelError(
-            f"the model '{repo_id}'{at} is not in this machine's cache, and the Hugging Face hub "
-            f"({_endpoint()}) could not be reached: {_first_line(error)} {OFFLINE_CHOICES}"
+            f"the model '{repo_id}'{at} is not in this machine's Hugging Face cache, and {why}. {OFFLINE_CHOICES}"
         ) from error
 
 
-def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__).rstrip(".") + "."
-
-
-WEIGHT_NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
-
-
-def is_cached(repo_id: str, names: Sequence[str] = WEIGHT_NAMES) -> bool:
-    """Whether one of these files of the model lies in the Hugging Face cache of this machine."""
+def cached_file(repo_id: str, names: Sequence[str]) -> Path | None:
+    """The first of these files of the model that lies in the Hugging Face cache of this machine."""
     from huggingface_hub import try_to_load_from_cache
 
-    return any(isinstance(try_to_load_from_cache(repo_id, name), str) for name in names)
+    found = (try_to_load_from_cache(repo_id, name) for name in names)
+    return next((Path(path) for path in found if isinstance(path, str)), None)

@@ -1,9 +1,6 @@
-"""`load_model(name)`: which loader a name belongs to."""
+"""`load_model(name)`: which loader a name belongs to, and the device and precision that a user asks for."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
@@ -14,24 +11,13 @@ from coopt.models import hf_source, open_clip_source, openai_source
 from coopt.models.catalogue import known_names
 from coopt.models.hub import fetch_folder
 from coopt.models.openai_weights import PUBLISHED, fetch_published
-from coopt.models.settings import resolve_device, resolve_dtype
 from coopt.models.vlm import VLM
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 WEIGHT_FILES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, with device and precision resolved."""
-
-    name: str
-    device: torch.device
-    dtype: torch.dtype
-    revision: str | None
-    offline: bool | None
-    checkpoint: Path | None
-    progress: Progress | None
+# "ViT-B/17" has the form of a hub id, but is far more likely a slip in one of OpenAI's names.
+LIKE_OPENAI = re.compile(r"(?i)(vit-|rn\d)")
 
 
 def load_model(
@@ -65,94 +51,89 @@ def load_model(
         ModelError: unknown name, nothing there, no network, damaged or foreign weights, no such device.
         MissingExtraError: "open_clip:" without the extra.
     """
-    request = Request(
-        name=str(name),
-        device=resolve_device(device),
-        dtype=resolve_dtype(dtype),
-        revision=revision,
-        offline=offline,
-        checkpoint=None if checkpoint is None else Path(checkpoint).expanduser(),
-        progress=progress,
-    )
-    for _, applies, load in SOURCES:
-        if applies(request.name):
-            _check_settings(request, load)
-            return load(request)
-    raise ModelError(_unknown(request.name))
+    name, place = str(name), (resolve_device(device), resolve_dtype(dtype))
+    source = _source(name, revision, checkpoint)
+    if source == "open_clip":
+        return open_clip_source.load(name, checkpoint, offline, *place)
+    if source == "openai":
+        return openai_source.load_checkpoint(name, *fetch_published(name, offline, progress), *place)
+    path, commit = Path(name).expanduser(), None
+    if source == "file":
+        if not path.is_file():
+            raise ModelError(f"there is no file or folder '{path}' (looked from '{Path.cwd()}').")
+        return openai_source.load_checkpoint(name, path, file_digest(path), *place)
+    if source == "builtin":
+        path = Path(__file__).with_name("builtin")
+    elif source == "hub":
+        path = fetch_folder(name, revision, offline)
+        commit = path.name
+    return hf_source.load_folder(name, path, commit, *place)
 
 
-def _load_builtin(request: Request) -> VLM:
-    with as_file(files("coopt.models") / "builtin") as folder:
-        return hf_source.load_folder(request.name, folder, None, request.device, request.dtype)
-
-
-def _load_published(request: Request) -> VLM:
-    path, sha256 = fetch_published(request.name, request.offline, request.progress)
-    return openai_source.load_checkpoint(request.name, path, sha256, request.device, request.dtype)
-
-
-def _load_folder(request: Request) -> VLM:
-    folder = Path(request.name).expanduser()
-    return hf_source.load_folder(request.name, folder, None, request.device, request.dtype)
-
-
-def _load_file(request: Request) -> VLM:
-    path = Path(request.name).expanduser()
-    if not path.is_file():
-        raise ModelError(f"there is no file or folder '{path}' (looked from '{Path.cwd()}').")
-    return openai_source.load_checkpoint(request.name, path, file_digest(path), request.device, request.dtype)
-
-
-def _load_hub(request: Request) -> VLM:
-    folder, commit = fetch_folder(request.name, request.revision, request.offline)
-    return hf_source.load_folder(request.name, folder, commit, request.device, request.dtype)
-
-
-def _load_open_clip(request: Request) -> VLM:
-    return open_clip_source.load(request.name, request.checkpoint, request.offline, request.device, request.dtype)
-
-
-def _is_folder(name: str) -> bool:
-    return Path(name).expanduser().is_dir()
-
-
-def _is_file(name: str) -> bool:
+def _source(name: str, revision: str | None, checkpoint: str | Path | None) -> str:
+    """Which loader the name belongs to, tried in this order; settings that do not go with it are refused."""
     path = Path(name).expanduser()
-    return path.is_file() or path.suffix in WEIGHT_FILES or name.startswith(("/", "./", "../", "~"))
-
-
-def _is_hub_id(name: str) -> bool:
-    # "ViT-B/17" has the form of a hub id, but is far more likely a slip in one of OpenAI's names.
-    return HUB_ID.fullmatch(name) is not None and re.match(r"(?i)(vit-|rn\d)", name) is None
-
-
-# Tried in this order: what the name says, whether it applies, how it is loaded.
-SOURCES: tuple[tuple[str, Callable[[str], bool], Callable[[Request], VLM]], ...] = (
-    ("the package's own checkpoint", lambda name: name == "builtin", _load_builtin),
-    ("open_clip", lambda name: name.startswith("open_clip:"), _load_open_clip),
-    ("a published OpenAI checkpoint", lambda name: name in PUBLISHED, _load_published),
-    ("a local folder", _is_folder, _load_folder),
-    ("a local checkpoint file", _is_file, _load_file),
-    ("a Hugging Face hub id", _is_hub_id, _load_hub),
-)
-
-
-def _check_settings(request: Request, load: Callable[[Request], VLM]) -> None:
-    if request.revision is not None and load is not _load_hub:
+    applies = {
+        "builtin": name == "builtin",
+        "open_clip": name.startswith("open_clip:"),
+        "openai": name in PUBLISHED,
+        "folder": path.is_dir(),
+        "file": path.is_file() or path.suffix in WEIGHT_FILES or name.startswith(("/", "./", "../", "~")),
+        "hub": HUB_ID.fullmatch(name) is not None and LIKE_OPENAI.match(name) is None,
+    }
+    source = next((source for source, does in applies.items() if does), None)
+    if source is None:
         raise ModelError(
-            f"revision={request.revision!r} goes with a hub id such as 'openai/clip-vit-base-patch16', not with "
-            f"'{request.name}'; leave it out."
+            f"unknown model '{name}'.{did_you_mean(name, known_names())} A name is 'builtin', one of OpenAI's "
+            f"({', '.join(PUBLISHED)}), a hub id, a local folder or file, or open_clip:ARCH/PRETRAINED; "
+            "`coopt models` lists known ones."
         )
-    if request.checkpoint is not None and load is not _load_open_clip:
+    if revision is not None and source != "hub":
         raise ModelError(
-            f"checkpoint='{request.checkpoint}' goes with 'open_clip:ARCH', not with '{request.name}'. An "
-            "OpenAI-format file is loaded by its path: load_model('weights/ViT-B-16.pt')."
+            f"revision={revision!r} goes with a hub id such as 'openai/clip-vit-base-patch16', not with '{name}'; "
+            "leave it out."
         )
+    if checkpoint is not None and source != "open_clip":
+        raise ModelError(
+            f"checkpoint='{checkpoint}' goes with 'open_clip:ARCH', not with '{name}'. An OpenAI-format file is "
+            "loaded by its path: load_model('weights/ViT-B-16.pt')."
+        )
+    return source
 
 
-def _unknown(name: str) -> str:
-    return (
-        f"unknown model '{name}'.{did_you_mean(name, known_names())} A name is 'builtin', one of OpenAI's "
-        f"({', '.join(PUBLISHED)}), a hub id, a local folder or file, or open_clip:ARCH/PRETRAINED; "
-        "`coopt models` lists known ones."
-    )
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """The device to load onto; None is the CPU.
+
+    Raises:
+        ModelError: no such device on this machine.
+    """
+    try:
+        resolved = torch.device("cpu" if device is None else device)
+    except RuntimeError as error:
+        raise ModelError(f"device={device!r} is not a device; write 'cpu', 'cuda' or 'cuda:0'.") from error
+    if resolved.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ModelError(
+                f"device={str(device)!r}, but PyTorch {torch.__version__} sees no CUDA device. Use device='cpu', or "
+                "install a CUDA build of PyTorch and check the driver with nvidia-smi."
+            )
+        if resolved.index is not None and resolved.index >= torch.cuda.device_count():
+            last = torch.cuda.device_count() - 1
+            raise ModelError(f"device={str(device)!r}, but the last CUDA device of this machine is 'cuda:{last}'.")
+    if resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError(f"device={str(device)!r}, but this machine has no MPS device. Use device='cpu'.")
+    return resolved
+
+
+def resolve_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    """The precision to load in; None is float32.
+
+    Raises:
+        ModelError: not one of float32, bfloat16, float16.
+    """
+    name = "float32" if dtype is None else str(dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise ModelError(
+            f"dtype={dtype!r} is not supported; allowed are {', '.join(DTYPES)}.{did_you_mean(name, DTYPES)}"
+        )
+    return DTYPES[name]

@@ -1,16 +1,23 @@
 """The towers of open_clip's models, opened up into blocks (views of the modules' own layers)."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from coopt.models.block import Block, Chain, Layer, Mlp, chain
 from coopt.models.resnet import open_resnet
-from coopt.models.towers import ClosedImageTower, ClosedTower, ImageTower, TextTower, VisionTransformer, first_row
+from coopt.models.towers import (
+    ClosedImageTower,
+    ClosedTower,
+    ImageTower,
+    TextTower,
+    VisionTransformer,
+    class_token_and_patches,
+    first_row,
+)
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,12 @@ class LinearView:
 
     @property
     def weight(self) -> Float[Tensor, "K D"]:
-        """As in `nn.Linear`."""
+        """The view of the matrix, as in `nn.Linear`."""
         return self.whole.T if self.third is None else self.whole.chunk(3)[self.third]
 
     @property
     def bias(self) -> Float[Tensor, " K"] | None:
-        """As in `nn.Linear`."""
+        """The third of the fused bias, as in `nn.Linear`."""
         return None if self.whole_bias is None or self.third is None else self.whole_bias.chunk(3)[self.third]
 
     def __call__(self, x: Float[Tensor, "... D"]) -> Float[Tensor, "... K"]:
@@ -52,19 +59,15 @@ class PerHead:
         return self.layer(x.unflatten(-1, (self.n_heads, -1))).flatten(-2)
 
 
-def _layer(layer: Any) -> Layer | None:
-    """A layer of the module; None for one that is absent or does nothing; a matrix as the layer that it stands for."""
-    if isinstance(layer, nn.Parameter):
-        return LinearView(layer)
-    return None if isinstance(layer, nn.Identity) else layer
+def _projection(matrix: nn.Parameter | nn.Linear | None) -> Layer:
+    """A projection as a layer, in each of the ways in which open_clip stores it."""
+    return nn.Identity() if matrix is None else LinearView(matrix) if isinstance(matrix, nn.Parameter) else matrix
 
 
 def open_text_tower(module: Any, context_length: int, eos_id: int, name: str) -> TextTower | ClosedTower:
     """The text tower of a CLIP, CustomTextCLIP or CoCa; closed where it is not a plain pre-norm transformer."""
     tower = getattr(module, "text", module)  # the older CLIP class keeps the text tower's parts at its own level
-    pool_type = getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", None)
-    pooling = _pooling(tower, pool_type, eos_id)
-    reason = _why_closed(tower, pooling, pool_type)
+    reason = _why_closed(tower, eos_id)
     if reason:
         return ClosedTower(f"the text tower of '{name}' cannot be opened up: {reason}", context_length)
     vocabulary = tower.token_embedding.weight
@@ -72,35 +75,34 @@ def open_text_tower(module: Any, context_length: int, eos_id: int, name: str) ->
         width=vocabulary.shape[1],
         context_length=context_length,
         causal=tower.attn_mask is not None,
-        pooling="last" if pooling == "last" else "eos",
+        pooling="last" if _pool_type(tower) == "last" else "eos",
         token_embedding=tower.token_embedding,
         positions=tower.positional_embedding,
         blocks=[open_block(block) for block in tower.transformer.resblocks],
         norm=tower.ln_final,
-        projection=_layer(tower.text_projection),
+        projection=_projection(tower.text_projection),
         vocabulary=vocabulary,
     )
 
 
-def _pooling(tower: Any, pool_type: str | None, eos_id: int) -> Literal["eos", "last"] | None:
-    if pool_type == "last":
-        return "last"
-    if pool_type == "argmax" and eos_id == tower.vocab_size - 1:
-        return "eos"  # the highest id of a text is its end token
-    if pool_type == "eos" and eos_id == getattr(tower, "text_eos_id", getattr(tower, "eos_id", None)):
-        return "eos"
-    return None
+def _pool_type(tower: Any) -> str | None:
+    return getattr(tower, "text_pool_type", None) or getattr(tower, "pool_type", None)
 
 
-def _why_closed(tower: Any, pooling: str | None, pool_type: str | None) -> str:
+def _why_closed(tower: Any, eos_id: int) -> str:
     if not hasattr(tower, "token_embedding") or not hasattr(tower.transformer, "resblocks"):
         return f"it is a {type(tower).__name__}, not open_clip's own transformer"
     if getattr(tower, "cls_emb", None) is not None:
         return "it appends a class token to the text and masks the padding for it (CoCa)"
     if getattr(tower, "use_pad_mask", False):
         return "it masks the padding"
-    if pooling is None:
-        return f"it pools by pool_type='{pool_type}', which is neither the end token's row nor the last one"
+    pooled_at: dict[str | None, int | None] = {
+        "last": eos_id,  # the last row, whatever it holds
+        "argmax": tower.vocab_size - 1,  # the highest id of a text is its end token
+        "eos": getattr(tower, "text_eos_id", getattr(tower, "eos_id", None)),
+    }
+    if pooled_at.get(_pool_type(tower)) != eos_id:
+        return f"it pools by pool_type='{_pool_type(tower)}', which is neither the end token's row nor the last one"
     if any(not _is_plain(block) for block in tower.transformer.resblocks):
         return "its attention is scaled cosine attention"
     return ""
@@ -113,20 +115,16 @@ def _is_plain(block: Any) -> bool:
 def open_block(block: Any) -> Block:
     """One residual block, with LayerScale and the extra norms of the custom kind folded into the projections."""
     attention = block.attn
-    identity = nn.Identity()
     head_scale = getattr(attention, "head_scale", None)
-    scale = identity if head_scale is None else PerHead(lambda x: x * attention.head_scale[:, 0], attention.num_heads)
+    scale: Layer = nn.Identity()
+    if head_scale is not None:
+        scale = PerHead(lambda x: x * attention.head_scale[:, 0], attention.num_heads)
+    inner_norm, outer_norm = getattr(attention, "ln_inner", nn.Identity()), getattr(block, "ln_attn", nn.Identity())
     up, *between, down = block.mlp
     return Block(
         norm_1=block.ln_1,
         **_projections(attention, attention.in_proj_weight, attention.in_proj_bias, "ln_q", "ln_k"),
-        out=chain(
-            scale,
-            getattr(attention, "ln_inner", identity),
-            attention.out_proj,
-            getattr(block, "ln_attn", identity),
-            block.ls_1,
-        ),
+        out=chain(scale, inner_norm, attention.out_proj, outer_norm, block.ls_1),
         norm_2=block.ln_2,
         mlp=Mlp(up, chain(*between), chain(down, block.ls_2)),
         n_heads=attention.num_heads,
@@ -159,12 +157,6 @@ def open_image_tower(visual: Any, name: str) -> ImageTower:
 
 def _vision_transformer(visual: Any, name: str) -> VisionTransformer:
     n_rows, width = visual.positional_embedding.shape
-
-    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L d_v"]:
-        patches = patch(pixels).flatten(2).transpose(1, 2)  # (B, N, d_v)
-        first = visual.class_embedding.expand(len(pixels), 1, -1)
-        return torch.cat([first, patches], dim=1) + visual.positional_embedding
-
     is_first = visual.pool_type == "tok"
     return VisionTransformer(
         name=name,
@@ -172,11 +164,11 @@ def _vision_transformer(visual: Any, name: str) -> VisionTransformer:
         n_positions=n_rows - 1,
         weight=visual.positional_embedding,
         patch=visual.conv1,
-        tokens=tokens,
-        pre_norm=_layer(visual.ln_pre),
+        tokens=class_token_and_patches(visual.class_embedding, visual.positional_embedding),
+        pre_norm=visual.ln_pre,
         blocks=[open_block(block) for block in visual.transformer.resblocks],
-        post_norm=_layer(visual.ln_post),
-        projection=_layer(visual.proj),
+        post_norm=visual.ln_post,
+        projection=_projection(visual.proj),
         gather=first_row if is_first else lambda rows: rows[:, 1:].mean(dim=1),
         # Before or after the choice of one row is the same; before or after the mean is not.
         norm_last=is_first or visual.final_ln_after_pool,
@@ -191,7 +183,6 @@ def _timm_transformer(visual: Any, trunk: Any, name: str) -> VisionTransformer:
         patches = patches.flatten(2).transpose(1, 2) if trunk.patch_embed.flatten else patches.permute(0, 2, 3, 1)
         return trunk._pos_embed(trunk.patch_embed.norm(patches))
 
-    last = chain(trunk.head, *visual.head)
     is_last = isinstance(trunk.norm, nn.Identity)  # then the norm stands after the pooling
     return VisionTransformer(
         name=name,
@@ -200,10 +191,10 @@ def _timm_transformer(visual: Any, trunk: Any, name: str) -> VisionTransformer:
         weight=trunk.patch_embed.proj.weight,
         patch=trunk.patch_embed.proj,
         tokens=tokens,
-        pre_norm=_layer(trunk.norm_pre),
+        pre_norm=trunk.norm_pre,
         blocks=[_timm_block(block) for block in trunk.blocks],
-        post_norm=_layer(trunk.fc_norm if is_last else trunk.norm),
-        projection=None if last == Chain(()) else last,
+        post_norm=trunk.fc_norm if is_last else trunk.norm,
+        projection=chain(trunk.head, *visual.head),
         n_special=trunk.num_prefix_tokens,
         gather=trunk.pool,
         norm_last=is_last,

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from coopt.errors import ModelError
 from coopt.models.archive import read_tensors
 from coopt.models.fingerprint import fingerprint
-from coopt.models.hf_source import load_weights, module_facts, open_module
+from coopt.models.hf_source import module_facts, open_module, read_module
 from coopt.models.hf_towers import hf_text_tower
-from coopt.models.openai_convert import text_weights, vision_weights
+from coopt.models.openai_convert import tower_weights
 from coopt.models.openai_tokenizer import openai_tokenizer
 from coopt.models.preprocess import Preprocess
 from coopt.models.resnet import ModifiedResNet, open_resnet
-from coopt.models.towers import ImageTower
 from coopt.models.vlm import VLM
 
 # Beside the weights, the published archives carry three settings as tensors.
@@ -48,7 +47,6 @@ def load_checkpoint(name: str, path: Path, revision: str | None, device: torch.d
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     if "visual.proj" in weights and "visual.class_embedding" in weights:
         module, image_size = _vision_transformer(weights, path)
-        image: ImageTower
         encode_image, encode_text, text, image = open_module(module, name)
         facts = module_facts(module)
     elif "visual.attnpool.positional_embedding" in weights:
@@ -65,13 +63,11 @@ def load_checkpoint(name: str, path: Path, revision: str | None, device: torch.d
         )
     preprocess = Preprocess(size=image_size, crop_rounding="even")
     state = {key: value for key, value in module.state_dict().items() if "num_batches_tracked" not in key}
-    mark = fingerprint(state, {**facts, "preprocess": preprocess.facts()})
-    module.to(device=device, dtype=dtype)
     return VLM(
         name=name,
         source="openai",
         revision=revision,
-        fingerprint=mark,
+        fingerprint=fingerprint(state, {**facts, "preprocess": preprocess.facts()}),
         module=module,
         encode_image=encode_image,
         encode_text=encode_text,
@@ -80,7 +76,8 @@ def load_checkpoint(name: str, path: Path, revision: str | None, device: torch.d
         text=text,
         image=image,
         embed_dim=weights["text_projection"].shape[1],
-        logit_scale=math.exp(weights["logit_scale"].item()),
+        device=device,
+        dtype=dtype,
     )
 
 
@@ -128,21 +125,18 @@ def _vision_transformer(weights: dict[str, Tensor], path: Path) -> tuple[Any, in
         projection_dim=weights["text_projection"].shape[1],
     )
     left = dict(weights)
-    converted = {**text_weights(left), **vision_weights(left), "logit_scale": left.pop("logit_scale")}
+    converted = {**tower_weights(left, "text"), **tower_weights(left, "vision"), "logit_scale": left.pop("logit_scale")}
     _nothing_left(left, path)
-    return load_weights("CLIPModel", config, converted, str(path)), image_size
+    return read_module("CLIPModel", path, None, config=config, state_dict=converted), image_size
 
 
 def _resnet(weights: dict[str, Tensor], path: Path) -> tuple[Any, int]:
     import transformers
 
     left = dict(weights)
-    text = load_weights(
-        "CLIPTextModelWithProjection",
-        transformers.CLIPTextConfig(**_text_config(weights, path)),
-        text_weights(left),
-        str(path),
-    )
+    config = transformers.CLIPTextConfig(**_text_config(weights, path))
+    converted = tower_weights(left, "text")
+    text = read_module("CLIPTextModelWithProjection", path, None, config=config, state_dict=converted)
     logit_scale = left.pop("logit_scale")
     width = weights["visual.layer1.0.conv1.weight"].shape[0]
     image_size = 32 * _side(weights["visual.attnpool.positional_embedding"], path)
@@ -151,11 +145,7 @@ def _resnet(weights: dict[str, Tensor], path: Path) -> tuple[Any, int]:
         visual = ModifiedResNet(
             layers, width, image_size, weights["text_projection"].shape[1], _heads(width * 32, path)
         )
-    prefix = "visual."
-    own = {key.removeprefix(prefix): left.pop(key) for key in list(left) if key.startswith(prefix)}
-    for key in visual.state_dict():
-        if key.endswith("num_batches_tracked"):  # old files lack it; it means nothing to a frozen model
-            own.setdefault(key, torch.tensor(0))
+    own = {key.removeprefix("visual."): left.pop(key) for key in list(left) if key.startswith("visual.")}
     _nothing_left(left, path)
     try:
         visual.load_state_dict(own, assign=True)
@@ -167,7 +157,7 @@ def _resnet(weights: dict[str, Tensor], path: Path) -> tuple[Any, int]:
 def _nothing_left(left: dict[str, Tensor], path: Path) -> None:
     if left:
         raise ModelError(
-            f"'{path}' holds {len(left)} tensors that OpenAI's architecture does not have, for example "
+            f"'{path}' holds {len(left)} tensors that OpenAI's architecture does not have, such as "
             f"{sorted(left)[:3]}. A checkpoint of open_clip loads with 'open_clip:ARCH@{path}'."
         )
 

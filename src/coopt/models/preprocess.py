@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -75,25 +75,15 @@ class Preprocess:
 
     def facts(self) -> dict[str, Any]:
         """What the pixels depend on, as JSON values (for fingerprints and reports)."""
-        return {
-            "size": self.size,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "resample": Resampling(self.resample).name.lower(),
-            "mode": self.mode,
-            "edge": self.edge or self.size,
-            "crop_rounding": self.crop_rounding,
-            "scale": self.scale,
-        }
+        resample = Resampling(self.resample).name.lower()
+        lists = {"mean": list(self.mean), "std": list(self.std)}
+        return {**asdict(self), **lists, "resample": resample, "edge": self.edge or self.size}
 
 
 def from_processor_config(config: Mapping[str, Any], *, square: bool, where: str) -> Preprocess:
-    """Read the fields of a `preprocessor_config.json`.
+    """Read the fields of a `preprocessor_config.json`, or of the "image_processor" part of a `processor_config.json`.
 
-    Args:
-        config: the parsed file (or the "image_processor" part of a `processor_config.json`).
-        square: what a bare number in "size" means: both sides (SigLIP), or the shorter side (CLIP).
-        where: the file, for messages.
+    `square` says what a bare number in "size" means: both sides (SigLIP), or the shorter side (CLIP).
 
     Raises:
         ModelError: a step is switched off or a size is not square, which the towers cannot take.
@@ -101,13 +91,18 @@ def from_processor_config(config: Mapping[str, Any], *, square: bool, where: str
     for step in ("do_resize", "do_normalize"):
         if not config.get(step, True):
             raise ModelError(f"{where}: {step} is false; coopt needs images that are resized and normalised.")
-    edge, both = _edge_and_square(config.get("size", 224), square, where)
+    size = config.get("size", 224)
+    edge = size.get("shortest_edge") if isinstance(size, Mapping) else size
+    if edge and isinstance(size, Mapping) and size.get("longest_edge"):
+        raise ModelError(f"{where}: size={dict(size)} limits the longer side too; that is not supported.")
+    is_squashed = not edge or (square and edge is size)
     crop = config.get("crop_size") if config.get("do_center_crop", not square) else None
     mean, std = _three(config.get("image_mean", OPENAI_MEAN)), _three(config.get("image_std", OPENAI_STD))
     resample = Resampling(int(config.get("resample", Resampling.BICUBIC)))
     scale = float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 1.0
     shared: dict[str, Any] = {"mean": mean, "std": std, "resample": resample, "scale": scale}
-    if both is not None:
+    if is_squashed:
+        both = _square_side(size, where)
         if crop is not None and _square_side(crop, where) != both:
             raise ModelError(f"{where}: squashes to {both} pixels, then crops to {crop}; that is not supported.")
         return Preprocess(size=both, mode="squash", **shared)
@@ -116,18 +111,7 @@ def from_processor_config(config: Mapping[str, Any], *, square: bool, where: str
             f"{where}: resizes the shorter side to {edge} and crops nothing, so images would not be square; "
             "give 'size' as height and width, or 'crop_size'."
         )
-    return Preprocess(size=_square_side(crop, where), edge=edge, **shared)
-
-
-def _edge_and_square(size: Any, square: bool, where: str) -> tuple[int | None, int | None]:
-    """(shorter side, None) or (None, both sides), from the ways that "size" has been written over the years."""
-    if isinstance(size, (int, float)):
-        return (None, int(size)) if square else (int(size), None)
-    if isinstance(size, Mapping) and size.get("shortest_edge"):
-        if size.get("longest_edge"):
-            raise ModelError(f"{where}: size={dict(size)} limits the longer side too; that is not supported.")
-        return int(size["shortest_edge"]), None
-    return None, _square_side(size, where)
+    return Preprocess(size=_square_side(crop, where), edge=_square_side(edge, where), **shared)
 
 
 def _square_side(size: Any, where: str) -> int:

@@ -52,12 +52,8 @@ class ModifiedResNet(nn.Module):
         Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021,
         section 2.4. Module names follow the published weights.
 
-    Args:
-        layers: residual layers in each of the four stages.
-        width: channels after the stem.
-        image_size: pixels; the feature map is image_size / 32 wide.
-        embed_dim: E.
-        n_heads: of the attention pooling.
+    There are `layers` residual layers in each of the four stages, and `width` channels after the stem. The feature map
+    is image_size / 32 wide.
     """
 
     def __init__(self, layers: Sequence[int], width: int, image_size: int, embed_dim: int, n_heads: int) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from coopt.errors import DataError, ModelError
 
 
-@runtime_checkable
+@runtime_checkable  # type hints are checked when tests run
 class Tokenizer(Protocol):
     """Text to token ids and back, without the special tokens (the prompt layout places those itself)."""
 
@@ -49,11 +49,7 @@ def layout(
 ) -> Int[Tensor, "C L"]:
     """Token ids with start and end token, padded on the right to the context length.
 
-    Args:
-        tokenizer: encodes one text.
-        texts: what to encode.
-        context_length: L.
-        truncate: cut longer texts (the end token is kept) instead of raising.
+    `truncate` cuts longer texts (the end token is kept) instead of raising.
 
     Raises:
         DataError: a text has more tokens than fit, and `truncate` is false.

@@ -11,7 +11,8 @@ can wrap layers (low-rank factors, masks, norms of its own) while the loaded mod
 - ResNets: `conv1`, `bn1`, ..., `layer1.0.conv1`, `layer1.0.bn1`, ..., `layer1.0.downsample.0`, ..., and the attention
   pool's `pool.q`, `pool.k`, `pool.v`, `pool.out`
 
-A layer that a tower does not have (SigLIP has no `pre_norm` and no image `projection`) is not asked for.
+A layer that a tower does not have (SigLIP has no `pre_norm` and no image `projection`) is an `nn.Identity`, and is not
+given to `change`.
 """
 
 from abc import ABC, abstractmethod
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -48,19 +50,17 @@ class TextTower:
     positions: Float[Tensor, "L D"]
     blocks: list[Block]
     norm: Layer
-    projection: Layer | None
+    projection: Layer
     vocabulary: Float[Tensor, "V D"]
     """The token embedding's table, for nearest words."""
 
     def project(self, rows: Float[Tensor, "... D"]) -> Float[Tensor, "... E"]:
         """The chosen rows as features, not normalised."""
-        rows = self.norm(rows)
-        return rows if self.projection is None else self.projection(rows)
+        return self.projection(self.norm(rows))
 
     def map(self, change: Change) -> "TextTower":
         """The tower with `change(name, layer)` in the place of each layer."""
-        projection = self.projection and changed(change, "projection", self.projection)
-        norm = changed(change, "norm", self.norm)
+        norm, projection = changed(change, "norm", self.norm), changed(change, "projection", self.projection)
         return replace(self, blocks=_map_blocks(self.blocks, change), norm=norm, projection=projection)
 
 
@@ -69,7 +69,7 @@ class ClosedTower:
     """A text tower that encodes, but whose layers are not the pre-norm blocks that prompts are put into."""
 
     reason: str
-    """Why, as a whole sentence's beginning: "the text tower of ... cannot be opened up: ..."."""
+    """The first sentence of an error message, without its full stop."""
     context_length: int
 
 
@@ -80,7 +80,7 @@ class ImageTower(ABC):
     name: str
     """The model's name, for messages."""
     width: int
-    """d_v."""
+    """Width d_v of the rows."""
     n_positions: int
     """N: patches, or places of the feature map."""
 
@@ -117,15 +117,15 @@ class ClosedImageTower(ImageTower):
     n_positions: int = 0
 
     def __call__(self, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
-        """Not possible."""
+        """Refused: the layers are not known."""
         raise self._closed()
 
     def map(self, change: Change) -> ImageTower:
-        """Not possible."""
+        """Refused: the layers are not known."""
         raise self._closed()
 
     def states(self, pixels: Float[Tensor, "B 3 H W"], at: Place) -> tuple[Tensor | None, Tensor]:
-        """Not possible."""
+        """Refused: the layers are not known."""
         raise self.refuse(at, "pooled features (kind 'features') at 'joint' only")
 
     def _closed(self) -> ModelError:
@@ -134,6 +134,16 @@ class ClosedImageTower(ImageTower):
             "CLIP's ResNet. It can encode images, but its layers cannot be changed; choose another model "
             "(`coopt models`)."
         )
+
+
+def class_token_and_patches(token: Tensor, positions: Tensor) -> Callable[[Layer, Tensor], Tensor]:
+    """What CLIP's vision transformers start with: the class token, then the patches, positions (L, d_v) added."""
+
+    def tokens(patch: Layer, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L d_v"]:
+        patches = patch(pixels).flatten(2).transpose(1, 2)  # (B, N, d_v)
+        return torch.cat([token.expand(len(pixels), 1, -1), patches], dim=1) + positions
+
+    return tokens
 
 
 def first_row(rows: Float[Tensor, "B N D"]) -> Float[Tensor, "B D"]:
@@ -155,10 +165,11 @@ class VisionTransformer(ImageTower):
     """The patch convolution, or a linear layer on flattened patches (SigLIP 2)."""
     tokens: Callable[[Layer, Tensor], Tensor]
     """The patch layer and pixels (B, 3, H, W) to rows (B, n_special + N, d_v), positions added, before `pre_norm`."""
-    pre_norm: Layer | None
+    pre_norm: Layer
+    """`nn.Identity` where there is none, as for the other layers."""
     blocks: list[Block]
-    post_norm: Layer | None
-    projection: Layer | None
+    post_norm: Layer
+    projection: Layer
     n_special: int = 1
     """Rows in front of the N positions: the class token and the like."""
     gather: Callable[[Tensor], Tensor] = first_row
@@ -178,8 +189,8 @@ class VisionTransformer(ImageTower):
     def pool(self, rows: Float[Tensor, "B N d_v"], *, project: bool = True) -> Float[Tensor, "B E"]:
         """Rows after the last block to features. Rows after the image's own are prompts, and left out."""
         rows = rows[:, : self.n_special + self.n_positions]
-        pooled = self._normed(self.gather(rows)) if self.norm_last else self.gather(self._normed(rows))
-        return self._projected(pooled) if project else pooled
+        pooled = self.post_norm(self.gather(rows)) if self.norm_last else self.gather(self.post_norm(rows))
+        return self.projection(pooled) if project else pooled
 
     def __call__(self, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
         """Image features, not normalised."""
@@ -187,8 +198,8 @@ class VisionTransformer(ImageTower):
 
     def map(self, change: Change) -> "VisionTransformer":
         """The tower with `change(name, layer)` in the place of each layer."""
-        parts = {key: getattr(self, key) for key in ("patch", "pre_norm", "post_norm", "projection")}
-        new: dict[str, Any] = {key: changed(change, key, layer) for key, layer in parts.items() if layer is not None}
+        parts = ("patch", "pre_norm", "post_norm", "projection")
+        new: dict[str, Any] = {part: changed(change, part, getattr(self, part)) for part in parts}
         return replace(self, blocks=_map_blocks(self.blocks, change), **new)
 
     def states(self, pixels: Float[Tensor, "B 3 H W"], at: Place) -> tuple[Tensor | None, Tensor]:
@@ -206,20 +217,13 @@ class VisionTransformer(ImageTower):
         rows = self._run(pixels, n_blocks - (at == "values"))
         if at == "values":
             rows = run_block(self.blocks[-1], rows, attend=lambda q, k, v: v)
-        positions = self._normed(rows[:, self.n_special :])
+        positions = self.post_norm(rows[:, self.n_special :])
         if at == "unprojected":
             return self.pool(rows, project=False), positions
-        return None, self._projected(positions)
+        return None, self.projection(positions)
 
     def _run(self, pixels: Tensor, n_blocks: int) -> Float[Tensor, "B N d_v"]:
-        rows = self.embed(pixels)
-        rows = rows if self.pre_norm is None else self.pre_norm(rows)
+        rows = self.pre_norm(self.embed(pixels))
         for block in self.blocks[:n_blocks]:
             rows = run_block(block, rows)
         return rows
-
-    def _normed(self, rows: Tensor) -> Tensor:
-        return rows if self.post_norm is None else self.post_norm(rows)
-
-    def _projected(self, rows: Tensor) -> Tensor:
-        return rows if self.projection is None else self.projection(rows)

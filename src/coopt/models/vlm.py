@@ -1,14 +1,12 @@
-"""The frozen dual encoder behind one interface: `VLM`, with its two towers opened up into blocks.
+"""`VLM`, the one interface of the frozen dual encoders, with the two towers opened up into blocks."""
 
-Nothing here knows a method.
-"""
-
+import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from coopt.errors import ModelError
 from coopt.models.preprocess import Preprocess
@@ -17,7 +15,7 @@ from coopt.models.towers import ClosedTower, ImageTower, Place, TextTower
 
 
 class VLM:
-    """A frozen CLIP-like dual encoder: made by `coopt.load_model`, changed by nobody.
+    """A frozen CLIP-like dual encoder: made by `coopt.load_model`, and not changed after that.
 
     Attributes:
         name: what the user asked for (a hub id, an OpenAI name, a path, "builtin").
@@ -25,7 +23,10 @@ class VLM:
         revision: the hub commit or file digest that was loaded, or None where there is none.
         fingerprint: hash of weights, configuration and preprocessing: the key of cached features.
         module: the loaded module, in eval mode, no parameter requiring grad.
+        device, dtype: where the weights lie, and their precision.
         image_size: height and width of the model's input in pixels.
+        n_positions: N of tokens (B, 1 + N, width).
+        context_length: longest token sequence L of the text tower, special tokens included.
         embed_dim: width E of the joint embedding.
         logit_scale, logit_bias: floats, already exponentiated; bias 0.0 where the model has none.
         image: the image tower, opened up where it is a vision transformer or CLIP's ResNet.
@@ -39,7 +40,7 @@ class VLM:
         source: str,
         revision: str | None,
         fingerprint: str,
-        module: nn.Module,
+        module: Any,
         encode_image: Callable[[Tensor], Tensor],
         encode_text: Callable[[Tensor], Tensor],
         tokenizer: Tokenizer,
@@ -47,22 +48,24 @@ class VLM:
         text: TextTower | ClosedTower,
         image: ImageTower,
         embed_dim: int,
-        logit_scale: float,
-        logit_bias: float = 0.0,
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> None:
         self.name = name
         self.source = source
         self.revision = revision
         self.fingerprint = fingerprint
-        self.module = module.eval().requires_grad_(False)
-        self._weight = next(self.module.parameters())
+        # Before the cast, which would round them.
+        self.logit_scale = math.exp(module.logit_scale.item())
+        self.logit_bias = module.logit_bias.item() if getattr(module, "logit_bias", None) is not None else 0.0
+        self.module = module.to(device=device, dtype=dtype).eval().requires_grad_(False)
+        weight = next(self.module.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
         self.tokenizer = tokenizer
-        self.preprocess = preprocess
-        self._text = text
-        self.image = image
+        self.preprocess, self.image_size = preprocess, preprocess.size
+        self._text, self.context_length = text, text.context_length
+        self.image, self.n_positions = image, image.n_positions
         self.embed_dim = embed_dim
-        self.logit_scale = logit_scale
-        self.logit_bias = logit_bias
         self._encode_image = encode_image
         self._encode_text = encode_text
 
@@ -79,26 +82,6 @@ class VLM:
                 "cannot be learned in it; choose another model (`coopt models`)."
             )
         return self._text
-
-    @property
-    def image_size(self) -> int:
-        """Height and width of the input in pixels."""
-        return self.preprocess.size
-
-    @property
-    def context_length(self) -> int:
-        """Longest token sequence L of the text tower, special tokens included."""
-        return self._text.context_length
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights lie."""
-        return self._weight.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The precision of the weights."""
-        return self._weight.dtype
 
     def encode_image(self, pixels: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
         """Image features, not normalised, by the loaded module's own forward."""
@@ -131,11 +114,6 @@ class VLM:
     def width_at(self, at: Place) -> int:
         """The width of features and tokens at `at`."""
         return self.embed_dim if at in ("joint", "values") else self.image.width
-
-    @property
-    def n_positions(self) -> int:
-        """N of tokens (B, 1 + N, width)."""
-        return self.image.n_positions
 
     def encode_text(self, ids: Int[Tensor, "C L"]) -> Float[Tensor, "C E"]:
         """Text features, not normalised, by the loaded module's own forward."""

@@ -1,17 +1,15 @@
 """Prompts as token sequences: what sits where, and how sequences become class features."""
 
 from coopt.prompting.context import check_size, noise, start_context
-from coopt.prompting.dense import encode_dense, run_blocks
+from coopt.prompting.dense import encode_dense
 from coopt.prompting.encoder import PromptEncoder
-from coopt.prompting.layout import POSITIONS, PromptLayout, clean_name
+from coopt.prompting.layout import PromptLayout, clean_name
 from coopt.prompting.templates import TEMPLATES, read_templates, template_features
 from coopt.prompting.visual import PromptedImageTower
-from coopt.prompting.words import NearestWord, nearest_words
+from coopt.prompting.words import nearest_words
 
 __all__ = [
-    "POSITIONS",
     "TEMPLATES",
-    "NearestWord",
     "PromptEncoder",
     "PromptLayout",
     "PromptedImageTower",
@@ -21,7 +19,6 @@ __all__ = [
     "nearest_words",
     "noise",
     "read_templates",
-    "run_blocks",
     "start_context",
     "template_features",
 ]

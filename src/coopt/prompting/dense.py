@@ -18,13 +18,8 @@ def run_blocks(
 ) -> Float[Tensor, "B L D"]:
     """Pre-norm transformer layers over whole sequences.
 
-    Args:
-        x: token rows, positions added.
-        blocks: the layers.
-        causal: whether a row attends to itself and the rows before it only.
-        deep: M vectors for each of the blocks 1, 2, ..., which replace the rows `rows` before that block; the later
-            blocks keep what flows on.
-        rows: where the context vectors sit in each sequence.
+    Where `causal`, a row attends only to itself and the rows before it. `deep` has M vectors for each of the blocks 1,
+    2, ..., which replace the context's `rows` before that block; the later blocks keep what flows on.
     """
     for number, block in enumerate(blocks):
         if deep is not None and rows is not None and 0 < number <= len(deep):
@@ -41,14 +36,9 @@ def encode_dense(
     deep: Float[Tensor, "J M D"] | None = None,
     rows: Int[Tensor, "B M"] | None = None,
 ) -> Float[Tensor, "B E"]:
-    """Text features, not normalised, of token embeddings without positions.
+    """Text features, not normalised, of token embeddings without positions; after the end token the pad token's.
 
-    Args:
-        tower: the opened text tower.
-        embeddings: token or context vectors; after the end token the pad token's.
-        ends: row of each sequence's end token; the feature's row where the tower pools there.
-        deep: vectors that replace the context's rows before blocks 1, 2, ...
-        rows: where the context vectors sit; read with `deep` only.
+    `ends` are the rows of the end tokens. `deep` replaces the context's `rows` before blocks 1, 2, ...
     """
     length = embeddings.shape[1]
     hidden = run_blocks(embeddings + tower.positions[:length], tower.blocks, tower.causal, deep, rows)

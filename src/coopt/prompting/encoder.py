@@ -3,7 +3,7 @@
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from coopt.errors import ConfigError
@@ -37,7 +37,7 @@ class PromptEncoder:
             raise ConfigError(f"chunk is {chunk}; it is a number of classes, 1 or more, or None to choose it.")
         self.layout = layout
         self.tower = tower
-        self.is_packed = self.tower.causal and self.tower.pooling == "eos"
+        self.is_packed = tower.causal and tower.pooling == "eos"
         self.chunk = chunk
         self._device = tower.positions.device
         self._packed: dict[tuple[bool, int], PackedPrompts] = {}
@@ -72,9 +72,7 @@ class PromptEncoder:
     ) -> Float[Tensor, "B C E"]:
         """Class features, not normalised, for each of B contexts: one per image, per prompt of an ensemble, per seed.
 
-        Args:
-            ctx: B contexts, each shared by all classes.
-            deep: as for a single context, the same for all B.
+        Each context is shared by all classes; `deep` is as in a call, the same for all B.
 
         Raises:
             ConfigError: the shape of `ctx` or `deep` does not fit the layout and the tower.
@@ -103,13 +101,12 @@ class PromptEncoder:
 
     def dense(self, ctx: Float[Tensor, "*C M D"], deep: Float[Tensor, "J M D"] | None = None) -> Float[Tensor, "C E"]:
         """Class features by the plain path, whatever the tower: the reference."""
-        n_classes, n_ctx = self._rows.shape
-        tokens = self._tokens
-        if n_ctx:
-            classes = torch.arange(n_classes, device=self._device)[:, None]  # (C, 1)
-            vectors = ctx.to(tokens.dtype).expand(n_classes, n_ctx, -1)  # (C, M, d_t)
-            tokens = tokens.index_put((classes, self._rows), vectors)
-        return encode_dense(self.tower, tokens, self._ends, deep, self._rows)
+        tokens, ends, rows = self._padded
+        if rows.shape[1]:
+            classes = torch.arange(len(rows), device=self._device)[:, None]  # (C, 1)
+            vectors = ctx.to(tokens.dtype).expand(*rows.shape, -1)  # (C, M, d_t)
+            tokens = tokens.index_put((classes, rows), vectors)
+        return encode_dense(self.tower, tokens, ends, deep, rows)
 
     def _check_deep(self, deep: Tensor | None) -> None:
         if deep is None:
@@ -153,22 +150,15 @@ class PromptEncoder:
             prompts.append(keys)
         return prompts
 
-    # What only the plain path needs, made at its first use: C x L token vectors are much memory for many classes.
-
     @cached_property
-    def _padded(self) -> tuple[Tensor, Tensor]:
-        cut = self.tower.causal and self.tower.pooling == "eos"  # then nothing after the longest prompt is seen
-        return self.layout.padded(self.layout.pad_id, None if cut else self.tower.context_length)
+    @torch.no_grad()
+    def _padded(self) -> tuple[Float[Tensor, "C L D"], Int[Tensor, " C"], Int[Tensor, "C M"]]:
+        """Token vectors, rows of the end tokens and of the context vectors.
 
-    @cached_property
-    def _tokens(self) -> Float[Tensor, "C L D"]:
-        with torch.no_grad():
-            return self.tower.token_embedding(self._padded[0].to(self._device))
-
-    @cached_property
-    def _ends(self) -> Tensor:
-        return self._padded[1].to(self._device)
-
-    @cached_property
-    def _rows(self) -> Tensor:
-        return torch.tensor(self.layout.ctx_rows, device=self._device, dtype=torch.int64).view(-1, self.layout.n_ctx)
+        Made at the first use, because only the plain path needs so much memory.
+        """
+        # In a packed layout nothing after the longest prompt is seen.
+        length = None if self.is_packed else self.tower.context_length
+        ids, ends = self.layout.padded(self.layout.pad_id, length)
+        rows = torch.tensor(self.layout.ctx_rows, dtype=torch.int64).view(-1, self.layout.n_ctx)
+        return self.tower.token_embedding(ids.to(self._device)), ends.to(self._device), rows.to(self._device)

@@ -1,12 +1,9 @@
 """Frozen layers, faster: gradients for the input only, and matrix products by the library that is quickest here.
 
-Two things are gained over calling the modules. Autograd keeps only what the input's gradient needs, one matrix of
-width 4 D for a feed-forward layer in place of three. And on AMD processors float32 products go through oneDNN, which
-reaches about twice MKL's rate there; PyTorch has both, but takes MKL for `linear`. The choice is made from the
-processor's maker, not by timing, so that a run is repeatable to the last bit.
-
-Whatever is not a plain float32 layer on a CPU (half precision, autocast, CUDA, a layer that a method has wrapped) is
-called as it is.
+Autograd keeps only what the input's gradient needs: one matrix of width 4 D for a feed-forward layer in place of three.
+On AMD processors float32 products go through oneDNN, which reaches about twice the rate of MKL, PyTorch's choice. It is
+chosen by the processor's maker, not by timing, so that a run is repeatable to the last bit. Whatever is not a plain
+float32 layer on a CPU (half precision, autocast, CUDA, a layer that a method has wrapped) is called as it is.
 """
 
 import functools
@@ -111,7 +108,9 @@ def product(x: Float[Tensor, "... D"], weight: Float[Tensor, "K D"], bias: Tenso
 @functools.cache
 def prefers_onednn() -> bool:
     """Whether this is an AMD processor, PyTorch has oneDNN, and its linear operator takes plain weights."""
-    if not torch.backends.mkldnn.is_available() or not is_amd():
+    facts = Path("/proc/cpuinfo")
+    maker = facts.read_text() if facts.is_file() else platform.processor()
+    if not torch.backends.mkldnn.is_available() or "AuthenticAMD" not in maker:
         return False
     x, weight, bias = torch.ones(2, 3), torch.ones(5, 3), torch.ones(5)
     try:
@@ -119,11 +118,3 @@ def prefers_onednn() -> bool:
     except (AttributeError, RuntimeError):  # an operator without a stable interface: gone or changed
         return False
     return torch.equal(y, torch.full((2, 5), 4.0))
-
-
-def is_amd() -> bool:
-    """By the processor's own word."""
-    try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return "AuthenticAMD" in platform.processor()

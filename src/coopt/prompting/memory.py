@@ -14,21 +14,15 @@ layer of width 4 D around its activation (up to 12)."""
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that this process could still take."""
+    """Memory that this process could still take, in a container within its limit."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    available, limit = psutil.virtual_memory().available, _cgroup()
-    return available if limit is None else min(available, limit)
-
-
-def _cgroup() -> int | None:
-    """What a container's limit leaves."""
-    folder = Path("/sys/fs/cgroup")
+    available, folder = psutil.virtual_memory().available, Path("/sys/fs/cgroup")
     try:
-        limit = (folder / "memory.max").read_text().strip()
-        return None if limit == "max" else int(limit) - int((folder / "memory.current").read_text())
-    except (OSError, ValueError):
-        return None
+        limit = int((folder / "memory.max").read_text())
+        return min(available, limit - int((folder / "memory.current").read_text()))
+    except (OSError, ValueError):  # no container, or the limit "max"
+        return available
 
 
 def tokens_that_fit(device: torch.device, width: int, n_blocks: int, dtype: torch.dtype) -> int:

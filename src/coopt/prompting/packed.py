@@ -52,9 +52,7 @@ class PackedPrompts:
     def encode(self, ctx: Float[Tensor, "B K D"], deep: Float[Tensor, "J M D"] | None = None) -> Float[Tensor, "B C E"]:
         """Class features, not normalised, for each of B sets of context vectors.
 
-        Args:
-            ctx: the vectors that the keys of the holes name by their place.
-            deep: vectors that replace the context's rows before blocks 1, 2, ...; the same for all B sets.
+        Keys of holes name vectors of `ctx` by their place. `deep` replaces the context's rows before blocks 1, 2, ...
         """
         if self.prefix is None:
             return encode_rows(self.tower, self.chunks[0], ctx, deep, None)
@@ -166,10 +164,6 @@ def attend_bins(
     n_bins = len(mask) // batch
     q, k, v = (x.reshape(batch * n_bins, -1, width) for x in (q, k, v))  # (B G, Q / G or S, D)
     if prefix[0].shape[1]:
-        k, v = (torch.cat([repeat_bins(p, n_bins), x], dim=1) for p, x in zip(prefix, (k, v), strict=True))
+        once_per_bin = (p[:, None].expand(-1, n_bins, -1, -1).flatten(0, 1) for p in prefix)  # (B G, P, D)
+        k, v = (torch.cat([p, x], dim=1) for p, x in zip(once_per_bin, (k, v), strict=True))
     return attention(q, k, v, n_heads, mask=mask).view(batch, n_queries, width)
-
-
-def repeat_bins(x: Float[Tensor, "B P D"], n_bins: int) -> Float[Tensor, "BG P D"]:
-    """Each set's prefix, once per bin."""
-    return x[:, None].expand(-1, n_bins, -1, -1).flatten(0, 1)

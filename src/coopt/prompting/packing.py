@@ -4,7 +4,7 @@ A causal tower computes the same for two prompts as long as they read the same, 
 all of them share is its trunk, and names that begin alike ("red fox", "red deer") share a branch. Every token of the
 tree is computed once. A token's ancestors are what it attends to.
 
-Branches of several classes lie behind one another in a *bin*, a row of S tokens; the mask keeps them apart. Bins are
+Branches of several classes lie one after another in a *bin*, a row of S tokens; the mask keeps them apart. Bins are
 as few and as large as pays: larger ones waste attention on pairs of classes that the mask then removes, smaller ones
 waste rows, since the last rows of a bin stay empty.
 """
@@ -44,7 +44,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Packing:
-    """The tokens of C prompts in G bins of S rows, behind a prefix of P tokens that all of them share.
+    """The tokens of C prompts in G bins of S rows, after a prefix of P tokens that all of them share.
 
     P is 0 where one bin holds everything, the shared tokens included.
     """
@@ -86,13 +86,10 @@ def shared_prefix(prompts: Sequence[list[Key]]) -> int:
 
 
 def pack(prompts: Sequence[list[Key]], width: int, n_prefix: int | None = None) -> Packing:
-    """The cheapest packing for a tower of this width.
+    """The cheapest packing for a tower of this width, which decides what attention costs beside the linear layers.
 
-    Args:
-        prompts: C token sequences, without padding.
-        width: D, which decides how much attention costs beside the linear layers.
-        n_prefix: length of the prefix, where it is computed elsewhere; None chooses between the longest and one bin
-            for everything.
+    `n_prefix` is the length of the prefix, where it is computed elsewhere; None chooses between the longest and one
+    bin for everything.
     """
     order = sorted(range(len(prompts)), key=lambda c: prompts[c])
     if n_prefix is None:
@@ -106,7 +103,9 @@ def pack(prompts: Sequence[list[Key]], width: int, n_prefix: int | None = None) 
 
 def best_bins(prompts: Sequence[list[Key]], order: Group, n_prefix: int, width: int) -> tuple[float, list[Group]]:
     """The cheapest bins that were tried, and their price: multiplications in a block, divided by the width."""
-    branches = [(sum(_new_tokens(prompts, group, n_prefix)), group) for group in _branches(prompts, order, n_prefix)]
+    # What differs in its first token after the prefix shares nothing.
+    groups = [list(group) for _, group in groupby(order, key=lambda c: prompts[c][n_prefix])]
+    branches = [(sum(_new_tokens(prompts, group, n_prefix)), group) for group in groups]
     longest = max(len(prompt) for prompt in prompts) - n_prefix
     tried = []
     for capacity in (longest, *(capacity for capacity in CAPACITIES if capacity > longest)):
@@ -126,11 +125,6 @@ def _new_tokens(prompts: Sequence[list[Key]], group: Group, n_prefix: int) -> li
         added.append(len(prompts[c]) - max(n_prefix, _common(before, prompts[c])))
         before = prompts[c]
     return added
-
-
-def _branches(prompts: Sequence[list[Key]], order: Group, n_prefix: int) -> list[Group]:
-    """The prompts by their first token behind the prefix: what lies in different branches shares nothing."""
-    return [list(group) for _, group in groupby(order, key=lambda c: prompts[c][n_prefix])]
 
 
 def _pieces(
@@ -169,7 +163,7 @@ def _best_fit(pieces: list[tuple[int, Group]], capacity: int) -> list[tuple[int,
 
 
 def _fill(prompts: Sequence[list[Key]], groups: list[Group], n_prefix: int) -> Packing:
-    """One bin for each group, every prompt behind the one before it."""
+    """One bin for each group, every prompt after the one before it."""
     bins: list[list[Slot]] = []
     ends = [(0, 0)] * len(prompts)
     for number, group in enumerate(groups):

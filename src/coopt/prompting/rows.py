@@ -16,7 +16,7 @@ class TokenRows:
     """Token rows with H holes, in which context vectors sit."""
 
     embeddings: Float[Tensor, "R D"]
-    """With positions; in holes the position alone."""
+    """Token embeddings with positions added; in holes only the position."""
     holes: Int[Tensor, " H"]
     """The rows of the holes."""
     vectors: Int[Tensor, " H"]

@@ -22,9 +22,6 @@ class PromptedImageTower:
     the block's norm, keys and values once for the whole batch, and nothing else is computed of them. Where the feature
     is the class token's row, the last block computes no other. The result is that of whole sequences to rounding error.
 
-    Args:
-        tower: the opened image tower, as it is loaded or mapped.
-
     Raises:
         ModelError: the image tower is no vision transformer that can be opened up.
     """
@@ -64,10 +61,8 @@ class PromptedImageTower:
         x = self.tower.embed(pixels)  # (B, N, d_v)
         prompts = x.new_zeros(0, self.tower.width) if prompts is None else prompts
         self._check(prompts, deep)
-        first = prompts.to(x.dtype)
-        if self.tower.pre_norm is not None:
-            # Token-wise, so that prompts may be normed by themselves.
-            x, first = self.tower.pre_norm(x), self.tower.pre_norm(first)
+        # The norm is token-wise, so that prompts may be normed by themselves.
+        x, first = self.tower.pre_norm(x), self.tower.pre_norm(prompts.to(x.dtype))
         layers = [first] if deep is None else [first, *deep.to(first.dtype)]
         for number, block in enumerate(self.tower.blocks):
             looked_at = layers[number] if number < len(layers) and len(prompts) else None
@@ -91,5 +86,5 @@ class PromptedImageTower:
 
 
 def first_rows(n_rows: int, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B R D"]:
-    """The rows that are computed: those that somebody reads."""
+    """The first rows of each sequence, where only these are computed."""
     return x[:, :n_rows]
