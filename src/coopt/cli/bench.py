@@ -90,21 +90,21 @@ def bench(
 
     Example: coopt bench fewshot --suite offline --root data --methods zero-shot,linear-probe,coop
     """
-    chosen = find_protocol(protocol)
+    kind = find_protocol(protocol)
     check_engine(engine, address, workers)
-    variants = read_methods(methods, chosen, set_ or [])
-    shot_list = read_shot_list(shots) if shots is not None else list(chosen.shots)
-    if shots is not None and not chosen.shots:
-        raise ConfigError(f"--shots goes with protocols that learn; {chosen.name} learns nothing.")
+    variants = read_methods(methods, kind, set_ or [])
+    shot_list = read_shot_list(shots) if shots is not None else list(kind.shots)
+    if shots is not None and not kind.shots:
+        raise ConfigError(f"--shots goes with protocols that learn; {kind.name} learns nothing.")
     folder = BenchFolder(out_folder)
     places = Places(str(root.absolute()), str(data_file.absolute()) if data_file is not None else None)
-    asked, notes = choose(Choice(split(datasets), suite, split(source)), chosen, places)
+    asked, notes = choose(Choice(split(datasets), suite, split(source)), kind, places)
     if any(variant.uses_shots for variant in variants):
         notes += check_shots(asked.benchmarks, asked.sources, shot_list)
     with download_bar(as_json) as progress:
         vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     runs = make_runs(
-        chosen,
+        kind,
         asked,
         variants,
         shots=sorted(set(shot_list)),
@@ -118,7 +118,7 @@ def bench(
     with BenchConsole(quiet=as_json) as console:
         for note in notes:
             console.note(note)
-        outcome = work(runs, folder, console, engine, address, workers, threads, device)
+        outcome = work(runs, folder, console, make_engine(engine, address, workers, threads, device))
     finish(outcome, folder, console, as_json)
 
 
@@ -157,34 +157,24 @@ def split(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def work(
-    runs: list[Run],
-    folder: BenchFolder,
-    console: BenchConsole,
-    engine: str,
-    address: str | None,
-    workers: int | None,
-    threads: int,
-    device: str | None,
-) -> Outcome:
-    """Do the runs on the engine that was asked for, and end its workers whatever happens."""
-    made: Engine
+def make_engine(engine: str, address: str | None, workers: int | None, threads: int, device: str | None) -> Engine:
+    """The engine that was asked for."""
     if engine == "ray":
-        made = RayEngine(
-            workers if workers is not None or address else default_workers(), address, threads, int(on_cuda(device))
-        )
-    elif workers == 0:
-        made = InlineEngine()
-    else:
-        made = LocalEngine(workers, threads, device)
+        n_workers = workers if workers is not None or address else default_workers()
+        return RayEngine(n_workers, address, threads, int(on_cuda(device)))
+    return InlineEngine() if workers == 0 else LocalEngine(workers, threads, device)
+
+
+def work(runs: list[Run], folder: BenchFolder, console: BenchConsole, engine: Engine) -> Outcome:
+    """Do the runs, and end the engine's workers whatever happens."""
     try:
         # Ray prints what happens to its workers; standard output is for results.
         with redirect_stdout(sys.stderr):
-            return run_bench(runs, folder, made, console)
+            return run_bench(runs, folder, engine, console)
     except (KeyboardInterrupt, Interrupted) as stop:
         raise BenchInterrupted(f"{console.n_done} of {len(runs)} runs are done") from stop
     finally:
-        made.close()
+        engine.close()
 
 
 def finish(outcome: Outcome, folder: BenchFolder, console: BenchConsole, as_json: bool) -> None:
@@ -212,18 +202,11 @@ def finish(outcome: Outcome, folder: BenchFolder, console: BenchConsole, as_json
         parts += [f"{outcome.n_elsewhere} by another process"] * bool(outcome.n_elsewhere)
         out.print(f"{', '.join(parts)}; records in {show_path(folder.path)}", markup=False)
     if failed:
-        shown = failed[:SHOWN_FAILURES]
-        more = [f"... and {len(failed) - len(shown)} more"] if len(failed) > len(shown) else []
-        raise RunError(
-            "\n  ".join(
-                [
-                    f"{len(failed)} of {outcome.n_runs} runs failed (details in {show_path(folder.path / 'failed')}):",
-                    *shown,
-                    *more,
-                ]
-            )
-            + "\nThe same command tries them again."
-        )
+        first = f"{len(failed)} of {outcome.n_runs} runs failed (details in {show_path(folder.path / 'failed')}):"
+        n_more = len(failed) - SHOWN_FAILURES
+        more = [f"... and {n_more} more"] if n_more > 0 else []
+        listed = "\n  ".join([first, *failed[:SHOWN_FAILURES], *more])
+        raise RunError(f"{listed}\nThe same command tries them again.")
     if not as_json:
         out.print(f"Next: coopt report {show_path(folder.path)}", markup=False)
 

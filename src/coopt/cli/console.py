@@ -1,11 +1,11 @@
-"""What the commands share: consoles, progress, JSON output, reading options."""
+"""What the commands share: consoles, progress, notes and JSON output."""
 
 import contextlib
 import json
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,29 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-class ConsoleReporter(Reporter):
-    """Draws progress bars on a terminal, and a line per stage elsewhere."""
+class Lines:
+    """Notes and lines about progress on standard error; `quiet` only keeps the notes."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        """Keep a note for the JSON output, and show it at once."""
+        self.notes.append(message)
+        self.say(f"note: {message}")
+
+    def say(self, message: str) -> None:
+        """Print a line about progress."""
+        if not self.quiet:
+            err.print(message, markup=False)
+
+
+class ConsoleReporter(Lines, Reporter):
+    """Draws progress bars on a terminal, and a line per stage elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        super().__init__(quiet)
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -60,13 +77,13 @@ class ConsoleReporter(Reporter):
         self._stack.enter_context(self.progress)
         self._stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("always", CacheWarning)
-        shown = warnings.showwarning
+        show_other = warnings.showwarning
 
         def show(message: Any, category: type[Warning], *where: Any) -> None:
             if issubclass(category, CacheWarning):
                 self.note(str(message))
             else:
-                shown(message, category, *where)
+                show_other(message, category, *where)
 
         warnings.showwarning = show  # type: ignore[assignment]
         return self
@@ -74,20 +91,10 @@ class ConsoleReporter(Reporter):
     def __exit__(self, *error: Any) -> None:
         self._stack.close()
 
-    def note(self, message: str) -> None:
-        """Kept for the JSON output and shown at once."""
-        self.notes.append(message)
-        if not self.quiet:
-            err.print(f"note: {message}", markup=False)
-
-    def say(self, message: str) -> None:
-        """A line about progress."""
-        if not self.quiet:
-            err.print(message, markup=False)
-
-    def silent(self) -> "ConsoleReporter":
-        """One that keeps notes to itself, for the many small fits of a larger piece of work."""
-        return ConsoleReporter(quiet=True)
+    def skipped(self, images: Iterable[tuple[str, str]]) -> None:
+        """A note for each image that could not be read: its name and the reason."""
+        for name, reason in images:
+            self.note(f"skipped {name}: {reason}")
 
     def encoding(self, what: str) -> Callable[[int, int], None]:
         """A bar with images per second; images that come from the cache are not counted in it."""
@@ -116,15 +123,10 @@ class ConsoleReporter(Reporter):
         """Loss, training accuracy and learning rate beside the bar."""
         numbers = f"loss {record.loss:.3f}  {record.progress_name} {record.progress:.1f}  lr {record.lr:.1e}"
         self.progress.update(self._task, completed=record.epoch, numbers=numbers)
-        if self.progress.disable and not self.quiet and record.epoch % max(1, self._n_epochs // 4) == 0:
-            err.print(f"epoch {record.epoch}/{self._n_epochs}  {numbers}", markup=False)
+        if self.progress.disable and record.epoch % max(1, self._n_epochs // 4) == 0:
+            self.say(f"epoch {record.epoch}/{self._n_epochs}  {numbers}")
         if record.epoch == self._n_epochs:
             self.progress.remove_task(self._task)
-
-
-def percent(value: float | None) -> str:
-    """`81.2%`, or a dash where there is none."""
-    return "-" if value is None else f"{value:.1f}%"
 
 
 def show_path(path: Path | str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from coopt.artifacts import check_target, save_run
-from coopt.cli.console import ConsoleReporter, err, out, print_json, show_path
+from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
@@ -30,8 +30,8 @@ from coopt.errors import ConfigError, DataError
 from coopt.evaluate import dataset_logits, measure
 from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
-from coopt.methods import Method, ZeroShot, find_method, method_settings, parse_settings, set_task
-from coopt.models import VLM, load_model
+from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
+from coopt.models import load_model
 from coopt.prompting import read_templates
 from coopt.tasks import Metrics
 
@@ -110,7 +110,9 @@ def fit(
         method, preset, set_ or [], epochs=epochs, lr=lr, batch_size=batch_size, views=views, precision=precision
     )
     if truncate_names:
-        settings |= truncation(method)
+        if "truncate_names" not in find_method(method).setting_parameters():
+            raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
+        settings["truncate_names"] = True
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
@@ -124,8 +126,10 @@ def fit(
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
             reporter.note(note)
-        if not as_json:
-            describe(splits, vlm, method)
+        for name, part in splits.parts.items():
+            reporter.say(f"{name}: {part.summary()}")
+        reporter.say(f"split: {splits.made_by}")
+        reporter.say(f"model: {vlm!r}; method: {method} ({find_method(method).summary})")
         assert splits.train is not None  # read_data refuses others
         learned = learn(
             vlm,
@@ -148,7 +152,8 @@ def fit(
         )
         tested = None
         if splits.test is not None:
-            tested = compare(learned.method, splits.test, template, seed, workers, strict, reporter)
+            reading = {"n_workers": workers, "strict": strict}
+            tested = compare(learned.method, splits.test, template, seed, reading, reporter)
     write(learned, splits, tested, folder, overwrite=overwrite, revision_asked=revision, preset=preset)
     remove_partial(partial)
     if as_json:
@@ -250,17 +255,6 @@ def read_settings(
     return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
 
 
-def truncation(method: str) -> dict[str, bool]:
-    """The setting that --truncate-names stands for.
-
-    Raises:
-        ConfigError: the method has none.
-    """
-    if "truncate_names" not in method_settings(find_method(method)):
-        raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
-    return {"truncate_names": True}
-
-
 def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: int) -> str:
     """`photos-coop-16shot-seed1`."""
     names = "+".join(Path(source.rstrip("/")).name or "data" for source in data)
@@ -269,36 +263,20 @@ def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: in
 
 
 def compare(
-    method: Method,
-    test: ImageDataset,
-    template: str,
-    seed: int,
-    n_workers: int,
-    strict: bool,
-    reporter: ConsoleReporter,
+    method: Method, test: ImageDataset, template: str, seed: int, reading: dict[str, Any], reporter: ConsoleReporter
 ) -> tuple[Metrics, Metrics]:
     """Metrics of the hand-written prompt and of the learned method on the test images."""
-    settings: dict[str, Any] = {"seed": seed, "n_workers": n_workers, "strict": strict}
-    progress = reporter.encoding(f"{len(test)} test images")
-    encoded = encode_dataset(method.vlm, test, n_workers=n_workers, strict=strict, progress=progress)
-    for name, reason in encoded.skipped:
-        reporter.note(f"skipped {name}: {reason}")
+    options = {**reading, "progress": reporter.encoding(f"{len(test)} test images")}
+    encoded = encode_dataset(method.vlm, test, **options)
+    reporter.skipped(encoded.skipped)
     cut = bool(method.settings.get("truncate_names", False))
     zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
     set_task(zero_shot, method.task)
     results = []
     for predictor in (zero_shot.predictor(), method.predictor()):
-        found = dataset_logits(method.vlm, predictor, test, encoded=encoded, progress=progress, **settings)
+        found = dataset_logits(method.vlm, predictor, test, encoded=encoded, seed=seed, **options)
         results.append(measure(predictor, found, test))
     return results[0], results[1]
-
-
-def describe(splits: Splits, vlm: VLM, method: str) -> None:
-    """What is about to happen, on standard error."""
-    for name, part in splits.parts.items():
-        err.print(f"{name}: {part.summary()}", markup=False)
-    err.print(f"split: {splits.made_by}", markup=False)
-    err.print(f"model: {vlm!r}; method: {method} ({find_method(method).summary})", markup=False)
 
 
 def summarise(

@@ -42,8 +42,6 @@ class TipAdapter(Method):
         - The upper ends of the grid are left out, as there.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own.
         alpha: fixes how much the cache counts; None searches.
         beta: fixes how sharp the cache is; None searches.

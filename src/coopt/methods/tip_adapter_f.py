@@ -45,8 +45,6 @@ class TipAdapterF(Method):
           crop in every epoch, as there.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own.
         alpha: fixes how much the cache counts, in training too; None searches.
         beta: fixes how sharp the cache is, in training too; None searches.
