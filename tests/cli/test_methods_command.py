@@ -65,6 +65,7 @@ def test_a_docstring_comes_apart() -> None:
         Shape:
             - a: (B,)
               of it
+            - b: (C,)
 
         Args:
             a, b: two
@@ -77,7 +78,7 @@ def test_a_docstring_comes_apart() -> None:
 
     told = describe(Told)
     assert (told.summary, told.text) == ("First.", "One.\n\nMore.")
-    assert told.sections == {"Shape": "- a: (B,)\n  of it"}
+    assert told.sections == {"Shape": "- a: (B,)\n  of it\n- b: (C,)"}
     assert told.meanings == {"a": "two lines: of it", "b": "two lines: of it", "c": "x"}
     assert told.errors == {"E": "when."}
     assert type_name(list[str] | int | None) == "list[str] | int | None"

@@ -47,33 +47,25 @@ SHOWN_FAILURES = 20
 
 def bench(
     protocol: Annotated[str, typer.Argument(help=f"One of {', '.join(PROTOCOLS)} (docs/bench.md).")],
-    datasets: Annotated[
-        str | None, typer.Option(help="Names, comma-separated; `coopt datasets list` shows them.")
-    ] = None,
+    datasets: Annotated[str | None, typer.Option(help="Names of `coopt datasets list`, comma-separated.")] = None,
     suite: Annotated[str | None, typer.Option(help="A list of data sets by name: offline, paper, ...")] = None,
-    source: Annotated[
-        str | None, typer.Option(help="What cross-dataset and shift learn from, comma-separated.")
-    ] = None,
+    source: Annotated[str | None, typer.Option(help="Sources of cross-dataset and shift, comma-separated.")] = None,
     root: Annotated[Path, typer.Option(help="The folder with the data sets' folders.")] = Path("data"),
     data_file: Annotated[Path | None, typer.Option(help="A YAML file of your own data sets.")] = None,
     methods: Annotated[
         list[str] | None,
         typer.Option(help="'zero-shot,coop', 'all', or with settings 'coop; coop n_ctx=4, position=middle'."),
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value for every method that has such a setting.")
-    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, for methods with that setting.")] = None,
     presets: Annotated[
         bool, typer.Option("--presets/--no-presets", help="Use a method's own preset for the protocol.")
     ] = True,
     shots: Annotated[
-        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 for fewshot, else 16.")
+        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 or 16, by protocol.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many: 1, 2, ...")] = 3,
     model: Model = "builtin",
-    out_folder: Annotated[Path, typer.Option("--out", help="The bench folder; going on is typing it again.")] = Path(
-        "bench"
-    ),
+    out_folder: Annotated[Path, typer.Option("--out", help="The bench folder, new or to go on with.")] = Path("bench"),
     engine: Annotated[str, typer.Option(help="local: processes on this machine; ray: a Ray cluster.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of a running Ray cluster; by default one starts here.")] = None,
     workers: Annotated[

@@ -7,7 +7,7 @@ import typer
 from coopt.artifacts import Run, load_run
 from coopt.cli.console import ConsoleReporter, out, print_json
 from coopt.cli.downloads import download_bar
-from coopt.cli.fit import source_names
+from coopt.cli.fit import read_data
 from coopt.cli.options import (
     DATA_HELP,
     BatchSize,
@@ -23,7 +23,7 @@ from coopt.cli.options import (
     Workers,
 )
 from coopt.cli.tables import print_table
-from coopt.data import ImageDataset, Splits, UnreadableImageError, image_digest, join_datasets, load_dataset
+from coopt.data import ImageDataset, UnreadableImageError, image_digest
 from coopt.errors import ConfigError
 from coopt.evaluate import ImageLogits, dataset_logits, measure
 from coopt.methods import Predictor
@@ -34,10 +34,7 @@ from coopt.tasks import Metrics
 def evaluate(
     run: RunFolder,
     data: Annotated[list[str], typer.Argument(help=f"{DATA_HELP} Several for a run that learned on several.")],
-    split: Annotated[
-        str | None,
-        typer.Option(help="train, val, test or all; by default test where there is one, else all."),
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, val, test or all; by default test, if any, or all.")] = None,
     model: OtherModel = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -100,19 +97,14 @@ def choose_part(
     Raises:
         ConfigError: the data has no such part.
     """
-
-    def read(**options: Any) -> Splits:
-        parts = [load_dataset(source, **columns, **options) for source in data]
-        return join_datasets(dict(zip(source_names(data), parts, strict=True))) if grouped else parts[0]
-
     what = " ".join(data)
     if len(data) > 1 and not grouped:
         raise ConfigError(f"{what!r} are several data sets; this run learned on one. Evaluate one after the other.")
-    splits = read(make_split=False)
+    splits = read_data(data, grouped, make_split=False, **columns)
     own_parts = splits.train is not None or splits.val is not None
     was_split = str((config.get("data") or {}).get("split", "")).startswith("coopt: ")
     if not (own_parts and splits.test is not None) and was_split and trained_on(config, splits.whole()):
-        splits = read(seed=config["seed"])
+        splits = read_data(data, grouped, seed=config["seed"], **columns)
         own_parts = True
     if split not in (None, "all") and not (own_parts and split in splits.parts):
         parts = ", ".join(splits.parts) if own_parts else "no parts"

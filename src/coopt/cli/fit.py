@@ -41,53 +41,35 @@ CHECKPOINT = "checkpoint.safetensors"
 def fit(
     data: Annotated[list[str], typer.Argument(help=f"{DATA_HELP} Several are learned together.")],
     model: Model = "builtin",
-    method: Annotated[
-        str, typer.Option(help="What is learned; `coopt methods` lists them. module:Class is one of your own.")
-    ] = "coop",
+    method: Annotated[str, typer.Option(help="A name from `coopt methods`, or module:Class of your own.")] = "coop",
     task: Annotated[str, typer.Option(help="What a label means: classification, or module:Class.")] = "classification",
     shots: Annotated[str, typer.Option(help="Images per class to learn from, or 'all'.")] = "16",
     seed: Annotated[int, typer.Option(min=0, help="Of shots, start, order, augmentation and a split made here.")] = 1,
     out_folder: Annotated[
-        Path | None,
-        typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED."),
+        Path | None, typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED.")
     ] = None,
     set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="key=value: a setting of the method (n_ctx=4) or the recipe (momentum=0.8)."),
+        list[str] | None, typer.Option("--set", help="key=value of the method (n_ctx=4) or the recipe (momentum=0.8).")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="The method's settings for a protocol; `coopt methods` lists them.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="By default the method's; CoOp's are 50, 100 or 200, by shots.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Settings for a protocol; `coopt methods` lists them.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="By default the method's: CoOp's 50, 100 or 200 by shots.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; by default the method's, CoOp's is 0.002.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images per step; by default the method's, CoOp's is 32.")
-    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step; CoOp's is 32.")] = None,
     views: Annotated[
-        str | None,
-        typer.Option(help="Augmented views per image, encoded once; 'fresh' draws new ones each epoch; 0 for none."),
+        str | None, typer.Option(help="Augmented views per image, encoded once; 'fresh': new ones each epoch; 0: none.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
     truncate_names: Annotated[
         bool, typer.Option("--truncate-names", help="Cut the last tokens of names too long for the model's context.")
     ] = False,
-    class_names: Annotated[
-        Path | None, typer.Option(help="JSON map from label to the words that the prompt uses.")
-    ] = None,
+    class_names: Annotated[Path | None, typer.Option(help="JSON map from labels to the prompt's words.")] = None,
     template: Annotated[
-        str,
-        typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file."),
+        str, typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file.")
     ] = "a photo of a {}.",
-    unlabelled: Annotated[
-        str | None, typer.Option(help="Images without labels, for methods that learn from them too.")
-    ] = None,
+    unlabelled: Annotated[str | None, typer.Option(help="Images without labels, for methods that use them.")] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run of the same settings.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of these settings.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in --out.")] = False,
     revision: Revision = None,
     device: Device = None,
@@ -116,12 +98,13 @@ def fit(
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
-    splits = read_data(data, **columns, class_names=class_names, seed=seed)
-    beside = None
-    if unlabelled is not None:
-        beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole()
+    splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
+    if splits.train is None:
+        raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
+    beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
     with download_bar(as_json) as progress:
         vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
+    reading: dict[str, Any] = {"n_workers": workers, "strict": strict}
     partial = folder.with_name(folder.name + ".partial")
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
@@ -130,7 +113,6 @@ def fit(
             reporter.say(f"{name}: {part.summary()}")
         reporter.say(f"split: {splits.made_by}")
         reporter.say(f"model: {vlm!r}; method: {method} ({find_method(method).summary})")
-        assert splits.train is not None  # read_data refuses others
         learned = learn(
             vlm,
             splits.train,
@@ -144,15 +126,13 @@ def fit(
             shots=n_shots,
             seed=seed,
             recipe=recipe,
-            n_workers=workers,
-            strict=strict,
+            **reading,
             checkpoint_path=partial / CHECKPOINT,
             resume=resume,
             reporter=reporter,
         )
         tested = None
         if splits.test is not None:
-            reading = {"n_workers": workers, "strict": strict}
             tested = compare(learned.method, splits.test, template, seed, reading, reporter)
     write(learned, splits, tested, folder, overwrite=overwrite, revision_asked=revision, preset=preset)
     remove_partial(partial)
@@ -162,30 +142,19 @@ def fit(
         summarise(learned, tested, template, folder, data)
 
 
-def read_data(sources: Sequence[str], **options: Any) -> Splits:
-    """The data to learn from; several sources become one with the classes of all.
+def read_data(sources: Sequence[str], grouped: bool, **options: Any) -> Splits:
+    """The data of one source, or of several as one with the classes of all, told apart by the sources' names.
 
     Raises:
-        DataError: there are no training images, or two sources have the same name.
+        DataError: two sources have the same name.
     """
-    found = [load_dataset(source, **options) for source in sources]
-    splits = found[0] if len(found) == 1 else join_datasets(dict(zip(source_names(sources), found, strict=True)))
-    if splits.train is None:
-        raise DataError(f"{' '.join(sources)!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    return splits
-
-
-def source_names(sources: Sequence[str]) -> list[str]:
-    """The names by which several sources are told apart: those of their folders or files.
-
-    Raises:
-        DataError: two have the same name.
-    """
+    if not grouped:
+        return load_dataset(sources[0], **options)
     names = [Path(source.rstrip("/")).stem for source in sources]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"Two sources are called {repeated[0]!r}; rename one of them, their names tell classes apart.")
-    return names
+    return join_datasets({name: load_dataset(source, **options) for name, source in zip(names, sources, strict=True)})
 
 
 def write(
