@@ -15,7 +15,7 @@ from coopt.data import ImageDataset, load_dataset
 from coopt.errors import ConfigError
 from coopt.evaluate import dataset_logits
 from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for
-from coopt.methods import Method, Predictor, method_name
+from coopt.methods import Method, Predictor, find_method, method_name
 from coopt.models import VLM, load_model
 from coopt.tasks import Decisions, check_logits
 
@@ -212,7 +212,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write a run folder (see `coopt.artifacts`)."""
-        self._check_fitted()
+        self._check_fitted("there is nothing to save")
         if self.learned_ is None:
             raise ConfigError("This PromptClassifier was loaded from a run folder; copy that folder instead.")
         details = {**self.learned_.details(), "numeric_labels": self.classes_.dtype.kind in "iu"}
@@ -256,9 +256,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         classifier._take(run.build(vlm), numeric)
         return classifier
 
-    def _check_fitted(self) -> None:
+    def _check_fitted(self, what: str = "call fit(X, y) or PromptClassifier.load") -> None:
         if not hasattr(self, "method_"):
-            raise NotFittedError("This PromptClassifier is not fitted yet; call fit(X, y) or PromptClassifier.load.")
+            raise NotFittedError(f"This PromptClassifier is not fitted yet; {what}.")
 
     def _take(self, method: Method, y: Any) -> None:
         """Be what a trained method makes of it; labels come back as they are in `y`."""
@@ -285,7 +285,14 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     def _training_data(self, X: Any, y: Any) -> tuple[ImageDataset, ImageDataset | None]:  # noqa: N803
         if isinstance(X, ImageDataset) and y is None:
             return X, None
-        splits = load_dataset(X, labels=y, class_names=self.class_names, seed=self.seed, make_split=False)
+        splits = load_dataset(
+            X,
+            labels=y,
+            class_names=self.class_names,
+            seed=self.seed,
+            make_split=False,
+            require_labels=find_method(method_name(self.method)).uses_shots,
+        )
         # A source without parts of its own comes as one part, and all of it is to learn from.
         return (splits.any, None) if splits.train is None else (splits.train, splits.val)
 

@@ -124,7 +124,7 @@ def test_a_full_disk_leaves_the_old_run_or_nothing(
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("coopt.artifacts.run_folder.write_json", full)
+    monkeypatch.setattr("coopt.artifacts.save.write_json", full)
     with pytest.raises(OSError, match="No space left"):
         save_run(folder, trained(n_ctx=5), details=DETAILS, overwrite=overwrite)
     assert os.listdir(tmp_path) == (["run"] if overwrite else [])

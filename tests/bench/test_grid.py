@@ -77,7 +77,7 @@ def test_each_protocol_takes_its_own_preset_and_names_it(plan: Plan, monkeypatch
         assert run.recipe is not None and run.recipe["epochs"] == 10 * n_ctx
         assert run.facts()["preset"] == name
     plain = plan("fewshot", "shapes", "coop", use_presets=False)[0]
-    assert (plain.preset, plain.settings["n_ctx"]) == (None, 16)
+    assert (plain.preset, plain.settings["n_ctx"]) == (None, None)
 
 
 def test_an_id_changes_with_everything_that_a_result_depends_on(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def test_epochs_by_shots_are_the_papers() -> None:
 
 def test_defaults_are_the_papers() -> None:
     recipe = Recipe()
-    optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(2))], recipe)
+    optimizer = make_optimizer([{"params": [torch.nn.Parameter(torch.zeros(2))]}], recipe)
     assert isinstance(optimizer, torch.optim.SGD)
     group = optimizer.param_groups[0]
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.002, 0.9, 5e-4)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from coopt.errors import ConfigError
 from coopt.fit import Recipe, fit, recipe_for
-from coopt.methods import CoCoOp
+from coopt.methods import Batch, CoCoOp
 from tests.goldens.golden import assert_close, golden_cases, golden_vlm
 from tests.methods.feature_goldens import give_parameters, golden_batches, golden_steps
 
@@ -53,7 +53,7 @@ def test_a_whole_run_matches_the_authors_trainer() -> None:
         def __len__(self) -> int:
             return n
 
-        def batches(self, epoch: int, indices: list) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        def batches(self, epoch: int, indices: list, first_step: int = 0) -> Iterator[Batch]:
             assert len(indices) == n
             yield from batches[epoch * n : epoch * n + n]
 

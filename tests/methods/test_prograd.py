@@ -54,7 +54,7 @@ def test_there_are_steps_with_and_without_projection_among_the_cases() -> None:
 
 def made_gradients(method: ProGrad, domain: torch.Tensor, general: torch.Tensor) -> torch.Tensor:
     """What `gradients` leaves where the two losses have the given gradients."""
-    losses = Losses((method.ctx * domain).sum(), torch.zeros(1), {"general": (method.ctx * general).sum()})
+    losses = Losses((method.ctx * domain).sum(), torch.zeros(1, 1), {"general": (method.ctx * general).sum()})
     method.loss = lambda batch: losses  # type: ignore[method-assign]
     method.gradients(Batch(torch.zeros(1)), lambda loss: 1024 * loss)
     assert method.ctx.grad is not None

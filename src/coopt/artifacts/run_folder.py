@@ -89,8 +89,6 @@ class Run:
         """
         self.check_backbone(vlm)
         key, settings = self.config["method"], self.config["settings"]
-        if settings.get("ctx_init") and "ctx" in self.tensors:  # older runs name an n_ctx that the words overruled
-            settings = {**settings, "n_ctx": self.tensors["ctx"].shape[-2]}
         if class_names is not None and list(class_names) != self.class_names:
             if len(set(class_names)) != len(class_names):
                 repeated = sorted({name for name in class_names if list(class_names).count(name) > 1})
@@ -109,6 +107,7 @@ class Run:
         if expected != found:
             raise RunError(f"{self.folder / WEIGHTS} holds {found}; the method {key!r} needs {expected}.")
         method.load_tensors(self.tensors)
+        method.found = dict(self.config.get("found") or {})
         return method
 
     def predictor(self, vlm: VLM, class_names: Sequence[str] | None = None) -> Predictor:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from coopt.features import CacheWarning
 from coopt.fit import EpochRecord, Reporter
+from coopt.messages import listening
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 """Results go to standard output ..."""
@@ -75,17 +74,7 @@ class ConsoleReporter(Lines, Reporter):
 
     def __enter__(self) -> "ConsoleReporter":
         self._stack.enter_context(self.progress)
-        self._stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("always", CacheWarning)
-        show_other = warnings.showwarning
-
-        def show(message: Any, category: type[Warning], *where: Any) -> None:
-            if issubclass(category, CacheWarning):
-                self.note(str(message))
-            else:
-                show_other(message, category, *where)
-
-        warnings.showwarning = show  # type: ignore[assignment]
+        self._stack.enter_context(listening(self.note))
         return self
 
     def __exit__(self, *error: Any) -> None:

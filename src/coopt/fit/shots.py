@@ -1,12 +1,13 @@
 """Which images are learned from, which are chosen on, and which stay without their labels."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from coopt.data import DataWarning, FewShot, ImageDataset, few_shot_subset, few_shot_train_val, find_unreadable
+from coopt.data.few_shot import Check
 from coopt.errors import DataError
+from coopt.messages import tell
 from coopt.tasks import Task
 
 
@@ -19,29 +20,29 @@ def draw_shots(
     *,
     strict: bool = False,
     n_workers: int = 0,
-) -> tuple[FewShot, ImageDataset | None]:
-    """The training shots and the validation shots; all readable training images when `shots` is None."""
-    settings: dict[str, Any] = {"strict": strict, "n_workers": n_workers}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # the notes say the same, to whoever listens
-        if shots is None:
-            return all_readable(train, strict, n_workers), val
-        strata = task.strata(train)
-        if val is None:
-            return few_shot_subset(train, shots, seed, strata=strata, **settings), None
-        drawn, drawn_val = few_shot_train_val(
-            train, val, shots, seed, strata=strata, val_strata=task.strata(val), **settings
-        )
-        return drawn, drawn_val.dataset
+    check: Check | None = None,
+) -> tuple[FewShot, FewShot | None]:
+    """The training shots and the validation shots; all readable images when `shots` is None.
+
+    `check` says which images cannot be read; None decodes them.
+    """
+    settings: dict[str, Any] = {"strict": strict, "n_workers": n_workers, "check": check}
+    if shots is None:
+        chosen = None if val is None else FewShot(val, np.arange(len(val)), [], [])
+        return all_readable(train, strict, n_workers, check), chosen
+    strata = task.strata(train)
+    if val is None:
+        return few_shot_subset(train, shots, seed, strata=strata, **settings), None
+    return few_shot_train_val(train, val, shots, seed, strata=strata, val_strata=task.strata(val), **settings)
 
 
-def all_readable(train: ImageDataset, strict: bool, n_workers: int) -> FewShot:
+def all_readable(train: ImageDataset, strict: bool, n_workers: int, check: Check | None = None) -> FewShot:
     """Every training image that can be read.
 
     Raises:
         DataError: a class has no readable image, or `strict` and a file is unreadable.
     """
-    bad = find_unreadable(train, n_workers=n_workers)
+    bad = check(train, np.arange(len(train))) if check else find_unreadable(train, n_workers=n_workers)
     kept = np.array([index for index in range(len(train)) if index not in bad], dtype=np.int64)
     left = train.subset(kept)
     empty = [name for name, count in zip(train.class_names, left.class_counts(), strict=True) if count == 0]
@@ -54,6 +55,8 @@ def all_readable(train: ImageDataset, strict: bool, n_workers: int) -> FewShot:
     notes = (
         [f"{len(bad)} unreadable training image(s) left out: {', '.join(s.name for s in bad.values())}."] if bad else []
     )
+    for note in notes:
+        tell(note, DataWarning)
     return FewShot(left, kept, list(bad.values()), notes)
 
 

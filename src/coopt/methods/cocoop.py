@@ -79,6 +79,7 @@ class CoCoOp(Method):
         layout = PromptLayout.build(vlm, class_names, len(ctx), words=words, truncate_names=truncate_names)
         self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx)
+        self.settings["n_ctx"] = self.ctx.shape[-2]
         hidden = max(1, vlm.embed_dim // 16)
         first, second = nn.Linear(vlm.embed_dim, hidden), nn.Linear(hidden, vlm.text.width)
         layers = OrderedDict(linear1=first, relu=nn.ReLU(), linear2=second)

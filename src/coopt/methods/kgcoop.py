@@ -91,6 +91,7 @@ class KgCoOp(Method):
         layout = PromptLayout.build(vlm, class_names, len(ctx), words=words, truncate_names=truncate_names)
         self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx)
+        self.settings["n_ctx"] = self.ctx.shape[-2]
 
     def class_features(self) -> Float[Tensor, "C E"]:
         """Normalised class features of the prompts as they are now."""

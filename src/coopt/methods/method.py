@@ -41,7 +41,8 @@ class Method(nn.Module):
         class_names: C names, the words of the outputs; underscores become spaces in prompts.
         task: what the outputs mean; classification unless another one is set.
         key: its name in `METHODS`, or `module:Class`.
-        settings: the constructor's keyword arguments, defaults included.
+        settings: the constructor's keyword arguments, defaults included. Where None stood for a number that the
+            constructor finds (`n_ctx`), that number: it makes the same method again.
         found: values that were found in place of a setting (searched numbers), by the setting's name; run folders say
             them, and a new fit with the same settings searches again.
     """
@@ -180,8 +181,8 @@ class Method(nn.Module):
         class_features = self.class_features()
         if class_features is None:
             return MethodPredictor(self)
-        linear = None
-        if self.inputs.are_plain and type(self).image_features is Method.image_features:
+        linear, probe = None, torch.zeros(1, self.vlm.embed_dim, device=self.device)
+        if self.inputs.are_plain and self.image_features(probe) is probe:  # features are compared as they are
             bias = class_features.new_full((len(class_features),), self.vlm.logit_bias)
             linear = Classifier(self.vlm.logit_scale * class_features.detach(), bias, normalize=True)
         return CosinePredictor(self, class_features.detach(), linear)

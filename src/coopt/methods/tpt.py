@@ -111,10 +111,11 @@ class TPT(Method):
         else:
             ctx, words = ctx_from.to(vlm.device, torch.float32), []
             # A run folder holds the vectors themselves: it does not need the run that they came from.
-            self.settings |= {"ctx_from": None, "ctx_init": None, "n_ctx": len(ctx)}
+            self.settings |= {"ctx_from": None, "ctx_init": None}
         layout = PromptLayout.build(vlm, class_names, len(ctx), position, words=words, truncate_names=truncate_names)
         self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx, requires_grad=False)  # no training step touches it
+        self.settings["n_ctx"] = len(ctx)
 
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "B *V E"]) -> Float[Tensor, "B C"]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from coopt.data import ImageDataset
 from coopt.errors import DataError
+from coopt.outside import outside_name
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Figure:
         """`81.2%`, or a dash where there is no number."""
         return "-" if value is None else f"{value:.1f}{self.unit}"
 
-    def show_interval(self, figures: Mapping[str, float]) -> str:
+    def show_interval(self, figures: Mapping[str, Any]) -> str:
         """`81.2% (95% interval 70.1% to 89.0%)`, or only the number where it has no interval."""
         shown = self.show(figures[self.name])
         if self.low is None or self.high is None:
@@ -134,6 +135,7 @@ class Task(ABC):
     Attributes:
         class_names, class_labels: of the C outputs. A task that is made from these two again is the same task.
         settings: the keyword arguments that make it again, as JSON values.
+        key: its name in `TASKS`, or `module:Class`.
     """
 
     name: ClassVar[str] = ""
@@ -148,6 +150,7 @@ class Task(ABC):
         self.class_names = list(class_names)
         self.class_labels = list(class_names if class_labels is None else class_labels)
         self.settings: dict[str, Any] = {}
+        self.key = self.name or outside_name(type(self))
 
     @abstractmethod
     def targets(self, dataset: ImageDataset) -> Shaped[Tensor, "N ..."]:
@@ -179,10 +182,9 @@ class Task(ABC):
             DataError: there is no image, or a logit is not finite.
         """
 
-    def strata(self, dataset: ImageDataset) -> Int64[np.ndarray, " N"]:
-        """The groups that shots are drawn from: so many images of each group."""
-        assert dataset.labels is not None  # learning asks for labels first
-        return dataset.labels
+    def strata(self, dataset: ImageDataset) -> Int64[np.ndarray, " N"] | None:
+        """The groups that shots are drawn from, so many images of each; None where they are the labels."""
+        return None
 
     def for_classes(self, class_names: Sequence[str], class_labels: Sequence[str] | None = None) -> "Task":
         """The same task with other classes."""
