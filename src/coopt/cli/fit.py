@@ -31,7 +31,7 @@ from coopt.evaluate import dataset_logits, measure
 from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
 from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
-from coopt.models import load_model
+from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
 from coopt.tasks import Metrics
 
@@ -88,13 +88,8 @@ def fit(
     read_templates(template)
     if seed >= 2**63:
         raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
-    settings, recipe = read_settings(
-        method, preset, set_ or [], epochs=epochs, lr=lr, batch_size=batch_size, views=views, precision=precision
-    )
-    if truncate_names:
-        if "truncate_names" not in find_method(method).setting_parameters():
-            raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
-        settings["truncate_names"] = True
+    changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
+    settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
@@ -109,10 +104,7 @@ def fit(
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
             reporter.note(note)
-        for name, part in splits.parts.items():
-            reporter.say(f"{name}: {part.summary()}")
-        reporter.say(f"split: {splits.made_by}")
-        reporter.say(f"model: {vlm!r}; method: {method} ({find_method(method).summary})")
+        announce(splits, vlm, method, reporter)
         learned = learn(
             vlm,
             splits.train,
@@ -204,7 +196,7 @@ def read_shots(text: str) -> int | None:
 
 
 def read_settings(
-    method: str, preset: str | None, pairs: Sequence[str], **options: Any
+    method: str, preset: str | None, pairs: Sequence[str], truncate_names: bool, changes: dict[str, Any]
 ) -> tuple[dict[str, Any], Recipe]:
     """The method's settings and the recipe, from its preset, --set pairs and the recipe's own options.
 
@@ -212,7 +204,7 @@ def read_settings(
         ConfigError: a preset or a setting that neither has, or a value that is not allowed.
     """
     kinds = {field.name: field.type for field in fields(Recipe)}
-    values = {name: value for name, value in options.items() if value is not None}
+    values = {name: value for name, value in changes.items() if value is not None}
     for_method = []
     for pair in pairs:
         name, _, text = pair.partition("=")
@@ -221,6 +213,10 @@ def read_settings(
         else:
             for_method.append(pair)
     settings = parse_settings(method, for_method)
+    if truncate_names:
+        if "truncate_names" not in find_method(method).setting_parameters():
+            raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
+        settings["truncate_names"] = True
     return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
 
 
@@ -246,6 +242,14 @@ def compare(
         found = dataset_logits(method.vlm, predictor, test, encoded=encoded, seed=seed, **options)
         results.append(measure(predictor, found, test))
     return results[0], results[1]
+
+
+def announce(splits: Splits, vlm: VLM, method: str, reporter: ConsoleReporter) -> None:
+    """Say what is about to happen."""
+    for name, part in splits.parts.items():
+        reporter.say(f"{name}: {part.summary()}")
+    reporter.say(f"split: {splits.made_by}")
+    reporter.say(f"model: {vlm!r}; method: {method} ({find_method(method).summary})")
 
 
 def summarise(
