@@ -14,7 +14,7 @@ from typing import Any
 from coopt.files import write_text
 from coopt.fit import Recipe, recipe_for
 from coopt.methods import METHODS, Method, build_method
-from coopt.methods.docstring import Described, Setting, describe, read_items
+from coopt.methods.docstring import Described, Setting, describe
 from coopt.models import VLM, load_model
 from tools.markdown import markdown, table
 
@@ -140,7 +140,7 @@ def presets_table(key: str, kind: type[Method]) -> str:
 
 def errors_table(told: Described) -> str:
     """What is raised when."""
-    rows = [[f"`{name}`", markdown(when)] for name, when in read_items(told.sections["Raises"]).items()]
+    rows = [[f"`{name}`", markdown(when)] for name, when in told.errors.items()]
     return table(["error", "when"], rows)
 
 

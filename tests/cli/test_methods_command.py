@@ -5,8 +5,8 @@ import json
 import pytest
 
 from coopt.cli.main import main
-from coopt.methods import METHODS, method_settings
-from coopt.methods.docstring import describe, read_items, split_sections, type_name
+from coopt.methods import METHODS, Method
+from coopt.methods.docstring import describe, type_name
 
 
 def call(capsys: pytest.CaptureFixture, *arguments: str, code: int = 0) -> str:
@@ -30,14 +30,14 @@ def test_the_table_has_a_row_for_every_method(capsys: pytest.CaptureFixture) -> 
 def test_one_method_in_full(key: str, capsys: pytest.CaptureFixture) -> None:
     out = call(capsys, key)
     method = METHODS[key]
-    for part in (method.__name__, method.paper, method.kind, "Reference", "Errors", *method_settings(method)):
+    for part in (method.__name__, method.paper, method.kind, "Reference", "Errors", *method.setting_parameters()):
         assert part in out
     assert "``" not in out and ".. math" not in out and ":math:" not in out
     if method.presets:
         assert all(name in out for name in method.presets)
     row = json.loads(call(capsys, key, "--json"))
     assert row["name"] == key and row["kind"] == method.kind
-    assert set(row["settings"]) == set(method_settings(method))
+    assert set(row["settings"]) == set(method.setting_parameters())
 
 
 def test_an_unknown_method(capsys: pytest.CaptureFixture) -> None:
@@ -47,18 +47,38 @@ def test_an_unknown_method(capsys: pytest.CaptureFixture) -> None:
 @pytest.mark.parametrize("key", METHODS)
 def test_every_setting_is_explained(key: str) -> None:
     told = describe(METHODS[key])
-    assert [s.name for s in told.settings] == list(method_settings(METHODS[key]))
+    assert [s.name for s in told.settings] == list(METHODS[key].setting_parameters())
     assert all(s.meaning and s.type for s in told.settings)
-    explained = set(read_items(told.sections["Args"])) - {"vlm", "class_names"}
+    explained = set(told.meanings) - {"vlm", "class_names"}
     assert explained == {s.name for s in told.settings}  # nothing is explained that is not there
     assert METHODS[key].kind
 
 
 def test_a_docstring_comes_apart() -> None:
-    text, sections = split_sections(
-        "One.\n\nArgs:\n    a, b: two\n        lines: of it\n    c: x\n\nMore.\n\nRaises:\n    E: when."
-    )
-    assert text == "One.\n\nMore."
-    assert read_items(sections["Args"]) == {"a": "two lines: of it", "b": "two lines: of it", "c": "x"}
-    assert sections["Raises"] == "E: when."
+    class Told(Method):
+        """First.
+
+        One.
+
+        More.
+
+        Shape:
+            - a: (B,)
+              of it
+            - b: (C,)
+
+        Args:
+            a, b: two
+                lines: of it
+            c: x
+
+        Raises:
+            E: when.
+        """
+
+    told = describe(Told)
+    assert (told.summary, told.text) == ("First.", "One.\n\nMore.")
+    assert told.sections == {"Shape": "- a: (B,)\n  of it\n- b: (C,)"}
+    assert told.meanings == {"a": "two lines: of it", "b": "two lines: of it", "c": "x"}
+    assert told.errors == {"E": "when."}
     assert type_name(list[str] | int | None) == "list[str] | int | None"

@@ -20,7 +20,6 @@ from coopt.methods import (
     Shots,
     build_method,
     find_method,
-    method_settings,
     parse_settings,
 )
 from tests.goldens.golden import golden_vlm
@@ -218,7 +217,7 @@ def test_every_method_is_documented_exported_and_tested(key: str) -> None:
     home = Path(inspect.getfile(method))
     assert (Path(__file__).parent / f"test_{home.stem}.py").is_file()
     assert len(home.read_text().splitlines()) <= 250
-    assert len(method_settings(method)) <= 12
+    assert len(method.setting_parameters()) <= 12
 
 
 def test_every_method_file_is_in_the_table() -> None:

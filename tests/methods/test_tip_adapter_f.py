@@ -20,7 +20,6 @@ from coopt.data import ImageDataset, load_dataset
 from coopt.errors import ConfigError
 from coopt.fit import Interrupted, Recipe, Reporter, fit, learn, recipe_for
 from coopt.methods import Batch, Examples, Losses, Shots, TipAdapter, TipAdapterF, build_method
-from coopt.methods.cache import search
 from coopt.models import VLM, load_model
 from tests.given import given
 from tests.goldens.golden import assert_close, golden_tensor, golden_vlm
@@ -122,7 +121,7 @@ def test_with_validation_shots_the_search_follows_the_training() -> None:
     plain.cache.resize(29)
     plain.cache.load_state_dict(method.cache.state_dict())
     right = {}
-    for alpha, beta in plain.grid.pairs():
+    for alpha, beta in plain.cache.grid.pairs():
         plain.cache.weigh(alpha, beta)
         right[alpha, beta] = int((plain(val.images).argmax(-1) == val.targets).sum())
     assert found == max(right, key=right.__getitem__)
@@ -142,8 +141,8 @@ def test_without_validation_shots_the_search_comes_first() -> None:
     assert found == (plain.found["alpha"], plain.found["beta"])
     assert float(method.cache.alpha) == pytest.approx(found[0])
     assert found != (6.0, 3.0)
-    trained_says = search(method.grid, method.cache, method.zero_shot, blobs(29, 1, 4.0), None)
-    assert trained_says != found  # so that a search after the training would be seen
+    trained_says = method.cache.search(blobs(29, 1, 4.0), None)
+    assert (trained_says["alpha"], trained_says["beta"]) != found  # so that a search after the training would be seen
 
 
 def test_one_shot_without_validation_keeps_the_starting_values() -> None:

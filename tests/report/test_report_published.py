@@ -56,13 +56,12 @@ def test_every_group_names_its_source_and_is_sure() -> None:
 
 def test_settings_are_those_of_the_methods() -> None:
     from coopt.fit import Recipe
-    from coopt.methods.settings import method_settings
 
     fields = set(Recipe.__dataclass_fields__)
     for group in load_published()[1]:
         assert {*group.recipe, *group.remark} <= fields
         if group.settings is not None:
-            assert set(group.settings) <= set(method_settings(METHODS[group.method]))
+            assert set(group.settings) <= set(METHODS[group.method].setting_parameters())
 
 
 def test_printed_h_is_the_harmonic_mean_of_printed_base_and_new() -> None:

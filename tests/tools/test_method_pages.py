@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coopt.methods import METHODS, method_settings
+from coopt.methods import METHODS
 from tools import method_pages
 from tools.markdown import markdown, table, tex
 
@@ -23,7 +23,7 @@ def test_a_page_says_what_the_method_says(key: str) -> None:
     assert f"coopt fit photos/ --method {key}" in text
     for heading in ("Settings", "Recipe", "Presets", "Differences from the official code", "Shapes", "Errors"):
         assert f"\n## {heading}\n" in text
-    for name, parameter in method_settings(method).items():
+    for name, parameter in method.setting_parameters().items():
         assert f"| `{name}` |" in text and f"`{parameter.default!r}`" in text
     for name, preset in method.presets.items():
         assert f"| `{name}` |" in text and preset.source.split(",")[0] in text

@@ -22,7 +22,8 @@ from coopt.artifacts.earlier import FORMAT, READABLE, upgrade
 from coopt.artifacts.place import CLASSIFIER, CONFIG, WEIGHTS, finish_swap
 from coopt.download import Progress
 from coopt.errors import RunError
-from coopt.methods import METHODS, Classifier, LinearPredictor, Method, Predictor, build_method
+from coopt.features import Inputs
+from coopt.methods import METHODS, Classifier, Method, Predictor, build_method
 from coopt.methods.settings import METHOD
 from coopt.models import VLM, load_model
 from coopt.outside import is_outside
@@ -117,7 +118,7 @@ class Run:
         """
         if class_names is None and self.classifier is not None:
             self.check_backbone(vlm)
-            return LinearPredictor(self.classifier, self.task)
+            return Predictor(Inputs(), self.task, self.classifier)
         return self.build(vlm, class_names).predictor()
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from coopt.artifacts.run_folder import load_run
 from coopt.errors import ConfigError, RunError
-from coopt.methods import find_method, method_settings
+from coopt.methods import find_method
 from coopt.models import VLM
 from coopt.prompting import clean_name
 
@@ -16,7 +16,7 @@ from coopt.prompting import clean_name
 def resolve_starts(key: str, settings: Mapping[str, Any], vlm: VLM) -> dict[str, Any]:
     """The settings of a method, with run folders replaced by their context where the method takes vectors."""
     resolved = dict(settings)
-    for name, parameter in method_settings(find_method(key)).items():
+    for name, parameter in find_method(key).setting_parameters().items():
         if "Tensor" in str(parameter.annotation) and isinstance(resolved.get(name), str | Path):
             resolved[name] = shared_context(vlm, name, Path(resolved[name]), resolved.get("position", "end"))
     return resolved

@@ -12,7 +12,7 @@ from typing import Any
 from coopt.datasets import BENCHMARKS
 from coopt.errors import ConfigError, did_you_mean
 from coopt.fit import Recipe, recipe_for, recipe_value
-from coopt.methods import METHODS, find_method, find_preset, method_settings, parse_settings
+from coopt.methods import METHODS, find_method, find_preset, parse_settings
 from coopt.prompting import TEMPLATES, read_templates
 
 OWN = "own"
@@ -62,14 +62,14 @@ def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Vari
     variants: dict[str, Variant] = {}
     for method, pairs in parsed:
         own = {pair.partition("=")[0].strip() for pair in pairs}
-        known = {*method_settings(find_method(method)), *(RECIPE if find_method(method).uses_shots else ())}
+        known = {*find_method(method).setting_parameters(), *(RECIPE if find_method(method).uses_shots else ())}
         shared = [pair for pair in common if (name := pair.partition("=")[0].strip()) in known and name not in own]
         for name in known:
             unused.pop(name, None)
         variant = make_variant(method, [*pairs, *shared])
         variants.setdefault(variant.name, variant)
     if unused:
-        names = {name for method, _ in parsed for name in method_settings(find_method(method))} | set(RECIPE)
+        names = {name for method, _ in parsed for name in find_method(method).setting_parameters()} | set(RECIPE)
         hints = "".join(did_you_mean(name, names, n=1) for name in unused)
         raise ConfigError(f"--set {', '.join(unused.values())}: no method of --methods has such a setting.{hints}")
     return list(variants.values())
@@ -95,7 +95,7 @@ def split_settings(item: str) -> tuple[str, list[str]]:
 
 def make_variant(method: str, pairs: Sequence[str]) -> Variant:
     """A variant from `name=value` pairs of the method, of the recipe, or `preset=NAME`."""
-    known = method_settings(find_method(method))
+    known = find_method(method).setting_parameters()
     texts: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = (part.strip() for part in pair.partition("="))
@@ -167,7 +167,7 @@ def resolve(variant: Variant, presets: Sequence[str]) -> tuple[str | None, dict[
         and DECIDED_BY_WORDS & set(variant.settings)
     ):
         settings["ctx_init"] = None
-    parameters = method_settings(method)
+    parameters = method.setting_parameters()
     if "templates" in parameters and "templates" not in settings and parameters["templates"].default == GENERIC:
         settings["templates"] = [OWN]
     return name, settings, {**preset.recipe, **variant.recipe}

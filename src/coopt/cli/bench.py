@@ -47,33 +47,25 @@ SHOWN_FAILURES = 20
 
 def bench(
     protocol: Annotated[str, typer.Argument(help=f"One of {', '.join(PROTOCOLS)} (docs/bench.md).")],
-    datasets: Annotated[
-        str | None, typer.Option(help="Names, comma-separated; `coopt datasets list` shows them.")
-    ] = None,
+    datasets: Annotated[str | None, typer.Option(help="Names of `coopt datasets list`, comma-separated.")] = None,
     suite: Annotated[str | None, typer.Option(help="A list of data sets by name: offline, paper, ...")] = None,
-    source: Annotated[
-        str | None, typer.Option(help="What cross-dataset and shift learn from, comma-separated.")
-    ] = None,
+    source: Annotated[str | None, typer.Option(help="Sources of cross-dataset and shift, comma-separated.")] = None,
     root: Annotated[Path, typer.Option(help="The folder with the data sets' folders.")] = Path("data"),
     data_file: Annotated[Path | None, typer.Option(help="A YAML file of your own data sets.")] = None,
     methods: Annotated[
         list[str] | None,
         typer.Option(help="'zero-shot,coop', 'all', or with settings 'coop; coop n_ctx=4, position=middle'."),
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value for every method that has such a setting.")
-    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, for methods with that setting.")] = None,
     presets: Annotated[
         bool, typer.Option("--presets/--no-presets", help="Use a method's own preset for the protocol.")
     ] = True,
     shots: Annotated[
-        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 for fewshot, else 16.")
+        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 or 16, by protocol.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many: 1, 2, ...")] = 3,
     model: Model = "builtin",
-    out_folder: Annotated[Path, typer.Option("--out", help="The bench folder; going on is typing it again.")] = Path(
-        "bench"
-    ),
+    out_folder: Annotated[Path, typer.Option("--out", help="The bench folder, new or to go on with.")] = Path("bench"),
     engine: Annotated[str, typer.Option(help="local: processes on this machine; ray: a Ray cluster.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of a running Ray cluster; by default one starts here.")] = None,
     workers: Annotated[
@@ -90,21 +82,21 @@ def bench(
 
     Example: coopt bench fewshot --suite offline --root data --methods zero-shot,linear-probe,coop
     """
-    chosen = find_protocol(protocol)
+    kind = find_protocol(protocol)
     check_engine(engine, address, workers)
-    variants = read_methods(methods, chosen, set_ or [])
-    shot_list = read_shot_list(shots) if shots is not None else list(chosen.shots)
-    if shots is not None and not chosen.shots:
-        raise ConfigError(f"--shots goes with protocols that learn; {chosen.name} learns nothing.")
+    variants = read_methods(methods, kind, set_ or [])
+    shot_list = read_shot_list(shots) if shots is not None else list(kind.shots)
+    if shots is not None and not kind.shots:
+        raise ConfigError(f"--shots goes with protocols that learn; {kind.name} learns nothing.")
     folder = BenchFolder(out_folder)
     places = Places(str(root.absolute()), str(data_file.absolute()) if data_file is not None else None)
-    asked, notes = choose(Choice(split(datasets), suite, split(source)), chosen, places)
+    asked, notes = choose(Choice(split(datasets), suite, split(source)), kind, places)
     if any(variant.uses_shots for variant in variants):
         notes += check_shots(asked.benchmarks, asked.sources, shot_list)
     with download_bar(as_json) as progress:
         vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     runs = make_runs(
-        chosen,
+        kind,
         asked,
         variants,
         shots=sorted(set(shot_list)),
@@ -118,7 +110,7 @@ def bench(
     with BenchConsole(quiet=as_json) as console:
         for note in notes:
             console.note(note)
-        outcome = work(runs, folder, console, engine, address, workers, threads, device)
+        outcome = work(runs, folder, console, make_engine(engine, address, workers, threads, device))
     finish(outcome, folder, console, as_json)
 
 
@@ -157,34 +149,24 @@ def split(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def work(
-    runs: list[Run],
-    folder: BenchFolder,
-    console: BenchConsole,
-    engine: str,
-    address: str | None,
-    workers: int | None,
-    threads: int,
-    device: str | None,
-) -> Outcome:
-    """Do the runs on the engine that was asked for, and end its workers whatever happens."""
-    made: Engine
+def make_engine(engine: str, address: str | None, workers: int | None, threads: int, device: str | None) -> Engine:
+    """The engine that was asked for."""
     if engine == "ray":
-        made = RayEngine(
-            workers if workers is not None or address else default_workers(), address, threads, int(on_cuda(device))
-        )
-    elif workers == 0:
-        made = InlineEngine()
-    else:
-        made = LocalEngine(workers, threads, device)
+        n_workers = workers if workers is not None or address else default_workers()
+        return RayEngine(n_workers, address, threads, int(on_cuda(device)))
+    return InlineEngine() if workers == 0 else LocalEngine(workers, threads, device)
+
+
+def work(runs: list[Run], folder: BenchFolder, console: BenchConsole, engine: Engine) -> Outcome:
+    """Do the runs, and end the engine's workers whatever happens."""
     try:
         # Ray prints what happens to its workers; standard output is for results.
         with redirect_stdout(sys.stderr):
-            return run_bench(runs, folder, made, console)
+            return run_bench(runs, folder, engine, console)
     except (KeyboardInterrupt, Interrupted) as stop:
         raise BenchInterrupted(f"{console.n_done} of {len(runs)} runs are done") from stop
     finally:
-        made.close()
+        engine.close()
 
 
 def finish(outcome: Outcome, folder: BenchFolder, console: BenchConsole, as_json: bool) -> None:
@@ -212,18 +194,11 @@ def finish(outcome: Outcome, folder: BenchFolder, console: BenchConsole, as_json
         parts += [f"{outcome.n_elsewhere} by another process"] * bool(outcome.n_elsewhere)
         out.print(f"{', '.join(parts)}; records in {show_path(folder.path)}", markup=False)
     if failed:
-        shown = failed[:SHOWN_FAILURES]
-        more = [f"... and {len(failed) - len(shown)} more"] if len(failed) > len(shown) else []
-        raise RunError(
-            "\n  ".join(
-                [
-                    f"{len(failed)} of {outcome.n_runs} runs failed (details in {show_path(folder.path / 'failed')}):",
-                    *shown,
-                    *more,
-                ]
-            )
-            + "\nThe same command tries them again."
-        )
+        first = f"{len(failed)} of {outcome.n_runs} runs failed (details in {show_path(folder.path / 'failed')}):"
+        n_more = len(failed) - SHOWN_FAILURES
+        more = [f"... and {n_more} more"] if n_more > 0 else []
+        listed = "\n  ".join([first, *failed[:SHOWN_FAILURES], *more])
+        raise RunError(f"{listed}\nThe same command tries them again.")
     if not as_json:
         out.print(f"Next: coopt report {show_path(folder.path)}", markup=False)
 

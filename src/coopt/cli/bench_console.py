@@ -6,16 +6,15 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from coopt.bench import BenchReporter, Run
-from coopt.cli.console import err
+from coopt.cli.console import Lines, err
 from coopt.evaluate.record import Record
 
 
-class BenchConsole(BenchReporter):
+class BenchConsole(Lines, BenchReporter):
     """A bar with the current runs on a terminal, a line per run elsewhere."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
-        self.notes: list[str] = []
+        super().__init__(quiet)
         self.n_done = 0
         self.current: dict[str, str] = {}
         self.progress = Progress(
@@ -39,7 +38,7 @@ class BenchConsole(BenchReporter):
         self.progress.stop()
 
     def planned(self, n_runs: int, n_done: int) -> None:
-        """The bar's length; the time left is reckoned from the runs of this call."""
+        """Begin the bar; the time left is estimated from the runs of this call."""
         self.n_runs, self.n_done = n_runs, n_done
         self.task = self.progress.add_task("", total=n_runs - n_done)
         if n_done:
@@ -51,29 +50,19 @@ class BenchConsole(BenchReporter):
         self._draw()
 
     def finished(self, run: Run, records: Sequence[Record]) -> None:
-        """Its figures, unless another process did it."""
+        """Show the run's figures, unless another process did it."""
         self.n_done += 1
         found = [f"{r.dataset} {r.subset} {r.headline.show(r.metrics[r.headline.name])}" for r in records]
         self._ended(run, ", ".join(found) if found else "done by another process")
 
     def failed(self, run: Run, reason: str) -> None:
-        """The reason's first line."""
+        """Show the first line of the reason."""
         self._ended(run, f"failed: {reason.splitlines()[0]}")
 
     def retried(self, run: Run, reason: str) -> None:
         """Tell that a run begins again."""
         self.current.pop(run.id, None)
         self.say(f"again: {run.label} ({reason})")
-
-    def note(self, message: str) -> None:
-        """Kept for the JSON output and shown at once."""
-        self.notes.append(message)
-        self.say(f"note: {message}")
-
-    def say(self, message: str) -> None:
-        """Print a line above the bar."""
-        if not self.quiet:
-            self.progress.console.print(message, markup=False)
 
     def _ended(self, run: Run, result: str) -> None:
         self.current.pop(run.id, None)

@@ -1,10 +1,10 @@
-"""What the commands share: consoles, progress, JSON output, reading options."""
+"""What the commands share: consoles, progress, notes and JSON output."""
 
 import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,29 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-class ConsoleReporter(Reporter):
-    """Draws progress bars on a terminal, and a line per stage elsewhere."""
+class Lines:
+    """Notes and lines about progress on standard error; `quiet` only keeps the notes."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        """Keep a note for the JSON output, and show it at once."""
+        self.notes.append(message)
+        self.say(f"note: {message}")
+
+    def say(self, message: str) -> None:
+        """Print a line about progress."""
+        if not self.quiet:
+            err.print(message, markup=False)
+
+
+class ConsoleReporter(Lines, Reporter):
+    """Draws progress bars on a terminal, and a line per stage elsewhere."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        super().__init__(quiet)
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -63,20 +80,10 @@ class ConsoleReporter(Reporter):
     def __exit__(self, *error: Any) -> None:
         self._stack.close()
 
-    def note(self, message: str) -> None:
-        """Kept for the JSON output and shown at once."""
-        self.notes.append(message)
-        if not self.quiet:
-            err.print(f"note: {message}", markup=False)
-
-    def say(self, message: str) -> None:
-        """A line about progress."""
-        if not self.quiet:
-            err.print(message, markup=False)
-
-    def silent(self) -> "ConsoleReporter":
-        """One that keeps notes to itself, for the many small fits of a larger piece of work."""
-        return ConsoleReporter(quiet=True)
+    def skipped(self, images: Iterable[tuple[str, str]]) -> None:
+        """A note for each image that could not be read: its name and the reason."""
+        for name, reason in images:
+            self.note(f"skipped {name}: {reason}")
 
     def encoding(self, what: str) -> Callable[[int, int], None]:
         """A bar with images per second; images that come from the cache are not counted in it."""
@@ -105,15 +112,10 @@ class ConsoleReporter(Reporter):
         """Loss, training accuracy and learning rate beside the bar."""
         numbers = f"loss {record.loss:.3f}  {record.progress_name} {record.progress:.1f}  lr {record.lr:.1e}"
         self.progress.update(self._task, completed=record.epoch, numbers=numbers)
-        if self.progress.disable and not self.quiet and record.epoch % max(1, self._n_epochs // 4) == 0:
-            err.print(f"epoch {record.epoch}/{self._n_epochs}  {numbers}", markup=False)
+        if self.progress.disable and record.epoch % max(1, self._n_epochs // 4) == 0:
+            self.say(f"epoch {record.epoch}/{self._n_epochs}  {numbers}")
         if record.epoch == self._n_epochs:
             self.progress.remove_task(self._task)
-
-
-def percent(value: float | None) -> str:
-    """`81.2%`, or a dash where there is none."""
-    return "-" if value is None else f"{value:.1f}%"
 
 
 def show_path(path: Path | str) -> str:

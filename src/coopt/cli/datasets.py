@@ -53,7 +53,12 @@ def list_datasets(
     rows = [facts_of(facts, root) for facts in BENCHMARKS.values()]
     own = [asdict(entry) for entry in read_data_file(data_file).values()] if data_file is not None else []
     if as_json:
-        print_json({"datasets": rows, "own": [{**entry, "class_names": _text(entry["class_names"])} for entry in own]})
+        print_json(
+            {
+                "datasets": rows,
+                "own": [{**entry, "class_names": entry["class_names"] and str(entry["class_names"])} for entry in own],
+            }
+        )
         return
     table: list[list[str]] = []
     for row in rows:
@@ -116,9 +121,9 @@ def check(
     checks = [check_benchmark(name, root) for name in names_of(names)]
     if write_split:
         for found in checks:
-            _write_split(found, root)
+            write_split_of(found, root)
     if as_json:
-        print_json([check_of(found) for found in checks])
+        print_json([asdict(found) | {"ok": found.ok} for found in checks])
     else:
         for found in checks:
             show(found)
@@ -152,7 +157,7 @@ def fetch(
             if not as_json:
                 err.print(f"{name}: {error}", markup=False)
             continue
-        done.append({"name": name, "source": fetched.source, **check_of(fetched.check)})
+        done.append({"name": name, "source": fetched.source, **asdict(fetched.check), "ok": fetched.check.ok})
         if not as_json:
             out.print(f"{name}: {fetched.source}", markup=False)
             show(fetched.check)
@@ -178,23 +183,17 @@ def facts_of(facts: BenchmarkFacts, root: Path | None) -> dict[str, Any]:
     }
 
 
-def check_of(found: Check) -> dict[str, Any]:
-    """A check as JSON values."""
-    return {**asdict(found), "ok": found.ok}
-
-
 def show(found: Check) -> None:
     """Print a check in lines."""
     sizes = ", ".join(f"{n:,} {part}" for part, n in found.n_images.items())
     state = "complete" if found.ok else "not as expected"
     out.print(f"{found.name}: {state}" + (f" ({found.n_classes} classes; {sizes})" if sizes else ""), markup=False)
-    for problem in found.problems:
-        out.print(f"  problem: {problem}", markup=False)
-    for note in found.notes:
-        out.print(f"  note: {note}", markup=False)
+    for line in [*(f"problem: {problem}" for problem in found.problems), *(f"note: {note}" for note in found.notes)]:
+        out.print(f"  {line}", markup=False)
 
 
-def _write_split(found: Check, root: Path) -> None:
+def write_split_of(found: Check, root: Path) -> None:
+    """Write the split that was made, where the field has a file for it and there is none yet."""
     facts = find_benchmark(found.name)
     if facts.split_file is None or not found.n_images:
         return
@@ -202,7 +201,3 @@ def _write_split(found: Check, root: Path) -> None:
     if not path.exists():
         write_split_file(read_listing(facts, root), facts, path)
         found.notes.append(f"{facts.split_file} was written")
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)

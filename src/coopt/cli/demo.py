@@ -7,12 +7,12 @@ from statistics import mean, stdev
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from coopt.artifacts import save_run
-from coopt.cli.console import ConsoleReporter, out, percent, print_json, show_path
+from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import Json, Model, read_shot_list
+from coopt.cli.tables import print_table
 from coopt.data import ImageDataset, load_dataset
 from coopt.datasets.makers.demo import make_demo_icons
 from coopt.datasets.makers.scanned import write_digits
@@ -50,16 +50,6 @@ DATA = (
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Test accuracy of one fit, in percent."""
-
-    data: str
-    shots: int
-    seed: int
-    accuracy: float
-
-
-@dataclass(frozen=True)
 class Ready:
     """A data set that was read and whose test images were encoded."""
 
@@ -84,7 +74,7 @@ def demo(
     """
     shot_list = read_shot_list(shots)
     hand_written: dict[str, float] = {}
-    cells: list[Cell] = []
+    cells: list[dict[str, Any]] = []
     sets: list[Ready] = []
     with download_bar(as_json) as progress:
         vlm = load_model(model, progress=progress)
@@ -92,22 +82,21 @@ def demo(
         for data in DATA:
             ready = prepare(data, folder / data.name, vlm, reporter)
             sets.append(ready)
-            hand_written[data.name] = accuracy(
-                ZeroShot(vlm, ready.train.class_names, templates=data.words + " {}."), ready
-            )
+            by_hand = ZeroShot(vlm, ready.train.class_names, templates=data.words + " {}.")
+            hand_written[data.name] = accuracy(by_hand, ready)
             cells += learn_all(vlm, ready, shot_list, range(1, seeds + 1), folder / "runs" / data.name, reporter)
     results = {
         "model": vlm.name,
         "fingerprint": vlm.fingerprint,
         "n_test": {ready.data.name: len(ready.encoded.indices) for ready in sets},
         "hand_written": hand_written,
-        "learned": [vars(cell) for cell in cells],
+        "learned": cells,
     }
     write_json(folder / "results.json", results)
     if as_json:
         print_json(results)
         return
-    out.print(results_table(sets, hand_written, cells, shot_list))
+    print_results(sets, hand_written, cells, shot_list)
     out.print("± is the standard deviation over seeds; each seed draws its own shots.")
     for ready in sets:
         run = show_path(folder / "runs" / ready.data.name)
@@ -133,21 +122,16 @@ def prepare(data: DemoData, folder: Path, vlm: VLM, reporter: ConsoleReporter) -
 
 def learn_all(
     vlm: VLM, ready: Ready, shot_list: Sequence[int], seeds: Sequence[int], run: Path, reporter: ConsoleReporter
-) -> list[Cell]:
-    """One fit per number of shots and seed; the last one is saved as a run."""
-    cells = []
+) -> list[dict[str, Any]]:
+    """Test accuracy of one fit per number of shots and seed; the last one is saved as a run."""
+    cells: list[dict[str, Any]] = []
     for shots in shot_list:
         for seed in seeds:
-            learned = learn(
-                vlm,
-                ready.train,
-                settings={"ctx_init": ready.data.words},
-                shots=shots,
-                seed=seed,
-                reporter=reporter.silent(),
-            )
-            cells.append(Cell(ready.data.name, shots, seed, accuracy(learned.method, ready)))
-        values = ", ".join(percent(cell.accuracy) for cell in cells if cell.shots == shots)
+            words, silent = {"ctx_init": ready.data.words}, ConsoleReporter(quiet=True)
+            learned = learn(vlm, ready.train, settings=words, shots=shots, seed=seed, reporter=silent)
+            found = {"data": ready.data.name, "shots": shots, "seed": seed, "accuracy": accuracy(learned.method, ready)}
+            cells.append(found)
+        values = ", ".join(f"{cell['accuracy']:.1f}%" for cell in cells if cell["shots"] == shots)
         reporter.say(f"{ready.data.name}: {shots} shot(s): {values}")
     details = learned.details()
     details["data"] |= {"split": ready.split, "n_test": len(ready.test)}
@@ -163,21 +147,17 @@ def accuracy(method: Method, ready: Ready) -> float:
     return metrics.figures()[metrics.shown[0].name]
 
 
-def results_table(
-    sets: Sequence[Ready], hand_written: dict[str, float], cells: Sequence[Cell], shot_list: Sequence[int]
-) -> Table:
+def print_results(
+    sets: Sequence[Ready], hand_written: dict[str, float], cells: Sequence[dict[str, Any]], shot_list: Sequence[int]
+) -> None:
     """Hand-written against learned prompts, a column per data set."""
-    table = Table(title="Test accuracy", title_justify="left")
-    table.add_column("prompt")
-    table.add_column("shots", justify="right")
-    for ready in sets:
-        table.add_column(f"{ready.data.name}\n{len(ready.encoded.indices)} images", justify="right")
+    heads = ["prompt", "shots", *(f"{ready.data.name}\n{len(ready.encoded.indices)} images" for ready in sets)]
     words = " / ".join(f"{ready.data.words} ..." for ready in sets)
-    table.add_row(f"hand-written: {words}", "0", *(percent(hand_written[ready.data.name]) for ready in sets))
+    rows = [[f"hand-written: {words}", 0, *(f"{hand_written[ready.data.name]:.1f}%" for ready in sets)]]
     for shots in shot_list:
         row = []
         for ready in sets:
-            values = [c.accuracy for c in cells if (c.data, c.shots) == (ready.data.name, shots)]
+            values = [c["accuracy"] for c in cells if (c["data"], c["shots"]) == (ready.data.name, shots)]
             row.append(f"{mean(values):.1f}%" + (f" ± {stdev(values):.1f}" if len(values) > 1 else ""))
-        table.add_row("learned (CoOp)", str(shots), *row)
-    return table
+        rows.append(["learned (CoOp)", shots, *row])
+    print_table(heads, rows, right=heads[1:], title="Test accuracy")

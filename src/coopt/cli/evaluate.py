@@ -3,13 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from coopt.artifacts import load_run
+from coopt.artifacts import Run, load_run
 from coopt.cli.console import ConsoleReporter, out, print_json
 from coopt.cli.downloads import download_bar
-from coopt.cli.fit import source_names
+from coopt.cli.fit import read_data
 from coopt.cli.options import (
     DATA_HELP,
     BatchSize,
@@ -24,19 +22,19 @@ from coopt.cli.options import (
     TrustCode,
     Workers,
 )
-from coopt.data import ImageDataset, Splits, UnreadableImageError, image_digest, join_datasets, load_dataset
+from coopt.cli.tables import print_table
+from coopt.data import ImageDataset, UnreadableImageError, image_digest
 from coopt.errors import ConfigError
-from coopt.evaluate import dataset_logits, measure
+from coopt.evaluate import ImageLogits, dataset_logits, measure
+from coopt.methods import Predictor
+from coopt.models import VLM
 from coopt.tasks import Metrics
 
 
 def evaluate(
     run: RunFolder,
     data: Annotated[list[str], typer.Argument(help=f"{DATA_HELP} Several for a run that learned on several.")],
-    split: Annotated[
-        str | None,
-        typer.Option(help="train, val, test or all; by default test where there is one, else all."),
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, val, test or all; by default test, if any, or all.")] = None,
     model: OtherModel = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -56,44 +54,40 @@ def evaluate(
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
     loaded = load_run(run, trust_code=trust_code)
+    columns = {"image_column": image_column, "label_column": label_column}
     grouped = bool(loaded.config["task"]["settings"].get("grouped"))
-    dataset, part = choose_part(loaded.config, data, split, image_column, label_column, grouped)
-    known = set(dataset.names or []) & trained_on(loaded.config, dataset)
+    dataset, part = choose_part(loaded.config, data, split, columns, grouped)
+    n_trained_on = len(set(dataset.names or []) & trained_on(loaded.config, dataset))
     loaded.task.targets(dataset)  # a class that the run does not know is told before the slow part
     with download_bar(as_json) as progress:
         vlm = loaded.load_vlm(device, dtype, model, progress)
     predictor = loaded.predictor(vlm)
     with ConsoleReporter(quiet=as_json) as reporter:
-        if known:
-            reporter.note(f"{len(known)} of these {len(dataset)} images were trained on; this is no test of them.")
-        found = dataset_logits(
-            vlm,
-            predictor,
-            dataset,
-            seed=loaded.config.get("seed", 1),
-            batch_size=batch_size,
-            n_workers=workers,
-            strict=strict,
-            progress=reporter.encoding(f"{len(dataset)} images"),
-        )
-        for name, reason in found.skipped:
-            reporter.note(f"skipped {name}: {reason}")
+        if n_trained_on:
+            reporter.note(f"{n_trained_on} of these {len(dataset)} images were trained on; this is no test of them.")
+        options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
+        found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
     metrics = measure(predictor, found, dataset)
     if as_json:
-        facts = {"run": str(run), "data": " ".join(data), "part": part, "n_trained_on": len(known)}
+        facts = {"run": str(run), "data": " ".join(data), "part": part, "n_trained_on": n_trained_on}
         print_json({**facts, **metrics.as_dict(), "skipped": found.skipped})
         return
     out.print(f"Evaluated on {part}.", markup=False)
     show(metrics, len(found.skipped))
 
 
+def run_logits(
+    run: Run, vlm: VLM, predictor: Predictor, dataset: ImageDataset, reporter: ConsoleReporter, **options: Any
+) -> ImageLogits:
+    """A run's logits of a data set, with a bar, and a note for each image that was skipped."""
+    progress = reporter.encoding(f"{len(dataset)} images")
+    found = dataset_logits(vlm, predictor, dataset, seed=run.config.get("seed", 1), progress=progress, **options)
+    reporter.skipped(found.skipped)
+    return found
+
+
 def choose_part(
-    config: dict[str, Any],
-    data: list[str],
-    split: str | None,
-    image_column: str | None,
-    label_column: str | None,
-    grouped: bool = False,
+    config: dict[str, Any], data: list[str], split: str | None, columns: dict[str, Any], grouped: bool
 ) -> tuple[ImageDataset, str]:
     """The labelled images to evaluate on, and in words which they are.
 
@@ -103,24 +97,18 @@ def choose_part(
     Raises:
         ConfigError: the data has no such part.
     """
-    columns: Any = {"image_column": image_column, "label_column": label_column}
-
-    def read(**options: Any) -> Splits:
-        parts = [load_dataset(source, **columns, **options) for source in data]
-        return join_datasets(dict(zip(source_names(data), parts, strict=True))) if grouped else parts[0]
-
     what = " ".join(data)
     if len(data) > 1 and not grouped:
         raise ConfigError(f"{what!r} are several data sets; this run learned on one. Evaluate one after the other.")
-    splits = read(make_split=False)
+    splits = read_data(data, grouped, make_split=False, **columns)
     own_parts = splits.train is not None or splits.val is not None
     was_split = str((config.get("data") or {}).get("split", "")).startswith("coopt: ")
     if not (own_parts and splits.test is not None) and was_split and trained_on(config, splits.whole()):
-        splits = read(seed=config["seed"])
+        splits = read_data(data, grouped, seed=config["seed"], **columns)
         own_parts = True
     if split not in (None, "all") and not (own_parts and split in splits.parts):
-        known = ", ".join(splits.parts) if own_parts else "no parts"
-        raise ConfigError(f"--split is {split!r}; {what!r} has {known}, and 'all' takes all images.")
+        parts = ", ".join(splits.parts) if own_parts else "no parts"
+        raise ConfigError(f"--split is {split!r}; {what!r} has {parts}, and 'all' takes all images.")
     if split == "all" or not own_parts or (split is None and splits.test is None):
         return splits.whole(), f"all images of {what}"
     return splits.parts[split or "test"], f"the {split or 'test'} part of {what} (split by {splits.made_by})"
@@ -142,15 +130,10 @@ def trained_on(config: dict[str, Any], dataset: ImageDataset) -> set[str]:
 
 
 def show(metrics: Metrics, n_skipped: int) -> None:
-    """The figures and tables for people."""
+    """Print the figures and the tables of details."""
     out.print(metrics.sentence(), markup=False)
     if n_skipped:
         out.print(f"{n_skipped} image(s) could not be read and were skipped.")
-    for found in metrics.tables():
-        table = Table(title=found.title, title_justify="left", padding=(0, 0) if len(found.columns) > 8 else (0, 1))
-        for heading in found.columns:
-            table.add_column(heading, justify="right" if heading in found.numeric else "left")
-        for row in found.rows:
-            table.add_row(*map(escape, row))
-        out.print(table)
+    for table in metrics.tables():
+        print_table(table.columns, table.rows, table.numeric, table.title)
     out.print("All details are in the output of --json.")

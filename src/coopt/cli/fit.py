@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from coopt.artifacts import check_target, save_run
-from coopt.cli.console import ConsoleReporter, err, out, print_json, show_path
+from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
@@ -30,7 +30,7 @@ from coopt.errors import ConfigError, DataError
 from coopt.evaluate import dataset_logits, measure
 from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
-from coopt.methods import Method, ZeroShot, find_method, method_settings, parse_settings, set_task
+from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
 from coopt.tasks import Metrics
@@ -41,53 +41,35 @@ CHECKPOINT = "checkpoint.safetensors"
 def fit(
     data: Annotated[list[str], typer.Argument(help=f"{DATA_HELP} Several are learned together.")],
     model: Model = "builtin",
-    method: Annotated[
-        str, typer.Option(help="What is learned; `coopt methods` lists them. module:Class is one of your own.")
-    ] = "coop",
+    method: Annotated[str, typer.Option(help="A name from `coopt methods`, or module:Class of your own.")] = "coop",
     task: Annotated[str, typer.Option(help="What a label means: classification, or module:Class.")] = "classification",
     shots: Annotated[str, typer.Option(help="Images per class to learn from, or 'all'.")] = "16",
     seed: Annotated[int, typer.Option(min=0, help="Of shots, start, order, augmentation and a split made here.")] = 1,
     out_folder: Annotated[
-        Path | None,
-        typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED."),
+        Path | None, typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED.")
     ] = None,
     set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="key=value: a setting of the method (n_ctx=4) or the recipe (momentum=0.8)."),
+        list[str] | None, typer.Option("--set", help="key=value of the method (n_ctx=4) or the recipe (momentum=0.8).")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="The method's settings for a protocol; `coopt methods` lists them.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="By default the method's; CoOp's are 50, 100 or 200, by shots.")
-    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Settings for a protocol; `coopt methods` lists them.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="By default the method's: CoOp's 50, 100 or 200 by shots.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate; by default the method's, CoOp's is 0.002.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Images per step; by default the method's, CoOp's is 32.")
-    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step; CoOp's is 32.")] = None,
     views: Annotated[
-        str | None,
-        typer.Option(help="Augmented views per image, encoded once; 'fresh' draws new ones each epoch; 0 for none."),
+        str | None, typer.Option(help="Augmented views per image, encoded once; 'fresh': new ones each epoch; 0: none.")
     ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
     truncate_names: Annotated[
         bool, typer.Option("--truncate-names", help="Cut the last tokens of names too long for the model's context.")
     ] = False,
-    class_names: Annotated[
-        Path | None, typer.Option(help="JSON map from label to the words that the prompt uses.")
-    ] = None,
+    class_names: Annotated[Path | None, typer.Option(help="JSON map from labels to the prompt's words.")] = None,
     template: Annotated[
-        str,
-        typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file."),
+        str, typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file.")
     ] = "a photo of a {}.",
-    unlabelled: Annotated[
-        str | None, typer.Option(help="Images without labels, for methods that learn from them too.")
-    ] = None,
+    unlabelled: Annotated[str | None, typer.Option(help="Images without labels, for methods that use them.")] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run of the same settings.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of these settings.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in --out.")] = False,
     revision: Revision = None,
     device: Device = None,
@@ -106,27 +88,23 @@ def fit(
     read_templates(template)
     if seed >= 2**63:
         raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
-    settings, recipe = read_settings(
-        method, preset, set_ or [], epochs=epochs, lr=lr, batch_size=batch_size, views=views, precision=precision
-    )
-    if truncate_names:
-        settings |= truncation(method)
+    changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
+    settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
-    splits = read_data(data, **columns, class_names=class_names, seed=seed)
-    beside = None
-    if unlabelled is not None:
-        beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole()
+    splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
+    if splits.train is None:
+        raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
+    beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
     with download_bar(as_json) as progress:
         vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
+    reading: dict[str, Any] = {"n_workers": workers, "strict": strict}
     partial = folder.with_name(folder.name + ".partial")
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
             reporter.note(note)
-        if not as_json:
-            describe(splits, vlm, method)
-        assert splits.train is not None  # read_data refuses others
+        announce(splits, vlm, method, reporter)
         learned = learn(
             vlm,
             splits.train,
@@ -140,15 +118,14 @@ def fit(
             shots=n_shots,
             seed=seed,
             recipe=recipe,
-            n_workers=workers,
-            strict=strict,
+            **reading,
             checkpoint_path=partial / CHECKPOINT,
             resume=resume,
             reporter=reporter,
         )
         tested = None
         if splits.test is not None:
-            tested = compare(learned.method, splits.test, template, seed, workers, strict, reporter)
+            tested = compare(learned.method, splits.test, template, seed, reading, reporter)
     write(learned, splits, tested, folder, overwrite=overwrite, revision_asked=revision, preset=preset)
     remove_partial(partial)
     if as_json:
@@ -157,30 +134,19 @@ def fit(
         summarise(learned, tested, template, folder, data)
 
 
-def read_data(sources: Sequence[str], **options: Any) -> Splits:
-    """The data to learn from; several sources become one with the classes of all.
+def read_data(sources: Sequence[str], grouped: bool, **options: Any) -> Splits:
+    """The data of one source, or of several as one with the classes of all, told apart by the sources' names.
 
     Raises:
-        DataError: there are no training images, or two sources have the same name.
+        DataError: two sources have the same name.
     """
-    found = [load_dataset(source, **options) for source in sources]
-    splits = found[0] if len(found) == 1 else join_datasets(dict(zip(source_names(sources), found, strict=True)))
-    if splits.train is None:
-        raise DataError(f"{' '.join(sources)!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    return splits
-
-
-def source_names(sources: Sequence[str]) -> list[str]:
-    """The names by which several sources are told apart: those of their folders or files.
-
-    Raises:
-        DataError: two have the same name.
-    """
+    if not grouped:
+        return load_dataset(sources[0], **options)
     names = [Path(source.rstrip("/")).stem for source in sources]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"Two sources are called {repeated[0]!r}; rename one of them, their names tell classes apart.")
-    return names
+    return join_datasets({name: load_dataset(source, **options) for name, source in zip(names, sources, strict=True)})
 
 
 def write(
@@ -230,7 +196,7 @@ def read_shots(text: str) -> int | None:
 
 
 def read_settings(
-    method: str, preset: str | None, pairs: Sequence[str], **options: Any
+    method: str, preset: str | None, pairs: Sequence[str], truncate_names: bool, changes: dict[str, Any]
 ) -> tuple[dict[str, Any], Recipe]:
     """The method's settings and the recipe, from its preset, --set pairs and the recipe's own options.
 
@@ -238,7 +204,7 @@ def read_settings(
         ConfigError: a preset or a setting that neither has, or a value that is not allowed.
     """
     kinds = {field.name: field.type for field in fields(Recipe)}
-    values = {name: value for name, value in options.items() if value is not None}
+    values = {name: value for name, value in changes.items() if value is not None}
     for_method = []
     for pair in pairs:
         name, _, text = pair.partition("=")
@@ -247,18 +213,11 @@ def read_settings(
         else:
             for_method.append(pair)
     settings = parse_settings(method, for_method)
+    if truncate_names:
+        if "truncate_names" not in find_method(method).setting_parameters():
+            raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
+        settings["truncate_names"] = True
     return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
-
-
-def truncation(method: str) -> dict[str, bool]:
-    """The setting that --truncate-names stands for.
-
-    Raises:
-        ConfigError: the method has none.
-    """
-    if "truncate_names" not in method_settings(find_method(method)):
-        raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
-    return {"truncate_names": True}
 
 
 def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: int) -> str:
@@ -269,36 +228,28 @@ def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: in
 
 
 def compare(
-    method: Method,
-    test: ImageDataset,
-    template: str,
-    seed: int,
-    n_workers: int,
-    strict: bool,
-    reporter: ConsoleReporter,
+    method: Method, test: ImageDataset, template: str, seed: int, reading: dict[str, Any], reporter: ConsoleReporter
 ) -> tuple[Metrics, Metrics]:
     """Metrics of the hand-written prompt and of the learned method on the test images."""
-    settings: dict[str, Any] = {"seed": seed, "n_workers": n_workers, "strict": strict}
-    progress = reporter.encoding(f"{len(test)} test images")
-    encoded = encode_dataset(method.vlm, test, n_workers=n_workers, strict=strict, progress=progress)
-    for name, reason in encoded.skipped:
-        reporter.note(f"skipped {name}: {reason}")
+    options = {**reading, "progress": reporter.encoding(f"{len(test)} test images")}
+    encoded = encode_dataset(method.vlm, test, **options)
+    reporter.skipped(encoded.skipped)
     cut = bool(method.settings.get("truncate_names", False))
     zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
     set_task(zero_shot, method.task)
     results = []
     for predictor in (zero_shot.predictor(), method.predictor()):
-        found = dataset_logits(method.vlm, predictor, test, encoded=encoded, progress=progress, **settings)
+        found = dataset_logits(method.vlm, predictor, test, encoded=encoded, seed=seed, **options)
         results.append(measure(predictor, found, test))
     return results[0], results[1]
 
 
-def describe(splits: Splits, vlm: VLM, method: str) -> None:
-    """What is about to happen, on standard error."""
+def announce(splits: Splits, vlm: VLM, method: str, reporter: ConsoleReporter) -> None:
+    """Say what is about to happen."""
     for name, part in splits.parts.items():
-        err.print(f"{name}: {part.summary()}", markup=False)
-    err.print(f"split: {splits.made_by}", markup=False)
-    err.print(f"model: {vlm!r}; method: {method} ({find_method(method).summary})", markup=False)
+        reporter.say(f"{name}: {part.summary()}")
+    reporter.say(f"split: {splits.made_by}")
+    reporter.say(f"model: {vlm!r}; method: {method} ({find_method(method).summary})")
 
 
 def summarise(

@@ -10,8 +10,8 @@ from coopt.cli.console import out, print_json
 from coopt.cli.options import Json
 from coopt.cli.tables import print_table
 from coopt.fit import Recipe, recipe_for
-from coopt.methods import METHODS, Method, find_method, method_settings
-from coopt.methods.docstring import describe, read_items
+from coopt.methods import METHODS, Method, find_method
+from coopt.methods.docstring import describe
 
 
 def methods(
@@ -41,7 +41,7 @@ def facts(key: str, method: type[Method]) -> dict[str, Any]:
         "name": key,
         "kind": method.kind,
         "learns": method.summary,
-        "settings": {setting: p.default for setting, p in method_settings(method).items()},
+        "settings": {setting: p.default for setting, p in method.setting_parameters().items()},
         "recipe": dict(method.recipe),
         "needs": "pixels" if method.inputs.kind == "pixels" else "features",
         "new_classes": method.new_classes,
@@ -82,7 +82,7 @@ def show(key: str, method: type[Method]) -> None:
         heading(section)
         out.print(Text(plain(told.sections[section])))
     heading("Errors")
-    print_table(("error", "when"), [[k, plain(v)] for k, v in read_items(told.sections["Raises"]).items()])
+    print_table(("error", "when"), [[k, plain(v)] for k, v in told.errors.items()])
 
 
 def heading(text: str) -> None:

@@ -10,8 +10,6 @@ from coopt.methods.maple import MaPLe
 from coopt.methods.method import Method, Preset
 from coopt.methods.predictor import (
     Classifier,
-    CosinePredictor,
-    LinearPredictor,
     MethodPredictor,
     Predictor,
     cosine_logits,
@@ -25,7 +23,6 @@ from coopt.methods.settings import (
     for_classes,
     jsonable,
     method_name,
-    method_settings,
     parse_settings,
     set_task,
 )
@@ -45,10 +42,8 @@ __all__ = [
     "Classifier",
     "CoCoOp",
     "CoOp",
-    "CosinePredictor",
     "Examples",
     "KgCoOp",
-    "LinearPredictor",
     "LinearProbe",
     "Losses",
     "MaPLe",
@@ -71,7 +66,6 @@ __all__ = [
     "for_classes",
     "jsonable",
     "method_name",
-    "method_settings",
     "parse_settings",
     "set_task",
 ]

@@ -40,8 +40,6 @@ class CoCoOp(Method):
         - Computes in float32 where the code has half precision.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
             None takes all tokens, or 4 vectors without words.
         ctx_init: words to start from; None draws from N(0, 0.02).
@@ -83,11 +81,8 @@ class CoCoOp(Method):
         self.ctx = nn.Parameter(ctx)
         self.settings["n_ctx"] = self.ctx.shape[-2]
         hidden = max(1, vlm.embed_dim // 16)
-        layers = OrderedDict(
-            linear1=nn.Linear(vlm.embed_dim, hidden),
-            relu=nn.ReLU(),
-            linear2=nn.Linear(hidden, vlm.text.width),
-        )
+        first, second = nn.Linear(vlm.embed_dim, hidden), nn.Linear(hidden, vlm.text.width)
+        layers = OrderedDict(linear1=first, relu=nn.ReLU(), linear2=second)
         self.meta_net = nn.Sequential(layers).to(vlm.device)
 
     def contexts(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B M D"]:
@@ -95,17 +90,13 @@ class CoCoOp(Method):
         shift = self.meta_net(F.normalize(images.to(self.device).float(), dim=-1))  # (B, d_t)
         return self.ctx + shift[:, None]
 
-    def conditional_features(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C E"]:
-        """Each image's own class features, normalised."""
-        return F.normalize(self.encoder.encode_batch(self.contexts(images)).float(), dim=-1)
-
     def forward(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
         """Logits of raw image features."""
         # A step keeps what its gradient needs of all images; prediction keeps nothing, so it takes as many images at
         # a time as fit the memory with all their classes.
         at_once = len(images) if torch.is_grad_enabled() else self.encoder.contexts_at_once()
-        parts = [
-            cosine_logits(self.vlm, part[:, None], self.conditional_features(part))[:, 0]  # (b, 1, C) to (b, C)
-            for part in images.split(at_once)
-        ]
+        parts = []
+        for part in images.split(at_once):
+            text_features = F.normalize(self.encoder.encode_batch(self.contexts(part)).float(), dim=-1)  # (b, C, E)
+            parts.append(cosine_logits(self.vlm, part[:, None], text_features)[:, 0])  # (b, 1, C) to (b, C)
         return torch.cat(parts)

@@ -21,7 +21,8 @@ class CoOp(Method):
         p(y = c \mid x) = \frac{\exp(\cos(g(t_c), f(x)) / \tau)}{\sum_j \exp(\cos(g(t_j), f(x)) / \tau)}
 
     with f the image encoder, g the text encoder and :math:`1 / \tau` the model's own ``logit_scale``. The context
-    :math:`[V]` is shared by all classes ("unified") or one set per class ("class-specific").
+    :math:`[V]` is shared by all classes ("unified") or one set per class ("class-specific"). As in the official code,
+    `ctx_init` always gives one shared context, also with `class_specific=True` (a warning says so).
 
     Reference:
         Zhou, Yang, Loy and Liu, "Learning to Prompt for Vision-Language Models", IJCV 2022, equations 1 to 4.
@@ -31,12 +32,7 @@ class CoOp(Method):
           are learned, by default all. The two agree wherever each word is one token, as in "a photo of a".
         - Its loader also restores token buffers of the training classes; here only the context is saved.
 
-    As in the official code, `ctx_init` always gives one shared context, also with `class_specific=True` (a warning
-    says so).
-
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
             None takes all tokens, or 16 vectors without words.
         position: where the class name stands: "end", "middle" or "front".

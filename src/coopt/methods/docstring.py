@@ -2,16 +2,13 @@
 
 import inspect
 import re
-import types
-import typing
 from dataclasses import dataclass
 from typing import Any
 
 from coopt.methods.method import Method
-from coopt.methods.settings import method_settings
 
-HEADING = re.compile(r"^([A-Z][A-Za-z ]+):$")
-ITEM = re.compile(r"^(\w[\w, ]*): (.*)$")
+SECTIONS = ("Reference", "Differences from the official code", "Shape")
+"""Sections of a method's docstring beside Args and Raises."""
 
 
 @dataclass(frozen=True)
@@ -26,69 +23,45 @@ class Setting:
 
 @dataclass(frozen=True)
 class Described:
-    """What a method says of itself."""
+    """What a method's docstring and constructor say."""
 
     summary: str
     """The docstring's first sentence."""
     text: str
-    """Everything before the first section and between sections, with its formulas."""
+    """Everything between the summary and the first section, with its formulas."""
     sections: dict[str, str]
-    """"Reference", "Differences from the official code", "Args", "Shape", "Raises" to their text, not indented."""
+    """The text of each of `SECTIONS`, not indented."""
+    meanings: dict[str, str]
+    """Args, by name."""
+    errors: dict[str, str]
+    """Raises, by error."""
     settings: list[Setting]
 
 
 def describe(method: type[Method]) -> Described:
     """Take a method's docstring and constructor apart."""
-    summary, _, rest = (inspect.getdoc(method) or "").partition("\n")
-    text, sections = split_sections(rest)
-    meanings = read_items(sections.get("Args", ""))
-    settings = [
-        Setting(name, type_name(parameter.annotation), parameter.default, meanings.get(name, ""))
-        for name, parameter in method_settings(method).items()
-    ]
-    return Described(summary.strip(), text, sections, settings)
+    from docstring_parser.google import DEFAULT_SECTIONS, GoogleParser, Section, SectionType
 
-
-def split_sections(text: str) -> tuple[str, dict[str, str]]:
-    """Plain text, and the indented text below each heading such as ``Args:``."""
-    plain: list[str] = []
-    sections: dict[str, list[str]] = {}
-    current: list[str] | None = None
-    for line in text.splitlines():
-        heading = HEADING.match(line)
-        if heading:
-            current = sections.setdefault(heading[1], [])
-        elif current is not None and (not line or line.startswith(" ")):
-            current.append(line)
-        else:  # a paragraph behind a section belongs to the text again
-            current = None
-            plain.append(line)
-    joined = {name: inspect.cleandoc("\n" + "\n".join(lines)) for name, lines in sections.items()}
-    return "\n".join(plain).strip(), joined
-
-
-def read_items(text: str) -> dict[str, str]:
-    """``name: meaning`` lines with their continuation, which is indented; "a, b: meaning" stands for both."""
-    items: dict[str, str] = {}
-    names: list[str] = []
-    for line in text.splitlines():
-        item = ITEM.match(line)
-        if item:
-            names = [name.strip() for name in item[1].split(",")]
-            items |= dict.fromkeys(names, item[2])
-        else:
-            for name in names:
-                items[name] = f"{items[name]} {line.strip()}".strip()
-    return items
+    own = [Section(name, name, SectionType.SINGULAR) for name in SECTIONS]
+    parsed = GoogleParser([*DEFAULT_SECTIONS, *own]).parse(inspect.getdoc(method))
+    meanings = {name: _line(p.description) for p in parsed.params for name in p.arg_name.split(", ")}
+    return Described(
+        summary=parsed.short_description or "",
+        text=parsed.long_description or "",
+        sections={meta.args[0]: meta.description or "" for meta in parsed.meta if meta.args[0] in SECTIONS},
+        meanings=meanings,
+        errors={str(error.type_name): _line(error.description) for error in parsed.raises},
+        settings=[
+            Setting(name, type_name(p.annotation), p.default, meanings.get(name, ""))
+            for name, p in method.setting_parameters().items()
+        ],
+    )
 
 
 def type_name(annotation: Any) -> str:
     """`str | Path | None` as a reader types it, without modules."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return " | ".join(type_name(part) for part in typing.get_args(annotation))
-    if annotation is type(None):
-        return "None"
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is not None:
-        return f"{origin.__name__}[{', '.join(type_name(part) for part in arguments)}]"
-    return getattr(annotation, "__name__", str(annotation))
+    return re.sub(r"\b\w+\.(?=\w)", "", inspect.formatannotation(annotation))
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "").split())

@@ -21,9 +21,12 @@ class IVLP(Method):
         [x_j, E_j, \_] = V_j([x_{j-1}, E_{j-1}, \tilde P_{j-1}]) \; (j \le \tilde J)
 
     with L the blocks of the text tower and V those of the image tower, W the words (class name included), x the class
-    token, E the patches. Behind the blocks J and :math:`\tilde J` the prompts flow on as the block before left them.
+    token, E the patches. After the blocks J and :math:`\tilde J` the prompts flow on as the block before left them.
     Without visual prompts (`n_ctx_vision=0`) it is deep language prompting: CoOp with prompts in every block, which
     needs image features only.
+
+    As in the official code, only the first `n_ctx` tokens of `ctx_init` are learned and its other words stay where they
+    are: two vectors in front of "of a" by default.
 
     Reference:
         Khattak, Rasheed, Maaz, Khan and Khan, "MaPLe: Multi-modal Prompt Learning", CVPR 2023, section 4.2
@@ -33,14 +36,9 @@ class IVLP(Method):
         - `ctx_init` is used wherever it has `n_ctx` tokens or more; there `n_ctx` above 4 always starts at random.
         - A tower with fewer blocks than its prompt depth is prompted in all of them.
 
-    As there, only the first `n_ctx` tokens of `ctx_init` are learned and the rest of its words stay where they are: two
-    vectors in front of "of a" by default.
-
     Args:
-        vlm: the frozen model; its image tower must be a vision transformer where there are visual prompts.
-        class_names: C names; underscores become spaces.
         n_ctx: number of text prompts M in each block.
-        n_ctx_vision: number of visual prompts n in each block; 0 leaves the image tower alone.
+        n_ctx_vision: number of visual prompts n in each block; 0 leaves the image tower as it is.
         prompt_depth: number J of text blocks with prompts of their own.
         prompt_depth_vision: the same for the image tower.
         ctx_init: words to start from; None, or words with fewer tokens than `n_ctx`, draw from N(0, 0.02).

@@ -43,8 +43,6 @@ class KgCoOp(Method):
         - Computes in float32 where the code has half precision.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
             None takes all tokens, or 4 vectors without words.
         ctx_init: words to start from; None draws from N(0, 0.02).

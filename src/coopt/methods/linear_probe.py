@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError, DataError
 from coopt.methods.batch import Examples, Shots
 from coopt.methods.method import Method
-from coopt.methods.predictor import Classifier, LinearPredictor
+from coopt.methods.predictor import Classifier, Predictor
 from coopt.models import VLM
 
 GRID = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)
@@ -42,8 +42,6 @@ class LinearProbe(Method):
         - The search's last step decides, as there; the code reports the test accuracy of each step, we do not.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names, for the reports only.
         C: fixes the strength and skips the search; None searches.
 
     Shape:
@@ -95,9 +93,10 @@ class LinearProbe(Method):
         """Logits of raw image features."""
         return images.to(self.weight.device).float() @ self.weight.T + self.bias
 
-    def predictor(self) -> LinearPredictor:
-        """The matrix."""
-        return LinearPredictor(Classifier(self.weight.detach(), self.bias.detach(), normalize=False), self.task)
+    def predictor(self) -> Predictor:
+        """The fitted matrix."""
+        matrix = Classifier(self.weight.detach(), self.bias.detach(), normalize=False)
+        return Predictor(self.inputs, self.task, matrix)
 
 
 def as_arrays(examples: Examples) -> tuple[np.ndarray, np.ndarray]:
@@ -130,23 +129,12 @@ def validation_score(x: np.ndarray, y: np.ndarray, val: Examples | None) -> Call
     if folds < 2:
         # One image of some class: every strength scores alike, and C = 1 is what the search must give.
         return lambda strength: -abs(np.log10(strength))
-    splitter = StratifiedKFold(folds)
-
-    def cross_validated(strength: float) -> float:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return float(np.mean(cross_val_score(logistic(strength), x, y, cv=splitter)))
-
-    return cross_validated
-
-
-def logistic(strength: float) -> LogisticRegression:
-    """The paper's solver settings."""
-    return LogisticRegression(solver="lbfgs", max_iter=1000, C=strength)
+    parts = list(StratifiedKFold(folds).split(x, y))
+    return lambda c: float(np.mean([fit_logistic(x[fit], y[fit], c).score(x[held], y[held]) for fit, held in parts]))
 
 
 def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
-    """Fit, without the warning of the weakest regularisations that 1,000 iterations were not enough."""
+    """Fit with the paper's solver; the warning that 1,000 iterations were not enough is left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return logistic(strength).fit(x, y)
+        return LogisticRegression(solver="lbfgs", max_iter=1000, C=strength).fit(x, y)

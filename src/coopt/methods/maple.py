@@ -24,7 +24,10 @@ class MaPLe(Method):
 
     with L the blocks of the text tower and V those of the image tower, W the words (class name included), x the class
     token, E the patches, and :math:`F_j` a linear layer from the text tower's width to the image tower's ("coupling").
-    Behind block J the prompts flow on as the block before left them.
+    After block J the prompts flow on as the block before left them.
+
+    As in the official code, only the first `n_ctx` tokens of `ctx_init` are learned and its other words stay where they
+    are: two vectors in front of "of a" by default.
 
     Reference:
         Khattak, Rasheed, Maaz, Khan and Khan, "MaPLe: Multi-modal Prompt Learning", CVPR 2023, section 3.2.
@@ -35,12 +38,7 @@ class MaPLe(Method):
         - Prompts and couplings stay in float32; there the first coupling and the deep prompts are in half precision.
         - Where a tower has fewer blocks than `prompt_depth`, both are prompted in as many as the smaller has.
 
-    As there, only the first `n_ctx` tokens of `ctx_init` are learned and the rest of its words stay where they are: two
-    vectors in front of "of a" by default.
-
     Args:
-        vlm: the frozen model; its image tower must be a vision transformer.
-        class_names: C names; underscores become spaces.
         n_ctx: number of prompts n in each block of either tower.
         prompt_depth: number J of blocks with prompts of their own.
         ctx_init: words to start from; None, or words with fewer tokens than `n_ctx`, draw from N(0, 0.02).
@@ -103,7 +101,7 @@ class MaPLe(Method):
         return F.normalize(self.encoder(self.ctx, self.deep).float(), dim=-1)
 
     def visual_prompts(self) -> tuple[Float[Tensor, "n d_v"], Float[Tensor, "J n d_v"] | None]:
-        """The image tower's prompts: those of the first block, and those of the J - 1 blocks behind it."""
+        """The image tower's prompts: those of the first block, and those of the J - 1 blocks after it."""
         first, *others = self.coupling
         if self.deep is None:
             return first(self.ctx), None

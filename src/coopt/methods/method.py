@@ -38,7 +38,7 @@ class Method(nn.Module):
 
     Attributes:
         vlm: the frozen model.
-        class_names: the words of the C outputs.
+        class_names: C names, the words of the outputs; underscores become spaces in prompts.
         task: what the outputs mean; classification unless another one is set.
         key: its name in `METHODS`, or `module:Class`.
         settings: the constructor's keyword arguments, defaults included. Where None stood for a number that the

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Classifier:
     """A method reduced to a matrix: ``logits = images @ weight.T + bias``, images normalised first or not.
 
-    It predicts from image features alone; no text tower is needed.
+    It predicts from image features; no text tower is needed.
     """
 
     weight: Float[Tensor, "C E"]
@@ -36,7 +36,7 @@ class Classifier:
 
 
 class Predictor(nn.Module):
-    """From inputs to logits; the base of the kinds below and of a method's own.
+    """From inputs to logits: the base of the kinds below and of a method's own, and itself enough for a matrix.
 
     Attributes:
         inputs: what `forward` is given.
@@ -52,24 +52,13 @@ class Predictor(nn.Module):
         self.inputs, self.task, self.linear = inputs, task, linear
 
     def forward(self, images: Float[Tensor, "B ..."]) -> Float[Tensor, "B C"]:
-        """Logits."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward.")
+        """Logits, by the matrix unless a subclass has another way."""
+        if self.linear is None:
+            raise NotImplementedError(f"{type(self).__name__} must define forward.")
+        return self.linear(images)
 
     def reset(self) -> None:
         """Forget the stream: the next image is the first one."""
-
-
-class LinearPredictor(Predictor):
-    """Plain image features through a matrix."""
-
-    linear: Classifier
-
-    def __init__(self, linear: Classifier, task: Task) -> None:
-        super().__init__(Inputs(), task, linear)
-
-    def forward(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
-        """Logits."""
-        return self.linear(images)
 
 
 class CosinePredictor(Predictor):

@@ -45,8 +45,6 @@ class ProGrad(Method):
         - Computes in float32 where the code has half precision.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         n_ctx: number of learned context vectors M, 16 for None. Of words with more tokens, the first M are learned and
             the others stay as they are.
         ctx_init: words that the context ends with at the start; "template" takes those in front of the class name in

@@ -56,8 +56,6 @@ class PromptSRC(Method):
         - A tower with fewer blocks than its prompt depth is prompted in all of them.
 
     Args:
-        vlm: the frozen model; its image tower must be a vision transformer.
-        class_names: C names; underscores become spaces.
         n_ctx, n_ctx_vision: numbers of text prompts M and of visual prompts n in each block.
         prompt_depth, prompt_depth_vision: numbers of text and of image blocks with prompts of their own.
         ctx_init: words to start from, of which the first `n_ctx` tokens are learned; None, or words with fewer tokens,
@@ -127,10 +125,10 @@ class PromptSRC(Method):
         truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
-        for name, size in (("n_ctx", n_ctx), ("n_ctx_vision", n_ctx_vision)):
-            check_size(name, size)
-        for name, size in (("prompt_depth", prompt_depth), ("prompt_depth_vision", prompt_depth_vision)):
-            check_size(name, size)
+        check_size("n_ctx", n_ctx)
+        check_size("n_ctx_vision", n_ctx_vision)
+        check_size("prompt_depth", prompt_depth)
+        check_size("prompt_depth_vision", prompt_depth_vision)
         if gpa_std <= 0:
             raise ConfigError(f"gpa_std is {gpa_std}; the deviation of the epochs' weights must be above 0.")
         if kl_mean not in MEANS:
@@ -185,7 +183,7 @@ class PromptSRC(Method):
         return Losses(torch.stack(list(terms.values())).sum(), logits.detach(), terms)
 
     def end_epoch(self, epoch: int, n_epochs: int) -> None:
-        """Add the prompts to their average; behind the last epoch the average takes their place."""
+        """Add the prompts to their average; after the last epoch the average takes their place."""
         if epoch == 0:
             self._average = {}
         weight = float(epoch_weights(n_epochs, self.gpa_mean, self.gpa_std)[epoch])
@@ -196,16 +194,16 @@ class PromptSRC(Method):
             self.load_state_dict(self._average)
 
     def training_state(self) -> dict[str, Tensor]:
-        """The running average."""
+        """The running average of the prompts."""
         return dict(self._average)
 
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with a running average."""
+        """Continue with the saved average."""
         self._average = {name: value.to(self.device) for name, value in state.items()}
 
 
 def epoch_weights(n_epochs: int, mean: float, std: float) -> Float[Tensor, " N"]:
     """Weights of the epochs 1 to N: a Gaussian's densities, made to sum to 1, in float64."""
     epochs = torch.arange(1, n_epochs + 1, dtype=torch.float64)
-    # By way of logarithms, so that a mean far behind the last epoch leaves no sum of zeros to divide by.
+    # By way of logarithms, so that a mean far beyond the last epoch leaves no sum of zeros to divide by.
     return torch.softmax(-0.5 * ((epochs - mean) / std) ** 2, dim=0)

@@ -1,11 +1,9 @@
 """A method's settings are its constructor's keyword arguments: this reads, checks and binds them."""
 
 import inspect
-import types
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -19,17 +17,20 @@ from coopt.tasks import Task
 METHOD = "method"
 """In the value of a setting that is a method itself: the name of that method; its other keys are settings."""
 
+TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+READERS: list[tuple[type, str, Callable[[str], Any]]] = [
+    (bool, "true or false", lambda text: TRUTH[text.lower()]),
+    (int, "a whole number", int),
+    (float, "a number", float),
+]
+"""How the text of a setting becomes its value: the first of these types that its annotation names, else text."""
+
 
 def method_name(method: str | type[Method]) -> str:
     """The name under which a method is found: in `METHODS`, or `module:Class`."""
     if isinstance(method, str):
         return method
     return next((key for key, kind in METHODS.items() if kind is method), outside_name(method))
-
-
-def method_settings(method: type[Method]) -> dict[str, inspect.Parameter]:
-    """The keyword settings of a method, by name, with their annotations and defaults."""
-    return method.setting_parameters()
 
 
 def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: the method is unknown, it has no setting of a given name (all wrong names are listed), or a
             setting without a default is missing.
     """
-    allowed = method_settings(find_method(key))
+    allowed = find_method(key).setting_parameters()
     unknown = [name for name in settings if name not in allowed]
     if unknown:
         listed = ", ".join(allowed) if allowed else "none"
@@ -85,10 +86,10 @@ def build_method(
     """Make method `key`, and the methods that its settings name; `task` says what the outputs mean."""
     resolved = check_settings(key, settings or {})
     kind = find_method(key)
-    for name, parameter in method_settings(kind).items():
+    for name, parameter in kind.setting_parameters().items():
         if _is_method(parameter.annotation) and not isinstance(resolved[name], Method):
-            inner, inner_settings = _method_value(key, name, resolved[name])
-            resolved[name] = build_method(inner, vlm, class_names, inner_settings)
+            inner = resolved[name]  # as check_settings made it
+            resolved[name] = build_method(inner[METHOD], vlm, class_names, {k: inner[k] for k in inner if k != METHOD})
     method = kind(vlm, class_names, **resolved)
     method.key = key
     if task is not None:
@@ -143,7 +144,7 @@ def parse_settings(key: str, pairs: Sequence[str]) -> dict[str, Any]:
             inner_pairs.setdefault(outer, []).append(f"{inner}={text}")
         else:
             values[outer] = text
-    allowed = method_settings(find_method(key))
+    allowed = find_method(key).setting_parameters()
     for name, of_inner in inner_pairs.items():
         if name not in values or name not in allowed or not _is_method(allowed[name].annotation):
             raise ConfigError(
@@ -159,31 +160,20 @@ def parse_settings(key: str, pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse_value(key: str, name: str, text: str, annotation: Any) -> Any:
-    kinds = _flatten(annotation)
+    kinds = get_args(annotation) or (annotation,)
     if type(None) in kinds and text.lower() in ("none", "null"):
         return None
-    if bool in kinds:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if text.lower() in words:
-            return words[text.lower()]
-        raise ConfigError(f"{key}: {name} is true or false; got {text!r}.")
-    for kind, what in ((int, "a whole number"), (float, "a number")):
+    for kind, what, read in READERS:
         if kind in kinds:
             try:
-                return kind(text)
-            except ValueError:
+                return read(text)
+            except (KeyError, ValueError):
                 raise ConfigError(f"{key}: {name} is {what}; got {text!r}.") from None
     return text
 
 
-def _flatten(annotation: Any) -> set[Any]:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return set().union(*(_flatten(part) for part in typing.get_args(annotation)))
-    return {annotation}
-
-
 def _is_method(annotation: Any) -> bool:
-    return any(isinstance(kind, type) and issubclass(kind, Method) for kind in _flatten(annotation))
+    return any(inspect.isclass(kind) and issubclass(kind, Method) for kind in get_args(annotation) or (annotation,))
 
 
 def _method_value(key: str, name: str, value: Any) -> tuple[str, dict[str, Any]]:

@@ -7,16 +7,12 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from coopt.errors import ConfigError
 from coopt.features import Inputs
 from coopt.methods.batch import Shots
-from coopt.methods.cache import START_ALPHA, START_BETA, Cache, Grid, search
+from coopt.methods.cache import SOURCE, Cache, Grid
 from coopt.methods.method import Method, Preset
-from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
-from coopt.prompting import read_templates, template_features
-
-SOURCE = "gaopengcuhk/Tip-Adapter@d0e2d6f, configs/"
+from coopt.prompting import check_size
 
 
 class TipAdapter(Method):
@@ -46,8 +42,6 @@ class TipAdapter(Method):
         - The upper ends of the grid are left out, as there.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own.
         alpha: fixes how much the cache counts; None searches.
         beta: fixes how sharp the cache is; None searches.
@@ -100,28 +94,20 @@ class TipAdapter(Method):
         truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
-        self.grid = Grid(alpha, beta, max_alpha, max_beta, alpha_steps, beta_steps)
-        if n_views < 0:
-            raise ConfigError(f"n_views is {n_views}; allowed is a whole number from 0 (the plain image).")
+        check_size("n_views", n_views, least=0)
         self.inputs = Inputs(train_views=n_views)
-        self.prompts = template_features(vlm, class_names, read_templates(templates), truncate=truncate_names)  # (C, E)
-        self.start = (START_ALPHA if alpha is None else alpha, START_BETA if beta is None else beta)
-        self.cache = Cache(vlm, len(class_names), *self.start, trained=False)
+        grid = Grid(alpha, beta, max_alpha, max_beta, alpha_steps, beta_steps)
+        self.cache = Cache(vlm, class_names, templates, grid, truncate_names=truncate_names, trained=False)
 
     def prepare(self, shots: Shots) -> None:
         """Fill the cache and search alpha and beta."""
         self.cache.fill(shots.train)
-        found = search(self.grid, self.cache, self.zero_shot, shots.train, shots.val)
-        self.found = self.cache.weigh(*(found or self.start))
-
-    def zero_shot(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
-        """Logits of the prompts alone."""
-        return cosine_logits(self.vlm, images, self.prompts)
+        self.found = self.cache.search(shots.train, shots.val)
 
     def forward(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
         """Logits of raw image features."""
-        return self.zero_shot(images) + self.cache(images)
+        return self.cache.zero_shot(images) + self.cache(images)
 
     def reshape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """As many rows as a saved cache has."""
+        """Make room for the rows of a saved cache."""
         self.cache.resize(shapes["cache.keys"][0])

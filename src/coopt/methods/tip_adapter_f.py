@@ -1,6 +1,5 @@
 """TipAdapterF: Tip-Adapter with fine-tuned keys."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,16 +7,12 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from coopt.errors import ConfigError
 from coopt.features import Inputs
 from coopt.methods.batch import Shots
-from coopt.methods.cache import START_ALPHA, START_BETA, Cache, Grid, search
+from coopt.methods.cache import SOURCE, START_ALPHA, START_BETA, Cache, Grid
 from coopt.methods.method import Method, Preset
-from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
-from coopt.prompting import read_templates, template_features
-
-SOURCE = "gaopengcuhk/Tip-Adapter@d0e2d6f, configs/"
+from coopt.prompting import check_size
 
 
 class TipAdapterF(Method):
@@ -29,7 +24,7 @@ class TipAdapterF(Method):
     with f the normalised image feature, W the class features of the hand-written prompts, s the model's logit scale,
     G the keys and V the one-hot labels of the training images. G starts as in `TipAdapter` (the mean of the features
     of `n_views` augmented views, normalised) and is trained by cross entropy, with :math:`\alpha` and :math:`\beta`
-    at `start_alpha` and `start_beta`; V stays. Behind the last step :math:`\alpha` and :math:`\beta` are searched on a
+    at `start_alpha` and `start_beta`; V stays. After the last step :math:`\alpha` and :math:`\beta` are searched on a
     grid, by accuracy on the validation shots.
 
     Trained keys know every shot, so without a validation set nothing is left to compare them on. The search then comes
@@ -50,12 +45,10 @@ class TipAdapterF(Method):
           crop in every epoch, as there.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own.
         alpha: fixes how much the cache counts, in training too; None searches.
         beta: fixes how sharp the cache is, in training too; None searches.
-        start_alpha, start_beta: their values in training, where they are searched behind it.
+        start_alpha, start_beta: their values in training, where they are searched after it.
         max_alpha, max_beta: where the search ends; it starts at 0.1. Raise one where the number found is near it: the
             authors go up to 30.
         alpha_steps, beta_steps: how many values are tried of each.
@@ -126,37 +119,25 @@ class TipAdapterF(Method):
         truncate_names: bool = False,
     ) -> None:
         super().__init__(vlm, class_names)
-        self.grid = Grid(alpha, beta, max_alpha, max_beta, alpha_steps, beta_steps)
-        for name, value in (("start_alpha", start_alpha), ("start_beta", start_beta)):
-            if not 0 < value < math.inf:
-                raise ConfigError(f"{name} is {value}; allowed is a number above 0.")
-        if n_views < 0:
-            raise ConfigError(f"n_views is {n_views}; allowed is a whole number from 0 (the plain image).")
+        check_size("n_views", n_views, least=0)
         self.inputs = Inputs(train_views=n_views)
-        self.prompts = template_features(vlm, class_names, read_templates(templates), truncate=truncate_names)  # (C, E)
-        self.start = (start_alpha if alpha is None else alpha, start_beta if beta is None else beta)
-        self.cache = Cache(vlm, len(class_names), *self.start, trained=True)
+        grid = Grid(alpha, beta, max_alpha, max_beta, alpha_steps, beta_steps, start_alpha, start_beta)
+        self.cache = Cache(vlm, class_names, templates, grid, truncate_names=truncate_names, trained=True)
 
     def prepare(self, shots: Shots) -> None:
         """Fill the cache; without validation shots also search alpha and beta."""
         self.cache.fill(shots.train)
-        found = search(self.grid, self.cache, self.zero_shot, shots.train, None) if shots.val is None else None
-        self.found = self.cache.weigh(*(found or self.start))
+        self.found = self.cache.start() if shots.val is not None else self.cache.search(shots.train, None)
 
     def finish(self, shots: Shots) -> None:
         """Search alpha and beta for the trained keys on the validation shots."""
         if shots.val is not None:
-            found = search(self.grid, self.cache, self.zero_shot, shots.train, shots.val)
-            self.found = self.cache.weigh(*(found or self.start))
-
-    def zero_shot(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
-        """Logits of the prompts alone."""
-        return cosine_logits(self.vlm, images, self.prompts)
+            self.found = self.cache.search(shots.train, shots.val)
 
     def forward(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
         """Logits of raw image features."""
-        return self.zero_shot(images) + self.cache(images)
+        return self.cache.zero_shot(images) + self.cache(images)
 
     def reshape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """As many rows as a saved cache has."""
+        """Make room for the rows of a saved cache."""
         self.cache.resize(shapes["cache.keys"][0])

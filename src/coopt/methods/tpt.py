@@ -47,8 +47,6 @@ class TPT(Method):
         - Computes in the model's own precision, without the code's automatic mixed precision.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.
             None takes all tokens, or 4 vectors without words.
         ctx_init: words to start from; None draws from N(0, 0.02).
@@ -119,15 +117,13 @@ class TPT(Method):
         self.ctx = nn.Parameter(ctx, requires_grad=False)  # no training step touches it
         self.settings["n_ctx"] = len(ctx)
 
+    @torch.no_grad()
     def forward(self, images: Float[Tensor, "B *V E"]) -> Float[Tensor, "B C"]:
         """Logits of the plain images, each with the prompt that was tuned for it."""
         views = images.to(self.device).float()
         views = views[:, None] if views.ndim == 2 else views  # (B, V, E)
-        return torch.cat([self._tuned_logits(part) for part in views.split(self.encoder.contexts_at_once())])
-
-    @torch.no_grad()
-    def _tuned_logits(self, views: Float[Tensor, "B V E"]) -> Float[Tensor, "B C"]:
-        return self._logits(self.tune(views), views[:, :1])[:, 0]
+        parts = views.split(self.encoder.contexts_at_once())
+        return torch.cat([self._logits(self.tune(part), part[:, :1])[:, 0] for part in parts])
 
     def _logits(self, ctx: Float[Tensor, "B M D"], views: Float[Tensor, "B V E"]) -> Float[Tensor, "B V C"]:
         return cosine_logits(self.vlm, views, F.normalize(self.encoder.encode_batch(ctx).float(), dim=-1))

@@ -21,7 +21,7 @@ class VPT(Method):
         [x_j, E_j, Z_j] = L_j([x_{j-1}, E_{j-1}, Z_{j-1}]) \; (j > J)
 
     with :math:`L_j` the j-th block, x the class token, E the patches and P the prompts: fresh ones in each of the first
-    J blocks ("deep"), or in the first alone, J = 1 ("shallow"). Classes are compared by the cosine of image and text
+    J blocks ("deep"), or only in the first, J = 1 ("shallow"). Classes are compared by the cosine of image and text
     feature as ever.
 
     Reference:
@@ -30,14 +30,12 @@ class VPT(Method):
 
     Differences from the official code:
         - It is the CLIP form (of MaPLe's authors): the text prompt takes the place of the original's learned linear
-          head, prompts start from N(0, 0.02) and stand behind the patches. The original draws uniform numbers by patch
+          head, prompts start from N(0, 0.02) and stand after the patches. The original draws uniform numbers by patch
           size and width, puts prompts between class token and patches (attention does not see the order), and has
           dropout on prompts.
         - A tower with fewer blocks than `prompt_depth` is prompted in all of them.
 
     Args:
-        vlm: the frozen model; its image tower must be a vision transformer.
-        class_names: C names; underscores become spaces.
         n_ctx: number of prompts n in each block.
         prompt_depth: number J of blocks with prompts of their own; 1 is the shallow form.
         templates: the hand-written prompt: one template, a list, a name or a file, as for zero-shot.

@@ -29,8 +29,6 @@ class ZeroShot(Method):
         given, so name it: ``templates=[*TEMPLATES["imagenet-7"], *TEMPLATES["eurosat"]]``.
 
     Args:
-        vlm: the frozen model.
-        class_names: C names; underscores become spaces.
         templates: one template with ``{}`` for the class name, a list of them, a name in
             `coopt.prompting.TEMPLATES` ("imagenet-7", "oxford-pets", ...), or a file (JSON list or one per line).
         truncate_names: cut prompts that are too long for the model's context, instead of raising.
