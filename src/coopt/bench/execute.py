@@ -18,7 +18,6 @@ from coopt.bench.grid import Run
 from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
 from coopt.bench.shared import HeldOut, Shared
-from coopt.bench.versions import versions
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
@@ -27,6 +26,10 @@ from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.methods import Method, find_method, for_classes, jsonable
 from coopt.outside import outside_name
 from coopt.tasks import DEFAULT_TASK
+from coopt.version import describe_versions
+
+PACKAGES = ("torch", "transformers", "numpy", "scikit-learn")
+"""Whose versions a record names."""
 
 
 @dataclass
@@ -119,7 +122,7 @@ def execute(run: Run, shared: Shared) -> Result:
             peak_memory_mb=memory.peak_mb,
             task=learned.method.task.name or outside_name(type(learned.method.task)),
             headline=learned.method.task.figures[0],
-            versions={**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
+            versions={**describe_versions(PACKAGES), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()
         if result is not None

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from coopt.bench.choice import Places
-from coopt.bench.digests import Digests, digest, jsonable
+from coopt.bench.digests import Digests, digest
 from coopt.bench.protocols import Asked, Evaluation, Protocol
 from coopt.bench.variants import OWN, Variant, fill_templates, resolve
 from coopt.datasets import BENCHMARKS
 from coopt.evaluate.record import GridRow
 from coopt.fit import recipe_for
-from coopt.methods import check_settings, find_method
+from coopt.methods import check_settings, find_method, jsonable
 from coopt.version import __version__
 
 
@@ -87,7 +87,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The run in words, for messages."""
+        """The run in words for messages."""
         shots = "" if self.shots is None else f" {self.shots} shot{'s' if self.shots > 1 else ''}"
         return f"{self.source} {self.variant}{shots} seed {self.seed}"
 
@@ -98,13 +98,8 @@ class Run:
             settings["templates"] = fill_templates(settings["templates"], template, dataset)
         return settings
 
-    def without(self, tests: Iterable[Evaluation]) -> "Run":
-        """The same training, tested on less."""
-        gone = set(tests)
-        return replace(self, tests=tuple(test for test in self.tests if test not in gone))
-
     def facts(self) -> dict[str, Any]:
-        """What a record says of it beside its results."""
+        """What a record says of the run besides its results."""
         return {
             "protocol": self.protocol,
             "model": self.model.name,
@@ -204,7 +199,7 @@ def resolve_recipe(method: str, changes: Mapping[str, Any], source: str, n_shots
 
 
 def grid_rows(runs: Iterable[Run]) -> list[GridRow]:
-    """What the runs are asked for, for `grid.json`."""
+    """The cells that the runs fill, for `grid.json`."""
     return [
         GridRow(
             run.protocol,

@@ -12,11 +12,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from coopt.bench.protocols import PROTOCOLS
 from coopt.errors import RunError
-from coopt.evaluate.record import FORMAT, Failure, GridRow, Record
+from coopt.evaluate.record import FORMAT, Failure, GridRow, Record, read_fields
 from coopt.files import write_json, write_text
 from coopt.version import __version__
 
@@ -49,10 +49,6 @@ class BenchFolder:
         """Where a failed run is described."""
         return self.path / "failed" / f"{run}.json"
 
-    def is_done(self, run: str) -> bool:
-        """Whether the records of a run are there."""
-        return self.record_file(run).is_file()
-
     def write_records(self, run: str, records: Iterable[Record]) -> None:
         """All evaluations of a run at once; its earlier failure is removed."""
         lines = (json.dumps(record.as_dict(), ensure_ascii=False, allow_nan=False) + "\n" for record in records)
@@ -67,6 +63,19 @@ class BenchFolder:
         """What the runs of one training were tested on: data set, subset, and the digest of its test images."""
         paths = sorted((self.path / "runs").glob(f"{key}-*.jsonl"))
         return {(r.dataset, r.subset, r.versions.get("test_data", "")) for path in paths for r in read_run(path)}
+
+    def claim(self, key: str) -> FileLock | None:
+        """A hold on the training `key`, or None where another process has it; it ends with the process that has it.
+
+        The lock's file stays: removing it would let two processes hold two files of one name.
+        """
+        # Released by whichever thread ends the run; a lock that belongs to a thread could not be.
+        lock = FileLock(self.path / "locks" / f"{key}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        return lock
 
     def add_to_grid(self, rows: Iterable[GridRow]) -> None:
         """Join what is asked for now to what was asked for before."""
@@ -134,7 +143,7 @@ def read_failures(folder: Path | str) -> list[Failure]:
         RunError: a file is damaged.
     """
     paths = sorted((Path(folder) / "failed").glob("*.json"))
-    return [Failure.from_dict(_object(_text(path), str(path)), str(path)) for path in paths]
+    return [Failure(**read_fields(Failure, _object(_text(path), str(path)), str(path))) for path in paths]
 
 
 def read_grid(folder: Path | str) -> list[GridRow]:
@@ -147,7 +156,7 @@ def read_grid(folder: Path | str) -> list[GridRow]:
     rows = _object(_text(path), str(path)).get("rows")
     if not isinstance(rows, list):
         raise RunError(f"{path} has no list of rows; remove it and type the bench command again.")
-    return [GridRow.from_dict(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1)]
+    return [GridRow(**read_fields(GridRow, row, f"{path}, row {n}")) for n, row in enumerate(rows, start=1)]
 
 
 def merge_rows(rows: Iterable[GridRow]) -> list[GridRow]:

@@ -6,12 +6,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from filelock import FileLock
 
-from coopt.bench.claims import claim
 from coopt.bench.engines import Engine, WorkerDied
 from coopt.bench.execute import Failed, Result
 from coopt.bench.grid import Run, grid_rows
@@ -88,7 +87,7 @@ class _Bench:
 
     def begin(self, run: Run, worker: int) -> bool:
         """Claim and submit a run; False where another process has it."""
-        held = claim(self.folder.path, run.key)
+        held = self.folder.claim(run.key)
         if held is None:
             return False
         try:
@@ -180,12 +179,11 @@ def run_bench(
         while left or elsewhere or bench.busy:
             if stop.is_set():
                 raise KeyboardInterrupt
-            for worker in bench.free_workers():
-                while left and worker in bench.free_workers():
-                    run = next_run(left, bench.last[worker], bench.last)
-                    left.remove(run)
-                    if not bench.begin(run, worker):
-                        elsewhere.append(run)
+            while left and (free := bench.free_workers()):
+                run = next_run(left, bench.last[free[0]], bench.last)
+                left.remove(run)
+                if not bench.begin(run, free[0]):
+                    elsewhere.append(run)
             if bench.busy:
                 done, _ = wait(bench.busy, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -224,12 +222,12 @@ def remaining(folder: BenchFolder, run: Run) -> Run:
 
     Data sets added to a transfer need a run of their own, since records are written once; it trains the same again.
     """
-    if folder.is_done(run.id):
-        return run.without(run.tests)
+    if folder.record_file(run.id).is_file():
+        return replace(run, tests=())
     if PROTOCOLS[run.protocol].single:
         return run  # the name of its file says all; of other protocols a part may be done elsewhere
     covered = folder.covered(run.key)
-    return run.without([test for test in run.tests if (*test, run.tests_data[test]) in covered])
+    return replace(run, tests=tuple(test for test in run.tests if (*test, run.tests_data[test]) not in covered))
 
 
 def next_run(pending: Sequence[Run] | deque[Run], last: str | None, loaded: Sequence[str | None]) -> Run:

@@ -24,7 +24,7 @@ ENSEMBLE = f"{HAND_WRITTEN} templates=imagenet-7 + own"
 GENERIC = "a photo of a {}."
 """A template of a method's defaults that says nothing of the data; the data set's own takes its place."""
 DECIDED_BY_WORDS = {"n_ctx", "class_specific"}
-"""Settings that words to start from would overrule: a row that sets one does not take the words of a preset."""
+"""A row that sets one of these does not take the words of a preset: it asks for vectors that start without words."""
 RECIPE = [field.name for field in fields(Recipe)]
 NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_][\w.]*\s*=)")
 

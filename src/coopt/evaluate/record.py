@@ -117,15 +117,6 @@ class Failure:
     """(data set, subset) of every evaluation that it owes; empty where it does not say."""
     traceback: str | None = None
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any], where: str) -> "Failure":
-        """The content of the file of a failed run.
-
-        Raises:
-            RunError: it names no run or no reason, or a field is of another kind.
-        """
-        return cls(**read_fields(cls, value, where))
-
 
 @dataclass(frozen=True)
 class GridRow:
@@ -141,15 +132,6 @@ class GridRow:
     tests: tuple[tuple[str, str], ...]
     """(data set, subset) of every evaluation."""
     preset: str | None = None
-
-    @classmethod
-    def from_dict(cls, value: Any, where: str) -> "GridRow":
-        """A row of `grid.json`.
-
-        Raises:
-            RunError: a field is missing or of another kind.
-        """
-        return cls(**read_fields(cls, value, where))
 
 
 def read_fields(kind: type, value: Any, where: str) -> dict[str, Any]:
