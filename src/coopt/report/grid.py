@@ -64,6 +64,10 @@ class Grid:
         """The model, and the source where there is one."""
         return f"{self.model}, learned on {self.source}" if self.source else self.model
 
+    def key(self, kind: str) -> str:
+        """What the file of its table of this kind is named after."""
+        return " ".join(word for word in (self.protocol.name, kind, self.model, self.source) if word)
+
     def expected(self, row: Row, datasets: Sequence[str], measure: str) -> set[int]:
         """The seeds that the value of a cell needs; none where a part of it was never asked for."""
         if not self.asked:

@@ -6,7 +6,7 @@ from typing import Any
 from coopt.bench.variants import HAND_WRITTEN
 from coopt.report.grid import Grid, H, Row
 from coopt.report.statistics import Summary
-from coopt.report.tables import AVERAGE, MEASURES, MISSING, SPREAD_NOTE, Column, Table, make_table
+from coopt.report.tables import AVERAGE, MEASURES, SPREAD_NOTE, Column, Table, make_table
 
 AVERAGE_NOTE = "The average is over data sets, seed by seed; its ± and interval are over the seeds' averages."
 H_NOTE = (
@@ -83,11 +83,6 @@ def hand_written(grid: Grid) -> str | None:
     return HAND_WRITTEN if HAND_WRITTEN in found else next(iter(found), None)
 
 
-def selection_of(grid: Grid, row: Row) -> str:
-    """How a row chose its hyperparameters."""
-    return ", ".join(sorted(grid.selections.get(row, ()))) or MISSING
-
-
 def columns_of(grid: Grid, with_h: bool = True) -> list[tuple[str | None, list[Column]]]:
     """The columns of numbers, in groups that stand under each other where a group has a name.
 
@@ -132,9 +127,8 @@ def _table(
         grid,
         rows,
         groups,
-        lambda row: selection_of(grid, row),
-        lambda row, column: summarise(row, column.datasets, column.measure),
-        key=" ".join(word for word in (grid.protocol.name, kind, grid.model, grid.source) if word),
+        summarise,
+        key=grid.key(kind),
         title=f"{title}: {grid.title}",
         notes=notes,
         **options,

@@ -63,7 +63,6 @@ class Column:
     """Its name in the flat table: a data set, or "average"."""
 
 
-Summarise = Callable[[Row, Column], Summary]
 FLAT = ("protocol", "model", "source", "variant", "method", "shots", "selection", "dataset", "measure")
 FLAT_NUMBERS = ("mean", "std", "n", "n_expected", "low", "high")
 
@@ -97,8 +96,7 @@ def make_table(
     grid: Grid,
     rows: Sequence[Row],
     groups: Sequence[tuple[str | None, Sequence[Column]]],
-    selection: Callable[[Row], str],
-    summarise: Summarise,
+    summarise: Callable[[Row, Sequence[str], str], Summary],
     *,
     key: str,
     title: str,
@@ -112,15 +110,15 @@ def make_table(
     breaks: list[int] = []
     blocks = _blocks(rows)
     for name, columns in groups:
-        summaries = [[summarise(row, column) for column in columns] for row in rows]
+        summaries = [[summarise(row, column.datasets, column.measure) for column in columns] for row in rows]
         best = _best(summaries, blocks, grid.headline.higher_is_better) if mark_best else set()
         breaks += blocks if name is None else [len(lines)]
         first = () if name is None else (Entry(name, number=False),)
         for i, row in enumerate(rows):
             shown = [show(summary, sign) for summary in summaries[i]]
             cells = [Entry(e.text, e.detail, (i, j) in best) for j, e in enumerate(shown)]
-            lines.append((*first, *_row_entries(row, selection), *cells))
-            flat += [_flat(grid, row, selection, c, s) for c, s in zip(columns, summaries[i], strict=True)]
+            lines.append((*first, *_row_entries(grid, row), *cells))
+            flat += [_flat(grid, row, c, s) for c, s in zip(columns, summaries[i], strict=True)]
     named, columns = groups[0]
     headings = ("Method", "Shots", "Selection", *(column.heading for column in columns))
     return Table(
@@ -135,15 +133,18 @@ def make_table(
     )
 
 
-def _row_entries(row: Row, selection: Callable[[Row], str]) -> tuple[Entry, ...]:
-    shots = "0" if row.shots is None else str(row.shots)
-    return Entry(row.variant, number=False), Entry(shots), Entry(selection(row), number=False)
+def selection_of(grid: Grid, row: Row) -> str:
+    """How the runs of a row chose their hyperparameters."""
+    return ", ".join(sorted(grid.selections.get(row, ()))) or MISSING
 
 
-def _flat(
-    grid: Grid, row: Row, selection: Callable[[Row], str], column: Column, summary: Summary
-) -> tuple[str | int | float | None, ...]:
-    names = (grid.protocol.name, grid.model, grid.source, row.variant, row.method, row.shots or 0, selection(row))
+def _row_entries(grid: Grid, row: Row) -> tuple[Entry, ...]:
+    return Entry(row.variant, number=False), Entry(str(row.shots or 0)), Entry(selection_of(grid, row), number=False)
+
+
+def _flat(grid: Grid, row: Row, column: Column, summary: Summary) -> tuple[str | int | float | None, ...]:
+    chosen = selection_of(grid, row)
+    names = (grid.protocol.name, grid.model, grid.source, row.variant, row.method, row.shots or 0, chosen)
     numbers = (summary.mean, summary.std, summary.n, summary.n_expected, summary.low, summary.high)
     return (*names, column.dataset, column.measure, *numbers)
 
