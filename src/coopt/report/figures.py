@@ -46,10 +46,7 @@ def curve_figure(grid: Grid) -> str | None:
     """The headline figure against shots, a panel for the average and for every data set (the CoOp paper's figure 3).
 
     Methods that do not learn are stars and level lines at 0 shots. Bars at the points are the standard deviation over
-    seeds. None where no method learns.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    seeds. None where no method learns; without matplotlib a MissingExtraError.
     """
     if all(row.shots is None for row in grid.rows):
         return None
@@ -61,10 +58,7 @@ def gain_figure(grid: Grid) -> str | None:
     """Gain over hand-written prompts with the most shots, sorted, a panel per variant (the CoOp paper's figure 4).
 
     Whiskers are the 95% interval of the paired differences. None where there are no hand-written prompts, or nothing
-    that learns.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    that learns; without matplotlib a MissingExtraError.
     """
     baseline = hand_written(grid)
     shots = max((row.shots for row in grid.rows if row.shots is not None), default=None)
@@ -128,9 +122,10 @@ def _draw_gains(grid: Grid, rows: Sequence[Row], baseline: str) -> Any:
 def _curve(ax: Any, grid: Grid, variant: str, datasets: Sequence[str], i: int) -> Any:
     points = []
     for row in grid.rows:
-        summary = grid.summary(row, datasets, "all") if row.variant == variant and row.shots is not None else None
-        if summary is not None and summary.mean is not None and row.shots is not None:
-            points.append((_place(row.shots), summary.mean, summary.std or 0.0))
+        if row.variant == variant and row.shots is not None:
+            summary = grid.summary(row, datasets, "all")
+            if summary.mean is not None:
+                points.append((_place(row.shots), summary.mean, summary.std or 0.0))
     colour = COLOURS[i % len(COLOURS)]
     style: dict[str, Any] = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "linestyle": LINES[i % len(LINES)]}
     # Every second marker is hollow, which tells neighbours apart without colour.

@@ -9,7 +9,7 @@ from coopt.datasets import BENCHMARKS
 from coopt.evaluate.record import ACCURACY, Record
 from coopt.fit.recipe import paper_epochs
 from coopt.prompting.templates import TEMPLATES
-from coopt.report.grid import Grid, H, Row
+from coopt.report.grid import SUBSETS_OF, Grid, Row
 from coopt.report.order import PUBLISHED, find_backbone, plain_name
 from coopt.report.results import columns_of
 from coopt.report.tables import AVERAGE, MEASURES, MISSING, Column, Entry, Table, fixed, start
@@ -33,9 +33,9 @@ class Published:
     settings: Mapping[str, Any] | None
     """What the method's settings must be; None asks for the method's defaults."""
     recipe: Mapping[str, Any]
-    """What the recipe must be; epochs "by shots" are the paper's."""
+    """What the recipe must be; epochs "by shots" are those of the CoOp paper."""
     remark: Mapping[str, Any]
-    """Parts of the recipe that are named where ours differ, and do not forbid the comparison."""
+    """Parts of the recipe that a line names where ours differ, but that do not forbid the comparison."""
     selection: str | None
     source: str
     certainty: str
@@ -147,8 +147,8 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
 
 
 def _evaluations(grid: Grid, row: Row, column: Column) -> list[Record]:
-    measures = ("base", "new") if column.measure == H else (column.measure,)
-    cells = [grid.cells.get((row, dataset, measure), {}) for dataset in column.datasets for measure in measures]
+    subsets = SUBSETS_OF.get(column.measure, (column.measure,))
+    cells = [grid.cells.get((row, dataset, subset), {}) for dataset in column.datasets for subset in subsets]
     return [e for cell in cells for e in cell.values()]
 
 

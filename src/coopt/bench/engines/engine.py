@@ -1,9 +1,11 @@
-"""`Engine`: where runs are worked on."""
+"""`Engine`: where runs are worked on; and the one without workers of its own."""
 
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
 
+from coopt.bench.execute import attempt
 from coopt.bench.grid import Run
+from coopt.bench.shared import Shared
 
 
 class WorkerDied(Exception):  # noqa: N818
@@ -30,3 +32,24 @@ class Engine(Protocol):
     def close(self) -> None:
         """End all workers at once, also in the middle of a run."""
         ...
+
+
+class InlineEngine:
+    """Runs happen in this process, one after the other: for small grids, debuggers and tests."""
+
+    n_workers = 1
+
+    def __init__(self) -> None:
+        self.shared = Shared()
+
+    def submit(self, worker: int, run: Run) -> "Future[Any]":
+        """Do the run now. An interruption is raised at once; it is no result."""
+        future: Future[Any] = Future()
+        future.set_result(attempt(run, self.shared, may_interrupt=True))
+        return future
+
+    def replace(self, worker: int) -> None:
+        """Nothing to do: no worker dies without this process."""
+
+    def close(self) -> None:
+        """Nothing to do: no process was started."""
