@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from coopt.methods import METHODS
-from coopt.report import harmonic_mean
 from coopt.report.grid import make_grids
 from coopt.report.order import BACKBONES, DATASETS, PUBLISHED, find_backbone, plain_name
 from coopt.report.published import GROUPS, TEMPLATE_NAMES, published_table
+from coopt.report.statistics import harmonic_mean
 from tests.report.records import bench_of, record
 
 M16 = {"n_ctx": 16, "position": "end", "class_specific": False, "ctx_init": None, "truncate_names": False}

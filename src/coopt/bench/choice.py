@@ -22,7 +22,7 @@ from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
 
 @dataclass(frozen=True)
 class Places:
-    """Where the data sets of a call lie."""
+    """Where the data sets of a call are."""
 
     root: str
     """The folder that holds a folder for each data set."""
@@ -190,11 +190,7 @@ def align_labels(test: ImageDataset, source: Benchmark) -> list[int]:
 
 
 def check_shots(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], shots: Sequence[int]) -> list[str]:
-    """Refuse more shots than any class of a data set has; a note for data sets where some classes have fewer.
-
-    Raises:
-        DataError: naming all such data sets.
-    """
+    """Notes on data sets where some classes have fewer images than shots; a DataError where all classes have fewer."""
     problems, notes = [], []
     for name in sources:
         train = benchmarks[name].train
@@ -207,10 +203,8 @@ def check_shots(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], sho
                 "same as fewer. Lower --shots."
             )
         elif max(shots) > int(counts.min()):
-            few = int((counts < max(shots)).sum())
-            notes.append(
-                f"{name}: {few} of {len(counts)} classes have fewer than {max(shots)} images and give them all"
-            )
+            few = f"{int((counts < max(shots)).sum())} of {len(counts)} classes"
+            notes.append(f"{name}: {few} have fewer than {max(shots)} images and give them all")
     if problems:
         raise DataError("\n".join(problems))
     return notes

@@ -17,7 +17,7 @@ from coopt.bench.choice import align_labels
 from coopt.bench.grid import Run
 from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
-from coopt.bench.shared import HeldOut, Shared
+from coopt.bench.shared import Shared
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
@@ -53,24 +53,18 @@ class Failed:
 
 
 class Notes(Reporter):
-    """Keeps what is noted while a run is worked on."""
+    """Keeps the notes of a run for its result."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
     def note(self, message: str) -> None:
-        """Keep it for the result."""
+        """Keep a note."""
         self.notes.append(message)
 
 
 def attempt(run: Run, shared: Shared, may_interrupt: bool = False) -> Result | Failed:
-    """`execute`, with errors as a value.
-
-    Args:
-        run: what to do.
-        shared: what this process keeps between runs.
-        may_interrupt: whether an interruption ends this process, rather than being reported.
-    """
+    """`execute`, with errors as a value; `may_interrupt` raises an interruption, which is else a value too."""
     try:
         return execute(run, shared)
     except Interrupted as stop:
@@ -84,16 +78,7 @@ def attempt(run: Run, shared: Shared, may_interrupt: bool = False) -> Result | F
 
 
 def execute(run: Run, shared: Shared) -> Result:
-    """Learn as a run says and test it.
-
-    Args:
-        run: what to do.
-        shared: what this process keeps between runs: the model, data sets, features of test images.
-
-    Raises:
-        CooptError: what the run cannot do, with the reason.
-        Interrupted: a signal asked to stop.
-    """
+    """Learn as a run says and test what was learned, with what this process keeps between runs."""
     reporter, memory = Notes(), PeakMemory(run.model.device)
     with settled(run.seed, run.n_threads), warnings.catch_warnings(record=True) as caught, memory:
         warnings.simplefilter("always")
@@ -104,10 +89,9 @@ def execute(run: Run, shared: Shared) -> Result:
         fit_seconds = time.perf_counter() - started
         results = {}
         for test in run.tests:
-            test_set = shared.test_set(run.places, test.dataset)
-            results[test] = evaluate(run, learned.method, benchmark, test, test_set, shared, reporter)
-    settings = jsonable({**learned.method.settings, **learned.method.found})
-    facts = {**run.facts(), "settings": settings}
+            results[test] = evaluate(run, learned.method, benchmark, test, shared, reporter)
+    method = learned.method
+    facts = run.facts() | {"settings": jsonable({**method.settings, **method.found})}
     facts["recipe"] = learned.recipe.as_dict() if learned.records else None
     records = [
         Record(
@@ -116,12 +100,12 @@ def execute(run: Run, shared: Shared) -> Result:
             **test._asdict(),
             selection=selection(run, benchmark),
             n_train=len(learned.train),
-            n_parameters=learned.method.n_parameters(),
+            n_parameters=method.n_parameters(),
             **result[0],
             seconds={"fit": fit_seconds, "evaluate": result[1]},
             peak_memory_mb=memory.peak_mb,
-            task=learned.method.task.name or outside_name(type(learned.method.task)),
-            headline=learned.method.task.figures[0],
+            task=method.task.name or outside_name(type(method.task)),
+            headline=method.task.figures[0],
             versions={**describe_versions(PACKAGES), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()
@@ -157,15 +141,10 @@ def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> L
 
 
 def evaluate(
-    run: Run,
-    learner: Method,
-    source: Benchmark,
-    test: Evaluation,
-    test_set: HeldOut,
-    shared: Shared,
-    reporter: Reporter,
+    run: Run, learner: Method, source: Benchmark, test: Evaluation, shared: Shared, reporter: Reporter
 ) -> tuple[dict[str, Any], float] | None:
     """Metrics on one test set and the seconds they took; None where what was learned does not apply to its classes."""
+    test_set = shared.test_set(run.places, test.dataset)
     classes = None if test.subset == "all" else classes_of(test_set.benchmark, test.subset)
     dataset = test_set.part(classes)
     is_new = (test.dataset, test.subset) != (run.source, run.subset)

@@ -128,20 +128,16 @@ def make_runs(
     n_threads: int = 1,
     n_decoders: int = 0,
 ) -> list[Run]:
-    """Every run of a grid, those of one data set together, so that workers seldom change it.
+    """Every run of a grid, those of one data set together, so that workers seldom load another.
 
     Raises:
         ConfigError: settings that are not allowed.
-        DataError: a data set that the protocol cannot use.
     """
     digests = Digests(asked.benchmarks)
     given = {"model": model, "places": places, "n_threads": n_threads, "n_decoders": n_decoders}
     presets = protocol.presets if use_presets else ()
-    runs = [
-        run
-        for variant in variants
-        for run in _runs_of(variant, protocol, presets, asked, digests, shots, n_seeds, given)
-    ]
+    parts = [_runs_of(variant, protocol, presets, asked, digests, shots, n_seeds, given) for variant in variants]
+    runs = [run for part in parts for run in part]
     place = {name: number for number, name in enumerate(asked.benchmarks)}
     return sorted(runs, key=lambda run: place[run.source])
 

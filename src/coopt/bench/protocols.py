@@ -102,8 +102,7 @@ def find_protocol(name: str) -> Protocol:
 def classes_of(benchmark: Benchmark, subset: str) -> list[int]:
     """The labels of "all" classes, of the first half rounded up ("base"), or of the rest ("new").
 
-    Raises:
-        DataError: a half would have fewer than two classes.
+    A DataError where a half would have fewer than two classes.
     """
     labels = range(len(benchmark.class_names))
     if subset != "all" and len(split_classes(labels, "new").classes) < 2:

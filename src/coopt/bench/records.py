@@ -50,7 +50,7 @@ class BenchFolder:
         return self.path / "failed" / f"{run}.json"
 
     def write_records(self, run: str, records: Iterable[Record]) -> None:
-        """All evaluations of a run at once; its earlier failure is removed."""
+        """Write all evaluations of a run at once; its earlier failure is removed."""
         lines = (json.dumps(record.as_dict(), ensure_ascii=False, allow_nan=False) + "\n" for record in records)
         write_text(self.record_file(run), "".join(lines))
         self.failure_file(run).unlink(missing_ok=True)
@@ -85,14 +85,15 @@ class BenchFolder:
             old = read_grid(self.path) if (self.path / GRID).is_file() else []
             merged = merge_rows([*old, *rows])
             if merged != old or not (self.path / GRID).is_file():
-                found = {"format": FORMAT, "version": __version__, "rows": [asdict(row) for row in merged]}
-                write_json(self.path / GRID, found)
+                rows_as_json = [asdict(row) for row in merged]
+                write_json(self.path / GRID, {"format": FORMAT, "version": __version__, "rows": rows_as_json})
 
     def _check(self) -> None:
         """Refuse what another program or version wrote."""
         if (self.path / GRID).is_file():
             grid = _object(_text(self.path / GRID), str(self.path / GRID))
-            if grid.get("format") != FORMAT or _major(str(grid.get("version"))) != _major(__version__):
+            majors = [str(version).split(".")[0] for version in (grid.get("version"), __version__)]
+            if grid.get("format") != FORMAT or majors[0] != majors[1]:
                 raise RunError(
                     f"'{self.path}' was written by coopt {grid.get('version')} in format {grid.get('format')}; this is "
                     f"coopt {__version__} with format {FORMAT}, and their records would not compare. Choose a new "
@@ -110,20 +111,12 @@ class BenchFolder:
 
 
 def read_records(folder: Path | str) -> list[Record]:
-    """Every evaluation in a bench folder, ordered by run; a run whose file is not there is not in the list.
-
-    Raises:
-        RunError: a line is not as the benchmark writes it.
-    """
+    """Every evaluation in a bench folder, ordered by run; a RunError where a line is not as the benchmark writes it."""
     return [record for path in sorted((Path(folder) / "runs").glob("*.jsonl")) for record in read_run(path)]
 
 
 def read_run(path: Path) -> list[Record]:
-    """The evaluations in one file.
-
-    Raises:
-        RunError: a line is not as the benchmark writes it.
-    """
+    """The evaluations in one file; a RunError where a line is not as the benchmark writes it."""
     records = []
     # Not splitlines(): a line of JSON may hold U+2028 and others that end a line there.
     for number, line in enumerate(_text(path).split("\n"), start=1):
@@ -137,21 +130,13 @@ def read_run(path: Path) -> list[Record]:
 
 
 def read_failures(folder: Path | str) -> list[Failure]:
-    """Every failed run with its reason, ordered by run.
-
-    Raises:
-        RunError: a file is damaged.
-    """
+    """Every failed run with its reason, ordered by run; a RunError where a file is damaged."""
     paths = sorted((Path(folder) / "failed").glob("*.json"))
     return [Failure(**read_fields(Failure, _object(_text(path), str(path)), str(path))) for path in paths]
 
 
 def read_grid(folder: Path | str) -> list[GridRow]:
-    """What was asked for.
-
-    Raises:
-        RunError: there is no such file, or it is damaged.
-    """
+    """What was asked for; a RunError where there is no such file or where it is damaged."""
     path = Path(folder) / GRID
     rows = _object(_text(path), str(path)).get("rows")
     if not isinstance(rows, list):
@@ -189,7 +174,3 @@ def _object(text: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{where} holds {type(value).__name__} in place of an object; remove the file.")
     return value
-
-
-def _major(version: str) -> str:
-    return version.split(".")[0]

@@ -23,7 +23,7 @@ ENSEMBLE = f"{HAND_WRITTEN} templates=imagenet-7 + own"
 """The prompt ensemble of the CoOp paper (section 4.1 and its appendix)."""
 GENERIC = "a photo of a {}."
 """A template of a method's defaults that says nothing of the data; the data set's own takes its place."""
-DECIDED_BY_WORDS = {"n_ctx", "class_specific"}
+WITHOUT_WORDS = {"n_ctx", "class_specific"}
 """A row that sets one of these does not take the words of a preset: it asks for vectors that start without words."""
 RECIPE = [field.name for field in fields(Recipe)]
 NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_][\w.]*\s*=)")
@@ -125,11 +125,7 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
 
 
 def read_template_list(text: str) -> list[str]:
-    """`"imagenet-7 + own + a sketch of a {}."`: names, files and templates; `own` is kept for the data set to fill.
-
-    Raises:
-        ConfigError: an unknown name or a template without `{}`.
-    """
+    """`"imagenet-7 + own + a sketch of a {}."`: names, files and templates; `own` is kept for the data set to fill."""
     parts = [part.strip() for part in text.split(" + ")]
     return [template for part in parts for template in ([OWN] if part == OWN else read_templates(part))]
 
@@ -161,11 +157,8 @@ def resolve(variant: Variant, presets: Sequence[str]) -> tuple[str | None, dict[
     name = None if name == "none" else name
     preset = find_preset(variant.method, name)
     settings = {**preset.settings, **variant.settings}
-    if (
-        "ctx_init" in preset.settings
-        and "ctx_init" not in variant.settings
-        and DECIDED_BY_WORDS & set(variant.settings)
-    ):
+    has_words = "ctx_init" in preset.settings and "ctx_init" not in variant.settings
+    if has_words and WITHOUT_WORDS & set(variant.settings):
         settings["ctx_init"] = None
     parameters = method_settings(method)
     if "templates" in parameters and "templates" not in settings and parameters["templates"].default == GENERIC:

@@ -10,6 +10,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from coopt.errors import require_extra
@@ -24,22 +25,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 FIXED_MARKERS = ("*", "X", "P", "d")
 GAIN, LOSS = "#0072B2", "#D55E00"
-SETTINGS: dict[str, Any] = {
-    "svg.hashsalt": "coopt",
-    "svg.fonttype": "none",  # text stays text: any script shows in a browser, and it can be searched
-    "font.family": ["DejaVu Sans", "sans-serif"],
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "hatch.linewidth": 0.8,
-    "text.parse_math": False,  # a "$" in a name is a dollar
-    "axes.unicode_minus": True,
-}
+STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
 def curve_figure(grid: Grid) -> str | None:
@@ -211,8 +197,8 @@ def _legend_columns(names: Sequence[str], width: float) -> int:
 def _style() -> Iterator[None]:
     matplotlib = require_extra("matplotlib", "report", "Drawing the report's figures")
     with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()  # not what a matplotlibrc of the user says: the same records give the same picture
-        matplotlib.rcParams.update(SETTINGS)
+        # Over the defaults, not over a matplotlibrc of the user: the same records give the same picture.
+        matplotlib.rc_file(STYLE)
         # The browser draws the text with a font that has the glyph; matplotlib only measures it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
