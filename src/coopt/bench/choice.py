@@ -7,16 +7,8 @@ import numpy as np
 
 from coopt.bench.protocols import PROTOCOLS, Asked, Protocol, classes_of
 from coopt.data import ImageDataset
-from coopt.datasets import (
-    BENCHMARKS,
-    SHIFTS,
-    SUITES,
-    Benchmark,
-    OwnBenchmark,
-    find_benchmark,
-    load_benchmark,
-    read_data_file,
-)
+from coopt.datasets import BENCHMARKS, SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark
+from coopt.datasets.own import OwnBenchmark, read_data_file
 from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
 
 

@@ -47,9 +47,9 @@ class Failed:
 
     reason: str
     traceback: str | None = None
-    """Of an error that no setting of the user explains."""
+    """Only of an error that no setting of the user explains."""
     interrupted: bool = False
-    """A signal asked the worker to stop."""
+    """Whether the worker was stopped or died: the run begins again."""
 
 
 class Notes(Reporter):
@@ -67,10 +67,10 @@ def attempt(run: Run, shared: Shared, may_interrupt: bool = False) -> Result | F
     """`execute`, with errors as a value; `may_interrupt` raises an interruption, which is else a value too."""
     try:
         return execute(run, shared)
-    except Interrupted as stop:
+    except Interrupted:
         if may_interrupt:
             raise
-        return Failed(str(stop), interrupted=True)
+        return Failed("its process was asked to stop", interrupted=True)
     except CooptError as error:
         return Failed(f"{type(error).__name__}: {error}")
     except Exception as error:
@@ -87,10 +87,8 @@ def execute(run: Run, shared: Shared) -> Result:
         started = time.perf_counter()
         learned = learn_run(run, vlm, benchmark, reporter)
         fit_seconds = time.perf_counter() - started
-        results = {}
-        for test in run.tests:
-            results[test] = evaluate(run, learned.method, benchmark, test, shared, reporter)
-    method = learned.method
+        method = learned.method
+        results = {test: evaluate(run, method, benchmark, test, shared, reporter) for test in run.tests}
     facts = run.facts() | {"settings": jsonable({**method.settings, **method.found})}
     facts["recipe"] = learned.recipe.as_dict() if learned.records else None
     records = [

@@ -93,10 +93,8 @@ class Run:
 
     def settings_for(self, dataset: str, template: str) -> dict[str, Any]:
         """The method's settings on a data set, with its template where the method is given the data set's own."""
-        settings = dict(self.settings)
-        if "templates" in settings:
-            settings["templates"] = fill_templates(settings["templates"], template, dataset)
-        return settings
+        filled = fill_templates(self.settings.get("templates"), template, dataset)
+        return {name: filled if name == "templates" else value for name, value in self.settings.items()}
 
     def facts(self) -> dict[str, Any]:
         """What a record says of the run besides its results."""
@@ -196,17 +194,8 @@ def resolve_recipe(method: str, changes: Mapping[str, Any], source: str, n_shots
 
 def grid_rows(runs: Iterable[Run]) -> list[GridRow]:
     """The cells that the runs fill, for `grid.json`."""
-    return [
-        GridRow(
-            run.protocol,
-            run.model.name,
-            run.method,
-            run.variant,
-            run.source,
-            run.shots,
-            seeds=(run.seed,),
-            tests=tuple((test.dataset, test.subset) for test in run.tests),
-            preset=run.preset,
-        )
-        for run in runs
-    ]
+    rows = []
+    for run in runs:
+        kind = (run.protocol, run.model.name, run.method, run.variant, run.source, run.shots)
+        rows.append(GridRow(*kind, seeds=(run.seed,), tests=run.tests, preset=run.preset))
+    return rows

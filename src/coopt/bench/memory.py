@@ -14,14 +14,11 @@ def on_cuda(device: str | None) -> bool:
 
 
 class PeakMemory:
-    """Measures the highest memory of this process within a `with` block, in megabytes (of 10**6 bytes).
+    """The highest memory of this process within a `with` block, in megabytes (of 10**6 bytes).
 
-    For a run on CUDA it is what PyTorch had allocated on its device. Else it is the resident memory of the whole worker
-    process: the libraries, the model and what it keeps for later runs are in it. Linux can set the mark back before
-    each run; other systems give the highest since the process began.
-
-    Args:
-        device: that of the run, whatever else the machine has; None is the CPU.
+    For a run on CUDA (`device`, whatever else the machine has) it is what PyTorch had allocated there. Otherwise it is
+    the resident memory of the whole worker process, with the libraries, the model and what it keeps for later runs.
+    Linux can reset this peak before each run; other systems give the highest since the process began.
     """
 
     def __init__(self, device: str | None = None) -> None:
@@ -42,7 +39,7 @@ class PeakMemory:
         peak = _mark() if self.has_mark else None
         if peak is None:
             if sys.platform == "win32":
-                return  # tells no peak without a further library
+                return  # Windows tells no peak without a further library
             import resource  # not on Windows
 
             usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

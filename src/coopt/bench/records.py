@@ -100,9 +100,8 @@ class BenchFolder:
                     "folder with --out, or use that version."
                 )
         elif self.path.is_dir():
-            others = sorted(path.name for path in self.path.iterdir() if path.name not in ("locks", "runs", "failed"))
-            # Temporary files of a grid.json that a kill cut off are ours.
-            others = [name for name in others if not name.startswith(f".{GRID}.")]
+            names = sorted({path.name for path in self.path.iterdir()} - {"locks", "runs", "failed"})
+            others = [name for name in names if not name.startswith(f".{GRID}.")]  # these are left by a kill
             if others or any((self.path / "runs").glob("*")):
                 raise RunError(
                     f"'{self.path}' is not empty and is no bench folder (it has {', '.join(others[:3]) or 'runs'}, and "

@@ -21,14 +21,14 @@ from coopt.evaluate.record import Failure, Record
 ATTEMPTS = 3
 """How often a run whose worker dies is begun."""
 POLL_SECONDS = 0.5
-"""Time between two looks at runs of another process and at a wish to stop."""
+"""Time after which runs of another process, and whether Ctrl-C was pressed, are looked at again."""
 
 
 class BenchReporter:
-    """Listens to a benchmark. Every method may be overridden; by default nothing is told."""
+    """Listens to a benchmark; every method may be overridden, and does nothing by default."""
 
     def planned(self, n_runs: int, n_done: int) -> None:
-        """So many runs are asked for, and so many were done before."""
+        """`n_runs` are asked for, of which `n_done` were done before."""
 
     def started(self, run: Run) -> None:
         """A run begins."""
@@ -48,17 +48,13 @@ class BenchReporter:
 
 @dataclass
 class Outcome:
-    """How many runs of a call there were, and how they ended."""
+    """How many runs a call had: done before it, by it, by another process meanwhile; and those that failed, and why."""
 
     n_runs: int
     n_before: int = 0
-    """Done before the call."""
     n_done: int = 0
-    """Done by the call."""
     n_elsewhere: int = 0
-    """Done in the meantime by another process."""
     failed: list[tuple[Run, str]] = field(default_factory=list)
-    """Each failed run with its reason."""
 
 
 @dataclass
@@ -109,20 +105,17 @@ class _Bench:
         """Write what a run gave and release it, or put it back in line if its worker died."""
         item = self.busy.pop(future)
         try:
-            error = future.exception()
-            if error is not None and not isinstance(error, WorkerDied):
-                raise error
-            died = str(error) if error is not None else None
-            result: Result | Failed = Failed("") if died is not None else future.result()
-            if isinstance(result, Failed) and result.interrupted:
-                died = "its process was asked to stop"
-            if died is not None:
-                self.engine.replace(item.worker)
-                self.retry(item.run, died, pending)
-            elif isinstance(result, Failed):
-                self.fail(item.run, result.reason, result.traceback)
-            else:
+            try:
+                result: Result | Failed = future.result()
+            except WorkerDied as error:
+                result = Failed(str(error), interrupted=True)
+            if isinstance(result, Result):
                 self.write(item.run, result)
+            elif result.interrupted:
+                self.engine.replace(item.worker)
+                self.retry(item.run, result.reason, pending)
+            else:
+                self.fail(item.run, result.reason, result.traceback)
         finally:
             item.claim.release()
 
@@ -144,8 +137,7 @@ class _Bench:
             self.fail(run, f"WorkerDied: {reason}, {ATTEMPTS} times", None)
 
     def fail(self, run: Run, reason: str, traceback: str | None) -> None:
-        tests = tuple((test.dataset, test.subset) for test in run.tests)
-        self.folder.write_failure(Failure(run.id, reason, **run.facts(), tests=tests, traceback=traceback))
+        self.folder.write_failure(Failure(run.id, reason, **run.facts(), tests=run.tests, traceback=traceback))
         self.outcome.failed.append((run, reason))
         self.reporter.failed(run, reason)
 
@@ -153,7 +145,7 @@ class _Bench:
 def run_bench(
     runs: Sequence[Run], folder: BenchFolder, engine: Engine, reporter: BenchReporter | None = None
 ) -> Outcome:
-    """Do every run that is not done, also beside other processes that do the same.
+    """Do every run that is not done; other processes may do the same at the same time.
 
     A run is written once, when it is complete; killing this process at any moment loses the runs in flight and nothing
     else. Runs that failed before are tried again; one that fails now is written down and does not stop the others.

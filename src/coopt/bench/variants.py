@@ -58,14 +58,17 @@ def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Vari
         raise ConfigError("--methods names no method; give some, such as zero-shot,linear-probe,coop, or all.")
     expanded = [part for item in items for part in ([*METHODS, ENSEMBLE] if item == "all" else [item])]
     parsed = [split_settings(item) for item in expanded]
-    unused = {pair.partition("=")[0].strip(): pair for pair in common}
+    unused = {setting_name(pair): pair for pair in common}
     variants: dict[str, Variant] = {}
     for method, pairs in parsed:
-        own = {pair.partition("=")[0].strip() for pair in pairs}
         known = {*method_settings(find_method(method)), *(RECIPE if find_method(method).uses_shots else ())}
-        shared = [pair for pair in common if (name := pair.partition("=")[0].strip()) in known and name not in own]
-        for name in known:
-            unused.pop(name, None)
+        own, shared = {setting_name(pair) for pair in pairs}, []
+        for pair in common:
+            name = setting_name(pair)
+            outer = name.split(".")[0]  # "base" of "base.n_ctx", a setting of the method that is the value of "base"
+            if outer in known:
+                unused.pop(name, None)
+                shared += [] if own & {name, outer} else [pair]
         variant = make_variant(method, [*pairs, *shared])
         variants.setdefault(variant.name, variant)
     if unused:
@@ -73,6 +76,11 @@ def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Vari
         hints = "".join(did_you_mean(name, names, n=1) for name in unused)
         raise ConfigError(f"--set {', '.join(unused.values())}: no method of --methods has such a setting.{hints}")
     return list(variants.values())
+
+
+def setting_name(pair: str) -> str:
+    """`"n_ctx=4"` to `"n_ctx"`."""
+    return pair.partition("=")[0].strip()
 
 
 def split_items(text: str) -> list[str]:
@@ -110,10 +118,8 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
     for_recipe = {name: recipe_value(texts[name]) for name in RECIPE if name in texts and name not in known}
     if for_recipe and not find_method(method).uses_shots:
         raise ConfigError(f"{method!r} learns nothing, so it has no {' and no '.join(for_recipe)}.")
-    others = {
-        name: text for name, text in texts.items() if name not in for_recipe and name not in ("preset", "templates")
-    }
-    settings = parse_settings(method, [f"{name}={text}" for name, text in others.items()])
+    others = texts.keys() - for_recipe.keys() - {"preset", "templates"}
+    settings = parse_settings(method, [f"{name}={text}" for name, text in texts.items() if name in others])
     if "templates" in texts:
         parse_settings(method, ["templates=x"])  # refuses it where the method has none
         settings["templates"] = read_template_list(texts["templates"])

@@ -63,8 +63,10 @@ def _draw_curves(grid: Grid) -> Any:
     n_columns = _columns(len(panels), 4)
     n_rows = math.ceil(len(panels) / n_columns)
     width = max(5.6, 3.1 * n_columns)
-    legend = _legend_columns([*learned, *(row.variant for row in fixed_rows)], width)
-    n_lines = math.ceil((len(learned) + len(fixed_rows)) / legend)
+    variants = [*learned, *(row.variant for row in fixed_rows)]
+    longest = max(min(60, len(name)) for name in variants)
+    legend = max(1, min(len(variants), int(width / (0.085 * longest + 0.55))))
+    n_lines = math.ceil(len(variants) / legend)
     figure = _figure(width, 2.6 * n_rows + 0.22 * n_lines + 0.3)
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     shots = sorted({row.shots for row in grid.rows if row.shots is not None})
@@ -83,7 +85,8 @@ def _draw_curves(grid: Grid) -> Any:
             ax.set_xlabel("shots per class")
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    names = [_label(_short(name, 60, lines=1)) for name in handles]
+    names = [_short(name, 60, lines=1) for name in handles]
+    names = [f" {name}" if name.startswith("_") else name for name in names]  # a legend leaves out "_..."
     figure.legend(list(handles.values()), names, loc="outside lower center", ncols=legend, frameon=False)
     return figure
 
@@ -182,15 +185,6 @@ def _short(text: str, width: int, lines: int = 2) -> str:
         wrapped = [*wrapped[: lines - 1], textwrap.shorten(" ".join(wrapped[lines - 1 :]), width, placeholder="…")]
         wrapped[-1] = wrapped[-1] if len(wrapped[-1]) > 1 else text[: width - 1] + "…"
     return "\n".join(wrapped)
-
-
-def _label(text: str) -> str:
-    return f" {text}" if text.startswith("_") else text  # a legend leaves out labels that begin with "_"
-
-
-def _legend_columns(names: Sequence[str], width: float) -> int:
-    longest = max(min(60, len(name)) for name in names)
-    return max(1, min(len(names), int(width / (0.085 * longest + 0.55))))
 
 
 @contextmanager

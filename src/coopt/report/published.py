@@ -130,7 +130,9 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
     facts = BENCHMARKS.get(plain_name(grid.source or ""))
     if grid.source is not None and not (facts and facts.usual_source):
         return None, f"published runs learn on ImageNet, not {grid.source}"
-    evaluations = _evaluations(grid, row, column)
+    subsets = SUBSETS_OF.get(column.measure, (column.measure,))
+    cells = [grid.cells.get((row, dataset, subset), {}) for dataset in column.datasets for subset in subsets]
+    evaluations = [e for cell in cells for e in cell.values()]
     if not evaluations:
         return None, "no run of ours"
     reason = _other_data(grid, column, evaluations)
@@ -144,12 +146,6 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
             return group, ", ".join(dict.fromkeys(remarks))
         reasons.append(differs[0])
     return None, min(reasons, key=len)
-
-
-def _evaluations(grid: Grid, row: Row, column: Column) -> list[Record]:
-    subsets = SUBSETS_OF.get(column.measure, (column.measure,))
-    cells = [grid.cells.get((row, dataset, subset), {}) for dataset in column.datasets for subset in subsets]
-    return [e for cell in cells for e in cell.values()]
 
 
 def _other_data(grid: Grid, column: Column, evaluations: Sequence[Record]) -> str:
@@ -186,25 +182,15 @@ def _differing(wanted: Mapping[str, Any], values: Mapping[str, Any], e: Record) 
     for name, value in wanted.items():
         ours = values.get(name)
         if name == "templates":
-            value, ours = _templates(value, e), _listed(ours)
+            # A group names those of the data set itself or of a list; a record has a name, one template or a list.
+            value = TEMPLATE_NAMES.get(plain_name(e.dataset if value == "data set" else value), [])
+            ours = list(TEMPLATES.get(ours, [ours])) if isinstance(ours, str) else ours
         elif name == "epochs" and value == "by shots":
             facts = BENCHMARKS.get(plain_name(e.source))
             value = (facts and facts.epochs) or paper_epochs(e.shots)
         if ours != value:
             differing.append(f"{name} is {_said(ours)} here, {_said(value)} there")
     return differing
-
-
-def _templates(value: str, e: Record) -> list[str]:
-    """The templates that a group names: of the data set itself, or of a list."""
-    return TEMPLATE_NAMES.get(plain_name(e.dataset if value == "data set" else value), [])
-
-
-def _listed(templates: Any) -> Any:
-    """Templates as a record has them: a name, one template or a list."""
-    if isinstance(templates, str):
-        return list(TEMPLATES.get(templates, [templates]))
-    return templates
 
 
 def _said(value: Any) -> str:

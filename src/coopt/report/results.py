@@ -1,6 +1,7 @@
 """The tables of results: the headline figure, its paired differences and calibration, for every protocol."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from coopt.bench.variants import HAND_WRITTEN
@@ -44,37 +45,27 @@ def title_of(grid: Grid) -> str:
 
 
 def calibration_table(grid: Grid) -> Table | None:
-    """The same of the calibration error; None where the task has no such figure."""
+    """`results_table` of the calibration error; None where the task has no such figure."""
     if not all(CALIBRATION in e.metrics for cell in grid.cells.values() for e in cell.values()):
         return None
-
-    def summarise(row: Row, datasets: Sequence[str], measure: str) -> Summary:
-        return grid.summary(row, datasets, measure, CALIBRATION)
-
+    summarise = partial(grid.summary, metric=CALIBRATION)
     title = f"Calibration, {grid.protocol.name}"
     return _table(grid, grid.rows, summarise, "calibration", title, [CALIBRATION_NOTE, SPREAD_NOTE], with_h=False)
 
 
 def difference_table(grid: Grid, baseline: str) -> Table | None:
     """Paired differences to the variant `baseline`; None where nothing can be paired with it."""
-    pairs = {row: grid.baseline_row(baseline, row) for row in grid.rows if row.variant != baseline}
-    rows = [row for row, other in pairs.items() if other is not None]
-    if not rows:
+    rows = [row for row in grid.rows if row.variant != baseline]
+    pairs = {row: other for row in rows if (other := grid.baseline_row(baseline, row)) is not None}
+    if not pairs:
         return None
 
     def summarise(row: Row, datasets: Sequence[str], measure: str) -> Summary:
-        other = pairs[row]
-        assert other is not None  # `rows` holds no other
-        return grid.difference(row, other, datasets, measure)
+        return grid.difference(row, pairs[row], datasets, measure)
 
     title = f"Paired differences to {baseline}, {grid.protocol.name}"
     notes = [PAIRS_NOTE] if grid.headline.higher_is_better else [PAIRS_NOTE, LOWER_NOTE]
-    return _table(grid, rows, summarise, "differences", title, notes, sign=True, pooled=True)
-
-
-def default_baseline(grid: Grid) -> str:
-    """Hand-written prompts where they were run, else the first variant."""
-    return hand_written(grid) or grid.rows[0].variant
+    return _table(grid, list(pairs), summarise, "differences", title, notes, sign=True, pooled=True)
 
 
 def hand_written(grid: Grid) -> str | None:

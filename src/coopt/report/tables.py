@@ -43,12 +43,11 @@ class Table:
     breaks: tuple[int, ...] = ()
     """Rows above which a rule is drawn."""
     flat_columns: tuple[str, ...] = ()
-    """The same facts with one value per line, for programs (CSV) ..."""
     flat_rows: tuple[tuple[str | int | float | None, ...], ...] = ()
-    """... where there are such; otherwise the CSV holds the texts."""
+    """The same facts with one value per line, for the CSV; where there are none it holds the texts."""
 
     def is_number(self, column: int) -> bool:
-        """Whether a column holds numbers, which stand to the right."""
+        """Whether a column holds numbers, which are aligned to the right."""
         return bool(self.rows) and all(row[column].number for row in self.rows)
 
 
@@ -67,12 +66,12 @@ FLAT = ("protocol", "model", "source", "variant", "method", "shots", "selection"
 FLAT_NUMBERS = ("mean", "std", "n", "n_expected", "low", "high")
 
 
-def show(summary: Summary, sign: bool = False, unit: str = "") -> Entry:
+def show(summary: Summary, sign: bool = False) -> Entry:
     """`72.31 ± 0.42` over `n=3 [71.27, 73.35]`, or a dash with what is there."""
     if summary.mean is None:
         return Entry(MISSING, f"n={summary.n} of {summary.n_expected}" if summary.n_expected else NOT_ASKED)
     text = fixed(summary.mean, sign)
-    n = f"n={summary.n}{unit}"
+    n = f"n={summary.n}"
     if summary.std is None or summary.low is None or summary.high is None:
         return Entry(text, n)
     interval = f"[{fixed(summary.low, sign)}, {fixed(summary.high, sign)}]"
@@ -80,16 +79,14 @@ def show(summary: Summary, sign: bool = False, unit: str = "") -> Entry:
 
 
 def start(text: str) -> str:
-    """With a capital, for the beginning of a line."""
+    """The text with a capital letter, for the beginning of a line."""
     return text[:1].upper() + text[1:]
 
 
 def fixed(value: float, sign: bool = False) -> str:
     """Two decimals, a real minus sign, no negative zero."""
     text = f"{value:+.2f}" if sign else f"{value:.2f}"
-    if float(text) == 0:
-        text = "0.00"
-    return text.replace("-", "−")
+    return "0.00" if float(text) == 0 else text.replace("-", "−")
 
 
 def make_table(

@@ -17,7 +17,7 @@ from coopt.report.html import Picture, Section, to_html
 from coopt.report.markup import file_names, to_csv, to_latex, to_markdown
 from coopt.report.published import published_table
 from coopt.report.records import Bench
-from coopt.report.results import calibration_table, default_baseline, difference_table, results_table, title_of
+from coopt.report.results import calibration_table, difference_table, hand_written, results_table, title_of
 from coopt.report.tables import MISSING, NOT_ASKED, Table, start
 
 LIST = "files.json"
@@ -114,7 +114,7 @@ def write_report(report: Report, out: Path | str) -> list[str]:
 
 def _tables(grid: Grid, baseline: str | None, against: bool) -> list[Table]:
     """The tables of a grid; that of the headline figure comes first."""
-    differences = difference_table(grid, baseline or default_baseline(grid))
+    differences = difference_table(grid, baseline or hand_written(grid) or grid.rows[0].variant)
     published = published_table(grid) if against else None
     others = (differences, published, calibration_table(grid))
     return [results_table(grid), *(table for table in others if table is not None)]
