@@ -38,12 +38,12 @@ class Result:
 
     records: list[Record]
     notes: list[str] = field(default_factory=list)
-    """What a user should know: skipped images, classes with few images."""
+    """Messages for the user: skipped images, classes with few images."""
 
 
 @dataclass
 class Failed:
-    """Why a run gave no result, in words: errors of other libraries do not always survive the way between processes."""
+    """Why a run failed, as text: not every exception of another library can be sent from one process to another."""
 
     reason: str
     traceback: str | None = None
@@ -64,7 +64,7 @@ class Notes(Reporter):
 
 
 def attempt(run: Run, shared: Shared, may_interrupt: bool = False) -> Result | Failed:
-    """`execute`, with errors as a value; `may_interrupt` raises an interruption, which is else a value too."""
+    """`execute` with errors as a value; with `may_interrupt` an interruption is raised instead."""
     try:
         return execute(run, shared)
     except Interrupted:
@@ -175,7 +175,7 @@ def evaluate(
 
 
 def selection(run: Run, benchmark: Benchmark) -> str:
-    """What a method that chooses something chose it on; never test images."""
+    """The images on which the method chose its hyperparameters; never test images."""
     method = find_method(run.method)
     if not (method.uses_shots and method.uses_validation):
         return "none"
@@ -186,7 +186,7 @@ def selection(run: Run, benchmark: Benchmark) -> str:
 
 @contextmanager
 def settled(seed: int, n_threads: int) -> Iterator[None]:
-    """Random streams and threads that do not depend on what this process did before."""
+    """Set seeds and threads, so that a result does not depend on what this process did before; then restore them."""
     states = random.getstate(), np.random.get_state(), torch.get_num_threads()
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # asking would wake the others
     torch.set_num_threads(n_threads)

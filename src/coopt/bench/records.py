@@ -24,7 +24,7 @@ GRID = "grid.json"
 
 
 class BenchFolder:
-    """Where a benchmark's records lie.
+    """The folder of a benchmark's records.
 
     Raises:
         RunError: the folder holds something else, or was written by another version.
@@ -42,11 +42,11 @@ class BenchFolder:
             (self.path / name).mkdir(parents=True, exist_ok=True)
 
     def record_file(self, run: str) -> Path:
-        """Where the records of a run are."""
+        """The file of a run's records."""
         return self.path / "runs" / f"{run}.jsonl"
 
     def failure_file(self, run: str) -> Path:
-        """Where a failed run is described."""
+        """The file that says why a run failed."""
         return self.path / "failed" / f"{run}.json"
 
     def write_records(self, run: str, records: Iterable[Record]) -> None:

@@ -75,7 +75,7 @@ class _Bench:
         self.attempts: Counter[str] = Counter()
         self.last: list[str | None] = [None] * engine.n_workers
         """The data set that each worker has loaded."""
-        self.told: set[str] = set()
+        self.noted: set[str] = set()
 
     def free_workers(self) -> list[int]:
         taken = {item.worker for item in self.busy.values()}
@@ -102,7 +102,7 @@ class _Bench:
         return True
 
     def take_back(self, future: "Future[Any]", pending: "deque[Run]") -> None:
-        """Write what a run gave and release it, or put it back in line if its worker died."""
+        """Write a run's result and release its claim, or put the run back in line if its worker died."""
         item = self.busy.pop(future)
         try:
             try:
@@ -123,8 +123,8 @@ class _Bench:
         self.folder.write_records(run.id, result.records)
         self.outcome.n_done += 1
         for note in result.notes:
-            if note not in self.told:
-                self.told.add(note)
+            if note not in self.noted:
+                self.noted.add(note)
                 self.reporter.note(note)
         self.reporter.finished(run, result.records)
 
@@ -150,11 +150,7 @@ def run_bench(
     A run is written once, when it is complete; killing this process at any moment loses the runs in flight and nothing
     else. Runs that failed before are tried again; one that fails now is written down and does not stop the others.
 
-    Args:
-        runs: from `make_runs`.
-        folder: where records go.
-        engine: where runs happen; it is not closed here.
-        reporter: told about progress.
+    `reporter` hears about progress; the engine is not closed here.
 
     Raises:
         OSError: a record cannot be written (a full disk); what was written is complete.
@@ -192,9 +188,9 @@ def run_bench(
 
 
 def heed_ctrl_c() -> tuple[threading.Event, Callable[[], Any]]:
-    """An event that Ctrl-C sets, and what undoes that; a second Ctrl-C ends the process at once.
+    """An event that Ctrl-C sets, and a function that restores Ctrl-C; a second Ctrl-C ends the process at once.
 
-    An exception may be lost where Python ignores those of a destructor or callback; an event is still set.
+    Python may ignore an exception that is raised in a destructor or callback; the event is set there too.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -212,7 +208,7 @@ def heed_ctrl_c() -> tuple[threading.Event, Callable[[], Any]]:
 def remaining(folder: BenchFolder, run: Run) -> Run:
     """A run without the tests that are done; one that has none left is done.
 
-    Data sets added to a transfer need a run of their own, since records are written once; it trains the same again.
+    Records are written once, so data sets that are added to a transfer need a run of their own, which trains again.
     """
     if folder.record_file(run.id).is_file():
         return replace(run, tests=())
@@ -223,8 +219,5 @@ def remaining(folder: BenchFolder, run: Run) -> Run:
 
 
 def next_run(pending: Sequence[Run] | deque[Run], last: str | None, loaded: Sequence[str | None]) -> Run:
-    """The first run of the data set that a worker has loaded, else of the one that fewest workers are on."""
-    same = next((run for run in pending if run.source == last), None)
-    if same is not None:
-        return same
-    return min(pending, key=lambda run: sum(source == run.source for source in loaded))
+    """The first run of the data set that a worker has loaded, else of the one that fewest workers have loaded."""
+    return min(pending, key=lambda run: (run.source != last, sum(source == run.source for source in loaded)))

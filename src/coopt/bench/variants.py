@@ -16,13 +16,13 @@ from coopt.methods import METHODS, find_method, find_preset, method_settings, pa
 from coopt.prompting import TEMPLATES, read_templates
 
 OWN = "own"
-"""In a list of templates: the data set's own."""
+"""The name, in a list of templates, of the data set's own template."""
 HAND_WRITTEN = "zero-shot"
 """The method of hand-written prompts, which others are compared with."""
 ENSEMBLE = f"{HAND_WRITTEN} templates=imagenet-7 + own"
 """The prompt ensemble of the CoOp paper (section 4.1 and its appendix)."""
 GENERIC = "a photo of a {}."
-"""A template of a method's defaults that says nothing of the data; the data set's own takes its place."""
+"""A default template that says nothing about the data: the data set's own template replaces it."""
 WITHOUT_WORDS = {"n_ctx", "class_specific"}
 """A row that sets one of these does not take the words of a preset: it asks for vectors that start without words."""
 RECIPE = [field.name for field in fields(Recipe)]
@@ -31,7 +31,7 @@ NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_][\w.]*\s*=)")
 
 @dataclass(frozen=True)
 class Variant:
-    """A method with settings: a row of the tables."""
+    """A method with settings: one row of the tables."""
 
     method: str
     name: str
@@ -39,7 +39,7 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
-    """A preset that was asked for by name; "none" for none at all; None leaves it to the protocol."""
+    """The name of a preset, or "none" for none; None leaves the choice to the protocol."""
 
     @property
     def uses_shots(self) -> bool:
@@ -113,8 +113,6 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
             raise ConfigError(f"{method!r} is given {name} twice: {texts[name]!r} and {value!r}.")
         texts[name] = value
     preset = texts.get("preset")
-    if preset not in (None, "none"):
-        find_preset(method, preset)
     for_recipe = {name: recipe_value(texts[name]) for name in RECIPE if name in texts and name not in known}
     if for_recipe and not find_method(method).uses_shots:
         raise ConfigError(f"{method!r} learns nothing, so it has no {' and no '.join(for_recipe)}.")
@@ -123,7 +121,7 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
     if "templates" in texts:
         parse_settings(method, ["templates=x"])  # refuses it where the method has none
         settings["templates"] = read_template_list(texts["templates"])
-    recipe_for(method, for_recipe, None if preset == "none" else preset)  # refuses values that are not allowed
+    recipe_for(method, for_recipe, None if preset == "none" else preset)  # refuses unknown presets and wrong values
     order = ("preset", *known, *RECIPE)
     ordered = sorted(texts, key=lambda name: (order.index(name.split(".")[0]), "." in name))
     name = f"{method} {', '.join(f'{name}={texts[name]}' for name in ordered)}" if ordered else method
@@ -137,9 +135,9 @@ def read_template_list(text: str) -> list[str]:
 
 
 def fill_templates(templates: Any, own: str, dataset: str) -> Any:
-    """`templates` with the data set's own in its place, a single one as text.
+    """`templates` with the data set's own template in place of `OWN`; a single template as text.
 
-    On some data sets the authors' ensemble is the seven templates without the data set's own, which then adds nothing.
+    On some data sets the authors' ensemble is the seven templates without the data set's own.
     """
     if not isinstance(templates, list) or OWN not in templates:
         return templates

@@ -40,7 +40,7 @@ class Record:
     shots: int | None
     seed: int
     selection: str
-    """By what the hyperparameters were chosen."""
+    """The images on which the hyperparameters were chosen."""
     n_parameters: int | None
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]

@@ -74,10 +74,7 @@ class Grid:
         return set.union(*parts) if parts and all(parts) else set()
 
     def by_seed(self, row: Row, datasets: Sequence[str], measure: str, metric: str | None = None) -> dict[int, float]:
-        """Per seed the average of a metric, or else of the headline figure, over `datasets`.
-
-        A seed that lacks one of them is left out.
-        """
+        """Per seed that has all `datasets` their average of a metric, by default of the headline figure."""
         metric = metric or self.headline.name
         if measure == H:
             base, new = (self.by_seed(row, datasets, subset, metric) for subset in ("base", "new"))
@@ -100,8 +97,8 @@ class Grid:
 
     def baseline_row(self, baseline: str, row: Row) -> Row | None:
         """The row of variant `baseline` that `row` is paired with: of the same shots, or one that learns nothing."""
-        same = [other for other in self.rows if other.variant == baseline and other.shots in (row.shots, None)]
-        return same[0] if same else None
+        same = (other for other in self.rows if other.variant == baseline and other.shots in (row.shots, None))
+        return next(same, None)
 
     def difference(self, row: Row, baseline: Row, datasets: Sequence[str], measure: str) -> Summary:
         """Differences to `baseline`, paired by data set, shots and seed.

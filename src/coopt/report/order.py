@@ -1,4 +1,4 @@
-"""In which order rows and columns stand, and which names mean the same data set or backbone."""
+"""The order of rows and columns, and the names that mean the same data set or backbone."""
 
 import json
 import re

@@ -182,7 +182,7 @@ def _differing(wanted: Mapping[str, Any], values: Mapping[str, Any], e: Record) 
     for name, value in wanted.items():
         ours = values.get(name)
         if name == "templates":
-            # A group names those of the data set itself or of a list; a record has a name, one template or a list.
+            # A group names a data set's templates or a list of them; a record has a name, a template or a list.
             value = TEMPLATE_NAMES.get(plain_name(e.dataset if value == "data set" else value), [])
             ours = list(TEMPLATES.get(ours, [ours])) if isinstance(ours, str) else ours
         elif name == "epochs" and value == "by shots":

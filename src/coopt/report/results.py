@@ -75,7 +75,7 @@ def hand_written(grid: Grid) -> str | None:
 
 
 def columns_of(grid: Grid, with_h: bool = True) -> list[tuple[str | None, list[Column]]]:
-    """The columns of numbers, in groups that stand under each other where a group has a name.
+    """The columns of numbers, in groups; groups that have a name are printed one below the other.
 
     With halves of the classes: base, new and H of the average and of every data set. Else, in one group without a name,
     a column per data set, the source first, then the average over the targets.

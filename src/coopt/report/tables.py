@@ -1,4 +1,4 @@
-"""Tables as values: what stands in each cell, before it becomes Markdown, CSV, LaTeX or HTML."""
+"""Tables as values: the content of each cell, before it becomes Markdown, CSV, LaTeX or HTML."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from coopt.report.statistics import Summary
 
 MISSING = "–"
 NOT_ASKED = "not in the grid"
-"""Below a dash where the benchmark was never asked for the cell, as for a classifier on classes it has not learned."""
+"""Printed below a dash where the cell was never asked for, such as a classifier on classes it has not learned."""
 AVERAGE = "Average"
 SPREAD_NOTE = (
     "± is the sample standard deviation over seeds (divisor n − 1), n the number of seeds, and [low, high] the 95% "
@@ -118,16 +118,9 @@ def make_table(
             flat += [_flat(grid, row, c, s) for c, s in zip(columns, summaries[i], strict=True)]
     named, columns = groups[0]
     headings = ("Method", "Shots", "Selection", *(column.heading for column in columns))
-    return Table(
-        key,
-        title,
-        tuple(notes),
-        headings if named is None else ("Data set", *headings),
-        tuple(lines),
-        tuple(place for place in breaks if place),
-        (*FLAT, *FLAT_NUMBERS),
-        tuple(flat),
-    )
+    headings = headings if named is None else ("Data set", *headings)
+    rules = tuple(place for place in breaks if place)
+    return Table(key, title, tuple(notes), headings, tuple(lines), rules, (*FLAT, *FLAT_NUMBERS), tuple(flat))
 
 
 def selection_of(grid: Grid, row: Row) -> str:
@@ -154,7 +147,7 @@ def _blocks(rows: Sequence[Row]) -> list[int]:
 
 
 def _best(summaries: Sequence[Sequence[Summary]], blocks: Sequence[int], highest: bool) -> set[tuple[int, int]]:
-    """Where the best mean of each column stands in each block; nowhere if a mean is missing or is the only one."""
+    """The place of the best mean of each column in each block; none if a mean is missing or is the only one."""
     best: set[tuple[int, int]] = set()
     for start, stop in zip(blocks, (*blocks[1:], len(summaries)), strict=True):
         for j in range(len(summaries[start])):

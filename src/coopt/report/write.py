@@ -21,7 +21,7 @@ from coopt.report.results import calibration_table, difference_table, hand_writt
 from coopt.report.tables import MISSING, NOT_ASKED, Table, start
 
 LIST = "files.json"
-"""What a report wrote, so that the next one into the same folder removes what it no longer writes."""
+"""The list of a report's files, so that the next report into the same folder removes those it no longer writes."""
 TITLE = "coopt benchmark report"
 
 
@@ -46,7 +46,7 @@ def build_report(bench: Bench, baseline: str | None = None, against: bool = Fals
     Args:
         bench: the records.
         baseline: variant that paired differences are taken to; None takes hand-written prompts, else the first.
-        against: whether published numbers stand beside ours.
+        against: whether published numbers are printed beside ours.
         figures: whether pictures are drawn (needs the extra `report`).
 
     Raises:
@@ -68,9 +68,7 @@ def build_report(bench: Bench, baseline: str | None = None, against: bool = Fals
         n_missing += sum(_count_missing(of_grid[0]) for of_grid in tables)
         draws = figures and protocol.learns and protocol.single
         drawn = [figure for grid in grids for figure in _figures(grid)] if draws else []
-        results.append(
-            Section(title_of(grids[0]), tuple(drawn), tuple(table for of_grid in tables for table in of_grid))
-        )
+        results.append(Section(title_of(grids[0]), tuple(drawn), tuple(sum(tables, []))))
     costs, costs_of_runs = costs_tables(bench)
     details = [Section("Settings", (), (settings_table(bench),)), Section("Time and memory", (), (costs,))]
     if bench.failures:
@@ -82,18 +80,16 @@ def build_report(bench: Bench, baseline: str | None = None, against: bool = Fals
 def write_report(report: Report, out: Path | str) -> list[str]:
     """Write `report.html`, `report.md`, `tables/` and `figures/` into the folder `out`.
 
-    Files of an earlier report in the same folder that this one does not have are removed.
-
-    Returns:
-        The paths written, relative to `out`; the page comes first.
+    Files of an earlier report in the same folder that this one does not have are removed. Returns the paths written,
+    relative to `out`; the page comes first.
 
     Raises:
         OSError: the folder cannot be written.
     """
     out = Path(out)
-    files = {"report.html": to_html(TITLE, report.facts, (*report.results, *report.details))}
-    files["report.md"] = "\n".join(to_markdown(table) for section in report.results for table in section.tables)
     sections = (*report.results, *report.details)
+    files = {"report.html": to_html(TITLE, report.facts, sections)}
+    files["report.md"] = "\n".join(to_markdown(table) for section in report.results for table in section.tables)
     tables = {table.key: table for section in sections for table in section.tables}
     figures = {figure.key: figure for section in sections for figure in section.figures}
     for key, name in file_names(tables).items():
@@ -142,7 +138,7 @@ def _figures(grid: Grid) -> Iterable[Picture]:
 
 
 def _facts(bench: Bench) -> tuple[str, ...]:
-    """What stands above the tables: how much was run, and what the grid is."""
+    """The lines above the tables: how much was run, and what the grid is."""
     runs, sets = ({getattr(e, name) for e in bench.evaluations} for name in ("run", "dataset"))
     seeds = ", ".join(map(str, sorted({e.seed for e in bench.evaluations}))) or "none"
     figure = bench.headline

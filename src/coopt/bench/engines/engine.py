@@ -1,7 +1,7 @@
 """`Engine`: where runs are worked on; and the one without workers of its own."""
 
 from concurrent.futures import Future
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from coopt.bench.execute import attempt
 from coopt.bench.grid import Run
@@ -12,26 +12,22 @@ class WorkerDied(Exception):  # noqa: N818
     """A worker process ended in the middle of a run: killed, out of memory, crashed."""
 
 
-@runtime_checkable
 class Engine(Protocol):
     """Workers, each of which does one run at a time and keeps what it loaded for the next.
 
-    An engine decides nothing: which run goes where, what is retried and what is written is `coopt.bench.run`.
+    `coopt.bench.run` decides which run goes where, what is tried again and what is written.
     """
 
     n_workers: int
 
     def submit(self, worker: int, run: Run) -> "Future[Any]":
         """Begin a run on worker 0, 1, ...; the future gives `Result`, `Failed`, or raises `WorkerDied`."""
-        ...
 
     def replace(self, worker: int) -> None:
         """Put a new process in the place of one that died."""
-        ...
 
     def close(self) -> None:
         """End all workers at once, also in the middle of a run."""
-        ...
 
 
 class InlineEngine:

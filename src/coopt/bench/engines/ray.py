@@ -13,7 +13,7 @@ from coopt.errors import ConfigError, require_extra
 
 
 class RayWorker:
-    """An actor: one process on some machine of the cluster."""
+    """A Ray actor: one process on a machine of the cluster."""
 
     def __init__(self) -> None:
         self.shared = Shared()
@@ -50,7 +50,7 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to a server
         self.ray = require_extra("ray", "ray", "--engine ray")
         options: dict[str, Any] = {"address": address or "local", "logging_level": logging.ERROR}
-        if address is None:
+        if not address:
             options |= {"include_dashboard": False, "num_cpus": n_workers and n_workers * n_threads}
         try:
             self.ray.init(log_to_driver=False, **options)
