@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from coopt import PromptClassifier, load_dataset, load_model
 from coopt.data import UnreadableImageError
-from coopt.errors import ConfigError, RunError
+from coopt.errors import ConfigError, DataError, RunError
 from tests.pictures import CLASSES, draw, shapes_folder
 
 QUICK = {"n_ctx": 2, "epochs": 3, "shots": 4}
@@ -125,3 +125,27 @@ def test_mistakes(pictures: tuple, tmp_path: Path) -> None:
     classifier = PromptClassifier(method="zero-shot").fit(*pictures)
     with pytest.raises(UnreadableImageError, match=r"broken\.png"):
         classifier.predict([broken])
+
+
+def test_a_method_that_uses_no_shots_needs_class_names_and_no_labels(pictures: tuple) -> None:
+    images, labels = pictures
+    given = PromptClassifier(method="zero-shot").fit(images, labels)
+    named = PromptClassifier(method="zero-shot", class_names=sorted(CLASSES)).fit(images)
+    assert np.array_equal(named.decision_function(images), given.decision_function(images))
+    assert named.predict(images).tolist() == given.predict(images).tolist()
+    with pytest.raises(DataError, match="label"):
+        PromptClassifier(method="coop", class_names=sorted(CLASSES)).fit(images)
+
+
+def test_none_asks_for_a_random_start_and_nothing_leaves_it_to_the_method(pictures: tuple, tmp_path: Path) -> None:
+    from coopt.estimator import UNSET
+
+    classifier = PromptClassifier(method="kgcoop", ctx_init=None, n_ctx=3, epochs=1, shots=2).fit(*pictures)
+    assert classifier.method_.settings["ctx_init"] is None
+    assert classifier.method_.ctx.shape[0] == 3
+    default = PromptClassifier(method="kgcoop", epochs=1, shots=2)
+    assert default.get_params()["ctx_init"] is UNSET and clone(default).get_params()["ctx_init"] is UNSET
+    assert default.fit(*pictures).method_.settings["ctx_init"] == "a photo of a"
+    classifier.save(tmp_path / "run")
+    again = clone(PromptClassifier.load(tmp_path / "run")).fit(*pictures)
+    assert torch.equal(again.method_.ctx, classifier.method_.ctx)

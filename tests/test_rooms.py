@@ -20,7 +20,7 @@ ORDER = [
     {"prompting", "features", "tasks"},
     {"datasets"},
     {"models", "data", "outside"},
-    {"errors", "files", "version", "download"},
+    {"errors", "files", "version", "download", "messages"},
 ]
 FLOOR = {room: len(ORDER) - i for i, rooms in enumerate(ORDER) for room in rooms}
 

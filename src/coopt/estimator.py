@@ -15,7 +15,7 @@ from coopt.data import ImageDataset, load_dataset
 from coopt.errors import ConfigError
 from coopt.evaluate import dataset_logits
 from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for
-from coopt.methods import Method, Predictor, method_name
+from coopt.methods import Method, Predictor, find_method, method_name
 from coopt.models import VLM, load_model
 from coopt.tasks import Decisions, check_logits
 
@@ -285,7 +285,14 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
     def _training_data(self, X: Any, y: Any) -> tuple[ImageDataset, ImageDataset | None]:  # noqa: N803
         if isinstance(X, ImageDataset) and y is None:
             return X, None
-        splits = load_dataset(X, labels=y, class_names=self.class_names, seed=self.seed, make_split=False)
+        splits = load_dataset(
+            X,
+            labels=y,
+            class_names=self.class_names,
+            seed=self.seed,
+            make_split=False,
+            require_labels=find_method(method_name(self.method)).uses_shots,
+        )
         # A source without parts of its own comes as one part, and all of it is to learn from.
         return (splits.any, None) if splits.train is None else (splits.train, splits.val)
 

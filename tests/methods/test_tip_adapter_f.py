@@ -196,7 +196,7 @@ def test_learn_resume_save_and_load(vlm: VLM, shapes: ImageDataset, tmp_path: Pa
             assert torch.equal(value, again.method.state_dict()[name]), name
     details = {"class_labels": shapes.class_names, "shots": 4, "seed": 1, "recipe": {}, "data": {}}
     run = load_run(save_run(tmp_path / "run", whole.method, details=details))
-    assert run.config["found"]["alpha"] == whole.method.found["alpha"] is not None
+    assert run.build(vlm).found["alpha"] == whole.method.found["alpha"] is not None
     assert run.classifier is None and not run.config["new_classes"]
     features = torch.randn(7, vlm.embed_dim)
     with torch.no_grad():

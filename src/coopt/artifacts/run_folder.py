@@ -106,6 +106,7 @@ class Run:
         if expected != found:
             raise RunError(f"{self.folder / WEIGHTS} holds {found}; the method {key!r} needs {expected}.")
         method.load_tensors(self.tensors)
+        method.found = dict(self.config.get("found") or {})
         return method
 
     def predictor(self, vlm: VLM, class_names: Sequence[str] | None = None) -> Predictor:

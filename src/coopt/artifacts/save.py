@@ -13,7 +13,6 @@ from coopt.artifacts.place import CARD, CLASSIFIER, CONFIG, METRICS, WEIGHTS, ch
 from coopt.data import ImageDataset, Skipped, image_digest
 from coopt.files import atomic_folder, write_json, write_tensors, write_text
 from coopt.methods import Method, jsonable
-from coopt.outside import outside_name
 from coopt.version import describe_versions
 
 N_DIGESTS = 5
@@ -49,7 +48,7 @@ def save_run(
         "method": method.key,
         "settings": jsonable(method.settings),
         "found": jsonable(method.found),
-        "task": {"name": method.task.name or outside_name(type(method.task)), "settings": method.task.settings},
+        "task": {"name": method.task.key, "settings": method.task.settings},
         "base_model_name_or_path": method.vlm.name,
         "base_model_source": method.vlm.source,
         "revision": method.vlm.revision,

@@ -3,7 +3,6 @@
 import random
 import time
 import traceback
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,8 +22,8 @@ from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
 from coopt.evaluate.record import Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
+from coopt.messages import listening
 from coopt.methods import Method, find_method, for_classes, jsonable
-from coopt.outside import outside_name
 from coopt.tasks import DEFAULT_TASK
 from coopt.version import describe_versions
 
@@ -80,8 +79,7 @@ def attempt(run: Run, shared: Shared, may_interrupt: bool = False) -> Result | F
 def execute(run: Run, shared: Shared) -> Result:
     """Learn as a run says and test what was learned, with what this process keeps between runs."""
     reporter, memory = Notes(), PeakMemory(run.model.device)
-    with settled(run.seed, run.n_threads), warnings.catch_warnings(record=True) as caught, memory:
-        warnings.simplefilter("always")
+    with settled(run.seed, run.n_threads), listening(reporter.note), memory:
         vlm = shared.model(run.model)
         benchmark = shared.benchmark(run.places, run.source)
         started = time.perf_counter()
@@ -102,15 +100,14 @@ def execute(run: Run, shared: Shared) -> Result:
             **result[0],
             seconds={"fit": fit_seconds, "evaluate": result[1]},
             peak_memory_mb=memory.peak_mb,
-            task=method.task.name or outside_name(type(method.task)),
+            task=method.task.key,
             headline=method.task.figures[0],
             versions={**describe_versions(PACKAGES), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()
         if result is not None
     ]
-    notes = [*reporter.notes, *(str(warning.message) for warning in caught)]
-    return Result(records, [f"{run.source}: {note}" for note in dict.fromkeys(notes)])
+    return Result(records, [f"{run.source}: {note}" for note in dict.fromkeys(reporter.notes)])
 
 
 def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> Learned:

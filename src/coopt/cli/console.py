@@ -4,7 +4,6 @@ import contextlib
 import json
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from coopt.features import CacheWarning
 from coopt.fit import EpochRecord, Reporter
+from coopt.messages import listening
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 """Results go to standard output ..."""
@@ -58,17 +57,7 @@ class ConsoleReporter(Reporter):
 
     def __enter__(self) -> "ConsoleReporter":
         self._stack.enter_context(self.progress)
-        self._stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("always", CacheWarning)
-        shown = warnings.showwarning
-
-        def show(message: Any, category: type[Warning], *where: Any) -> None:
-            if issubclass(category, CacheWarning):
-                self.note(str(message))
-            else:
-                shown(message, category, *where)
-
-        warnings.showwarning = show  # type: ignore[assignment]
+        self._stack.enter_context(listening(self.note))
         return self
 
     def __exit__(self, *error: Any) -> None:

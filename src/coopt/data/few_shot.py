@@ -1,7 +1,6 @@
 """The few-shot sample of a data set: the authors' picks, with unreadable files replaced and shortages reported."""
 
 import random
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from coopt.data.dataset import ImageDataset
 from coopt.data.sampling import VAL_SHOTS, sample_few_shot, sample_few_shot_train_val
 from coopt.data.wording import count, some
 from coopt.errors import DataError
+from coopt.messages import tell
 
 
 class DataWarning(UserWarning):
@@ -30,7 +30,7 @@ class FewShot:
     skipped: list[Skipped]
     """Files that were picked and could not be read; others of their class stand in for them."""
     notes: list[str]
-    """What a user should know, the same as the warnings."""
+    """What a user should know; it was told (`coopt.messages`)."""
 
 
 Check = Callable[[ImageDataset, Int64[np.ndarray, " _"]], Mapping[int, Skipped]]
@@ -133,7 +133,7 @@ def _readable(
     present, picked = (np.bincount(part, minlength=len(names)) for part in (groups, groups[indices]))
     notes = _notes(names, present, picked, n_shots, list(bad.values()))
     for note in notes:
-        warnings.warn(note, DataWarning, stacklevel=3)
+        tell(note, DataWarning, stacklevel=3)
     return FewShot(dataset.subset(indices), indices, list(bad.values()), notes)
 
 

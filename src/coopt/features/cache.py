@@ -11,7 +11,6 @@ import contextlib
 import math
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from coopt.features.cache_files import make_room, remove, remove_all, shard_file
 from coopt.features.cache_keys import KEY_BYTES, Space, order_keys
 from coopt.features.cache_shards import DamagedShard, Shard, describe, join, open_shard, shard_bytes, write_shard
 from coopt.files import is_cache_off, user_cache_folder
+from coopt.messages import tell
 
 DEFAULT_GB = 10.0
 SMALL_BYTES = 2**24
@@ -199,4 +199,4 @@ def cap_bytes() -> int:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, CacheWarning, stacklevel=2)
+    tell(message, CacheWarning)

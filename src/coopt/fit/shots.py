@@ -1,6 +1,5 @@
 """Which images are learned from, which are chosen on, and which stay without their labels."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from coopt.data import DataWarning, FewShot, ImageDataset, few_shot_subset, few_shot_train_val, find_unreadable
 from coopt.data.few_shot import Check
 from coopt.errors import DataError
+from coopt.messages import tell
 from coopt.tasks import Task
 
 
@@ -27,15 +27,13 @@ def draw_shots(
     `check` says which images cannot be read; None decodes them.
     """
     settings: dict[str, Any] = {"strict": strict, "n_workers": n_workers, "check": check}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # the notes say the same, to whoever listens
-        if shots is None:
-            chosen = None if val is None else FewShot(val, np.arange(len(val)), [], [])
-            return all_readable(train, strict, n_workers, check), chosen
-        strata = task.strata(train)
-        if val is None:
-            return few_shot_subset(train, shots, seed, strata=strata, **settings), None
-        return few_shot_train_val(train, val, shots, seed, strata=strata, val_strata=task.strata(val), **settings)
+    if shots is None:
+        chosen = None if val is None else FewShot(val, np.arange(len(val)), [], [])
+        return all_readable(train, strict, n_workers, check), chosen
+    strata = task.strata(train)
+    if val is None:
+        return few_shot_subset(train, shots, seed, strata=strata, **settings), None
+    return few_shot_train_val(train, val, shots, seed, strata=strata, val_strata=task.strata(val), **settings)
 
 
 def all_readable(train: ImageDataset, strict: bool, n_workers: int, check: Check | None = None) -> FewShot:
@@ -57,6 +55,8 @@ def all_readable(train: ImageDataset, strict: bool, n_workers: int, check: Check
     notes = (
         [f"{len(bad)} unreadable training image(s) left out: {', '.join(s.name for s in bad.values())}."] if bad else []
     )
+    for note in notes:
+        tell(note, DataWarning)
     return FewShot(left, kept, list(bad.values()), notes)
 
 

@@ -1,6 +1,5 @@
 """CoOp: context optimization, the prompt's context words as learnable vectors."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from coopt.messages import tell
 from coopt.methods.method import Method, Preset
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, start_context
@@ -83,10 +83,9 @@ class CoOp(Method):
     ) -> None:
         super().__init__(vlm, class_names)
         if ctx_init is not None and class_specific:
-            warnings.warn(
+            tell(
                 "class_specific=True has no effect together with ctx_init, as in the authors' code: "
                 "the words give one context shared by all classes.",
-                stacklevel=2,
             )
             class_specific = False
         n_sets = len(class_names) if class_specific else None

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from coopt.data import ImageDataset
 from coopt.errors import DataError
+from coopt.outside import outside_name
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class Task(ABC):
     Attributes:
         class_names, class_labels: of the C outputs. A task that is made from these two again is the same task.
         settings: the keyword arguments that make it again, as JSON values.
+        key: its name in `TASKS`, or `module:Class`.
     """
 
     name: ClassVar[str] = ""
@@ -148,6 +150,7 @@ class Task(ABC):
         self.class_names = list(class_names)
         self.class_labels = list(class_names if class_labels is None else class_labels)
         self.settings: dict[str, Any] = {}
+        self.key = self.name or outside_name(type(self))
 
     @abstractmethod
     def targets(self, dataset: ImageDataset) -> Shaped[Tensor, "N ..."]:
