@@ -1,7 +1,7 @@
 """`Engine`: where runs are worked on; and the one without workers of its own."""
 
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from coopt.bench.execute import attempt
 from coopt.bench.grid import Run
@@ -12,6 +12,7 @@ class WorkerDied(Exception):  # noqa: N818
     """A worker process ended in the middle of a run: killed, out of memory, crashed."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Workers, each of which does one run at a time and keeps what it loaded for the next.
 
