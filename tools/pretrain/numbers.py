@@ -9,7 +9,7 @@ import re
 import numpy as np
 import torch
 
-from coopt.datasets.makers.digits import WORDS as DIGITS
+from coopt.datasets.makers.scanned import DIGITS
 
 from .captions import LIMITS
 from .corpus import TAG_LENGTH, Corpus

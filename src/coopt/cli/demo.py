@@ -15,7 +15,7 @@ from coopt.cli.downloads import download_bar
 from coopt.cli.options import Json, Model, read_shot_list
 from coopt.data import ImageDataset, load_dataset
 from coopt.datasets.makers.demo import make_demo_icons
-from coopt.datasets.makers.digits import write_digits
+from coopt.datasets.makers.scanned import write_digits
 from coopt.errors import DataError
 from coopt.features import ImageFeatures, encode_dataset
 from coopt.files import write_json

@@ -1,7 +1,7 @@
-"""Zip and tar archives as file trees: members are read in place, nothing is unpacked beside the user's files.
+"""Zip and tar archives as file trees: members are read in place, nothing is unpacked next to the user's files.
 
-A compressed tar cannot be entered in the middle: it is decompressed once into a temporary file, which goes when the
-program ends. Members with unsafe paths, links and devices are refused; sizes are limited, so that a small archive
+A compressed tar cannot be entered in the middle: it is decompressed once into a temporary file, which is removed when
+the program ends. Members with unsafe paths, links and devices are refused; sizes are limited, so that a small archive
 cannot fill the memory or the disk.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from coopt.data.decode import is_image_name
 from coopt.data.reading import SPLIT_NAMES
 from coopt.data.tables import is_table_name
-from coopt.data.tree import is_hidden
+from coopt.data.tree import FolderTree, is_hidden
 from coopt.errors import DataError
 
 MAX_MEMBERS = 5_000_000
@@ -53,7 +53,7 @@ class ArchiveMember:
     size: int = 0
 
     def read(self) -> bytes:
-        """The member's content."""
+        """The content of the member as bytes."""
         if self.offset is None:
             with _zip(self.archive, os.getpid()).open(self.member) as file:
                 content = file.read(MAX_MEMBER_BYTES + 1)
@@ -66,7 +66,7 @@ class ArchiveMember:
 
 
 class ArchiveTree:
-    """The files of an archive; one folder that holds everything is entered, as archives of a folder have it.
+    """The files of an archive, as `FolderTree`; one folder that holds everything is entered.
 
     Raises:
         DataError: it is damaged, encrypted, too large, or has members that point outside or are links.
@@ -88,11 +88,11 @@ class ArchiveTree:
         self.paths = sorted(self._members)
 
     def source(self, path: str) -> ArchiveMember:
-        """See `FileTree`."""
+        """The member, which `open_image` can open."""
         return self._members[path]
 
     def read(self, path: str) -> bytes:
-        """See `FileTree`."""
+        """The content of a file as bytes."""
         return self._members[path].read()
 
     def _list_zip(self, path: Path) -> None:
@@ -141,12 +141,12 @@ class ArchiveTree:
             self._members = {name.removeprefix(f"{top}/"): member for name, member in self._members.items()}
 
 
-def check_member(path: Path, name: str, size: int, is_link: bool) -> tuple[str, ...]:
-    """The parts of a member's path, if it may be read.
+FileTree = FolderTree | ArchiveTree
+"""Files in a folder or in an archive."""
 
-    Raises:
-        DataError: it points outside the archive, is a link or a device, or is too large.
-    """
+
+def check_member(path: Path, name: str, size: int, is_link: bool) -> tuple[str, ...]:
+    """The parts of a member's path, if it may be read."""
     parts = tuple(part for part in PurePosixPath(name.replace("\\", "/")).parts if part != ".")
     if name.startswith(("/", "\\")) or ".." in parts or (parts and ":" in parts[0]):
         raise DataError(f"The archive '{path}' has a member that points outside it: '{name}'. It is not read.")

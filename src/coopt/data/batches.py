@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -63,6 +63,10 @@ class PixelBatch(NamedTuple):
     """Their positions in the data set; unreadable and known ones are missing."""
 
 
+Decoded = tuple[Tensor, list[int], list[Skipped], dict[int, bytes]]
+"""One batch: pixels, positions, unreadable images, and keys by position."""
+
+
 @dataclass
 class PixelBatches:
     """What `iterate_pixels` returns: iterate over it (as often as wanted), then look at `skipped`."""
@@ -91,20 +95,20 @@ class PixelBatches:
             UnreadableImageError: an image cannot be read and `strict` is on.
         """
         self.skipped.clear()
-        for pixels, positions, skipped, keyed in self._decoded(_Decoder(self)):
+        for pixels, positions, skipped, keyed in self._decoded():
             self.keyed = keyed
             if skipped and self.strict:
                 raise UnreadableImageError(*skipped[0])
-            self.skipped += [Skipped(*item) for item in skipped]
+            self.skipped += skipped
             if len(positions) or self.keys:
                 yield PixelBatch(pixels, np.array(positions, dtype=np.int64))
 
-    def _decoded(self, decoder: "_Decoder") -> Any:
+    def _decoded(self) -> Iterator[Decoded]:
         if self.n_workers == 0:
-            return map(decoder.__getitem__, range(len(self)))
+            return map(self.__getitem__, range(len(self)))
         # A generator of its own: the loader draws its workers' seed, and the caller's stream must not notice.
         loader = DataLoader(
-            decoder,
+            cast("Dataset[Decoded]", self),
             batch_size=None,
             sampler=range(len(self)),
             num_workers=min(self.n_workers, max(1, len(self))),
@@ -115,6 +119,45 @@ class PixelBatches:
             # decode images and start no thread of their own.
             warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
             return iter(loader)
+
+    def __getitem__(self, batch: int) -> Decoded:
+        """One batch, decoded. Errors travel as values: an exception would lose its type between processes."""
+        pixels: list[Tensor] = []
+        positions: list[int] = []
+        skipped: list[Skipped] = []
+        keyed: dict[int, bytes] = {}
+        for index in self.indices[batch * self.batch_size : (batch + 1) * self.batch_size].tolist():
+            try:
+                found = self._pixels(index, keyed)
+            except UnreadableImageError as error:
+                skipped.append(Skipped(error.name, error.reason))
+                if self.strict:
+                    break
+                continue
+            if found is not None:
+                pixels.append(found)
+                positions.append(index)
+        return torch.stack(pixels) if pixels else torch.empty(0), positions, skipped, keyed
+
+    def _pixels(self, index: int, keyed: dict[int, bytes]) -> Float[Tensor, "*V_F 3 H W"] | None:
+        """One image, transformed; None where its key is known."""
+        source, name = self.dataset.images[index], self.dataset.name(index)
+        if self.keys:
+            source = read_content(source, name)  # read once: what is decoded is what the key is made of
+            key, is_known = self.keys(source, index)
+            if key is not None:
+                keyed[index] = key
+            if is_known:
+                return None
+        frames = open_frames(source, name, self.n_frames if self.n_frames > 1 else None)
+        number: tuple[int, ...] = ()
+        if getattr(self.transform, "takes_picture", False):
+            number = (int(image_digest(frames[0]), 16),)
+        elif getattr(self.transform, "takes_index", False):
+            number = (index,)
+        transform: Callable[..., Tensor] = self.transform
+        views = [transform(frame, *number) for frame in frames]
+        return torch.stack(views, dim=-4) if self.n_frames > 1 else views[0]
 
 
 def iterate_pixels(
@@ -158,59 +201,10 @@ def find_unreadable(
     n_workers: int = 0,
 ) -> dict[int, Skipped]:
     """Decode images only to see which cannot be read: by position in the data set, with name and reason."""
-    chosen = np.arange(len(dataset)) if indices is None else np.asarray(indices, dtype=np.int64)
-    batches = iterate_pixels(dataset, chosen, _no_pixels, batch_size=8, n_workers=n_workers)
-    kept = [batch.indices for batch in batches]
-    readable = set(np.concatenate(kept).tolist()) if kept else set()
-    bad = [index for index in chosen.tolist() if index not in readable]
+    batches = iterate_pixels(dataset, indices, _no_pixels, batch_size=8, n_workers=n_workers)
+    readable = {index for batch in batches for index in batch.indices.tolist()}
+    bad = [index for index in batches.indices.tolist() if index not in readable]
     return dict(zip(bad, batches.skipped, strict=True))
-
-
-Decoded = tuple[Tensor, list[int], list[tuple[str, str]], dict[int, bytes]]
-
-
-class _Decoder(Dataset[Decoded]):
-    """Item i is batch i, decoded. Errors travel as values: an exception would lose its type between processes."""
-
-    def __init__(self, asked: PixelBatches) -> None:
-        self.dataset, self.indices, self.batch_size = asked.dataset, asked.indices, asked.batch_size
-        self.strict, self.n_frames, self.keys = asked.strict, asked.n_frames, asked.keys
-        self.transform: Callable[..., Tensor] = asked.transform
-        self.takes_picture = bool(getattr(asked.transform, "takes_picture", False))
-        self.takes_number = self.takes_picture or bool(getattr(asked.transform, "takes_index", False))
-
-    def __getitem__(self, batch: int) -> Decoded:
-        pixels: list[Tensor] = []
-        positions: list[int] = []
-        skipped: list[tuple[str, str]] = []
-        keyed: dict[int, bytes] = {}
-        for index in self.indices[batch * self.batch_size : (batch + 1) * self.batch_size].tolist():
-            try:
-                found = self._pixels(index, keyed)
-            except UnreadableImageError as error:
-                skipped.append((error.name, error.reason))
-                if self.strict:
-                    break
-                continue
-            if found is not None:
-                pixels.append(found)
-                positions.append(index)
-        return torch.stack(pixels) if pixels else torch.empty(0), positions, skipped, keyed
-
-    def _pixels(self, index: int, keyed: dict[int, bytes]) -> Float[Tensor, "*V_F 3 H W"] | None:
-        """One image, transformed; None where its key is known."""
-        source, name = self.dataset.images[index], self.dataset.name(index)
-        if self.keys:
-            source = read_content(source, name)  # read once: what is decoded is what the key is made of
-            key, is_known = self.keys(source, index)
-            if key is not None:
-                keyed[index] = key
-            if is_known:
-                return None
-        frames = open_frames(source, name, self.n_frames if self.n_frames > 1 else None)
-        number = (int(image_digest(frames[0]), 16) if self.takes_picture else index,) if self.takes_number else ()
-        views = [self.transform(frame, *number) for frame in frames]
-        return torch.stack(views, dim=-4) if self.n_frames > 1 else views[0]
 
 
 def _no_pixels(image: Image.Image) -> Tensor:

@@ -51,7 +51,14 @@ def name_classes(class_labels: Sequence[str], class_names: ClassNames = None) ->
                 f"{some(class_labels)}."
             )
         words = [str(name).strip() for name in given]
-    _check_distinct(class_labels, words)
+    first: dict[str, str] = {}
+    for label, name in zip(class_labels, words, strict=True):
+        if name in first:
+            raise DataError(
+                f"The labels {first[name]!r} and {label!r} both become the class name {name!r}. Rename one, or give "
+                f"each label its own words with class_names (--class-names FILE)."
+            )
+        first[name] = label
     return words
 
 
@@ -67,9 +74,8 @@ def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
         raise DataError(f"The class names file '{path}' does not exist.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"The class names file '{path}' is not readable JSON: {error}.") from error
-    if isinstance(value, dict) and all(isinstance(words, str) for words in value.values()):
-        return value
-    if isinstance(value, list) and all(isinstance(words, str) for words in value):
+    words = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(words, list) and all(isinstance(word, str) for word in words):
         return value
     raise DataError(
         f"The class names file '{path}' must hold a JSON map from label to words, such as "
@@ -80,10 +86,9 @@ def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
 def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str) -> list[str]:
     # Words for further labels are fine: one map may serve a data set and parts of it.
     missing = [label for label in class_labels if label not in given]
-    known = set(class_labels)
-    unknown = [key for key in given if key not in known]
     if missing:
         text = f"{origin} has no words for {len(missing)} of the {len(class_labels)} labels: {some(missing)}."
+        unknown = [key for key in given if key not in class_labels]
         if unknown:
             text += f" It names labels that the data lacks: {some(unknown)}.{did_you_mean(unknown[0], missing)}"
         raise DataError(text)
@@ -91,14 +96,3 @@ def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str
     if empty:
         raise DataError(f"{origin} gives empty words for: {some(empty)}.")
     return [str(given[label]).strip() for label in class_labels]
-
-
-def _check_distinct(class_labels: Sequence[str], words: Sequence[str]) -> None:
-    first: dict[str, str] = {}
-    for label, name in zip(class_labels, words, strict=True):
-        if name in first:
-            raise DataError(
-                f"The labels {first[name]!r} and {label!r} both become the class name {name!r}. Rename one, or give "
-                f"each label its own words with class_names (--class-names FILE)."
-            )
-        first[name] = label

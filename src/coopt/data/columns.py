@@ -32,7 +32,7 @@ class TableCell:
     row: int
 
     def read(self) -> bytes:
-        """The image file's bytes."""
+        """The content of the image file as bytes."""
         return _bytes_of(_CACHE.column(self.file, self.column, self.group), self.row, Path(self.file).parent)
 
 
@@ -44,7 +44,7 @@ class HeldCell:
     row: int
 
     def read(self) -> bytes:
-        """The image file's bytes."""
+        """The content of the image file as bytes."""
         return _bytes_of(self.values, self.row, None)
 
 
@@ -52,41 +52,31 @@ Columns = tuple[dict[str, Sequence[Any]], list[str], dict[str, list[str]]]
 
 
 def column_reader(source: Path | bytes, name: str) -> Columns:
-    """The columns of a Parquet file, its image columns, and the class names of its label columns.
-
-    Raises:
-        DataError: it is not a readable Parquet file.
-    """
+    """The columns of a Parquet file, its image columns, and the class names of its label columns."""
     try:
         if isinstance(source, bytes):
             table = pq.read_table(pa.BufferReader(source))
-            return _table_columns(table, lambda column, row: HeldCell(table[column], row))
+            rows = range(table.num_rows)
+            return _columns(table.schema, table.select, lambda column: [HeldCell(table[column], row) for row in rows])
         file = pq.ParquetFile(source)
-        schema = file.schema_arrow
-        images = image_columns(schema)
-        plain = [column for column in schema.names if column not in images]
-        values: dict[str, Sequence[Any]] = file.read(columns=plain).to_pydict() if plain else {}
-        rows = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+        facts = file.metadata
+        groups = [
+            (group, row) for group in range(facts.num_row_groups) for row in range(facts.row_group(group).num_rows)
+        ]
+        path = str(source.resolve())
+        return _columns(file.schema_arrow, file.read, lambda column: [TableCell(path, column, *at) for at in groups])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"The table '{name}' is not a readable Parquet file: {error}.") from error
-    path = str(source.resolve())
-    for column in images:
-        values[column] = [TableCell(path, column, group, row) for group, n in enumerate(rows) for row in range(n)]
-    return {column: values[column] for column in schema.names}, images, class_labels(schema)
 
 
 def arrow_columns(source: Path) -> Columns:
-    """As `column_reader`, for an Arrow file as `datasets` saves it.
-
-    Raises:
-        DataError: it is not a readable Arrow file.
-    """
+    """As `column_reader`, for an Arrow file as `datasets` saves it."""
     try:
         table = open_arrow(source)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"'{source}' is not a readable Arrow file: {error}.") from error
-    path = str(source.resolve())
-    return _table_columns(table, lambda column, row: TableCell(path, column, -1, row))
+    path, rows = str(source.resolve()), range(table.num_rows)
+    return _columns(table.schema, table.select, lambda column: [TableCell(path, column, -1, row) for row in rows])
 
 
 def open_arrow(path: Path) -> pa.Table:
@@ -98,14 +88,10 @@ def open_arrow(path: Path) -> pa.Table:
         return pa.ipc.open_file(mapped).read_all()
 
 
-def image_columns(schema: pa.Schema) -> list[str]:
-    """The columns that hold images: structs with `bytes`, plain binary, or declared as Image features."""
-    found = []
-    for entry in schema:
-        is_struct = pa.types.is_struct(entry.type) and any(child.name == "bytes" for child in entry.type)
-        if is_struct or pa.types.is_binary(entry.type) or pa.types.is_large_binary(entry.type):
-            found.append(entry.name)
-    return found
+def _is_image(entry: pa.Field) -> bool:
+    """Whether a column holds images: structs with `bytes`, or plain binary."""
+    is_struct = pa.types.is_struct(entry.type) and any(child.name == "bytes" for child in entry.type)
+    return is_struct or pa.types.is_binary(entry.type) or pa.types.is_large_binary(entry.type)
 
 
 def class_labels(schema: pa.Schema) -> dict[str, list[str]]:
@@ -134,12 +120,14 @@ def feature_class_names(features: Any) -> dict[str, list[str]]:
     return found
 
 
-def _table_columns(table: pa.Table, cell: Callable[[str, int], TableCell | HeldCell]) -> Columns:
-    images = image_columns(table.schema)
-    values: dict[str, Sequence[Any]] = table.drop_columns(images).to_pydict()
-    for column in images:
-        values[column] = [cell(column, row) for row in range(table.num_rows)]
-    return {column: values[column] for column in table.schema.names}, images, class_labels(table.schema)
+def _columns(
+    schema: pa.Schema, read: Callable[[list[str]], pa.Table], cells: Callable[[str], Sequence[TableCell | HeldCell]]
+) -> Columns:
+    images = [entry.name for entry in schema if _is_image(entry)]
+    plain = [column for column in schema.names if column not in images]
+    values: dict[str, Sequence[Any]] = read(plain).to_pydict() if plain else {}
+    values |= {column: cells(column) for column in images}
+    return {column: values[column] for column in schema.names}, images, class_labels(schema)
 
 
 def _bytes_of(values: Any, row: int, folder: Path | None) -> bytes:

@@ -1,4 +1,4 @@
-"""`ImageDataset`: images, labels, class names, whatever the source; `Splits`: its train, val and test parts."""
+"""`ImageDataset`: images, labels and class names of any source; `Splits`: its train, val and test parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,16 +39,16 @@ class ImageDataset:
 
     def __post_init__(self) -> None:
         n_images, n_classes = len(self.images), len(self.class_names)
-        if self.names is None:
-            object.__setattr__(self, "names", [str(index) for index in range(n_images)])
-        if self.class_labels is None:
-            object.__setattr__(self, "class_labels", list(self.class_names))
-        if self.names is not None and len(self.names) != n_images:
-            raise DataError(f"There are {n_images} images but {len(self.names)} names.")
-        if self.class_labels is not None and len(self.class_labels) != n_classes:
-            raise DataError(f"There are {n_classes} class names but {len(self.class_labels)} class labels.")
+        names = [str(index) for index in range(n_images)] if self.names is None else self.names
+        class_labels = list(self.class_names) if self.class_labels is None else self.class_labels
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "class_labels", class_labels)
+        if len(names) != n_images:
+            raise DataError(f"There are {n_images} images but {len(names)} names.")
+        if len(class_labels) != n_classes:
+            raise DataError(f"There are {n_classes} class names but {len(class_labels)} class labels.")
         # ImageNet's list has the same words for a few classes; the source's own labels tell those apart.
-        if len(set(self.class_names)) != n_classes and len(set(self.class_labels or [])) != n_classes:
+        if len(set(self.class_names)) != n_classes and len(set(class_labels)) != n_classes:
             repeated = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
             raise DataError(f"Class names must differ from each other; repeated: {', '.join(map(repr, repeated))}.")
         if self.labels is not None:
@@ -132,14 +132,8 @@ class ImageDataset:
         position = {label: index for index, label in enumerate(class_labels)}
         by_words = {words: index for index, words in enumerate(class_names or class_labels)}
         present = range(len(self.class_names)) if self.labels is None else np.unique(self.labels).tolist()
-        new_label: dict[int, int] = {}
-        unknown = []
-        for old in present:
-            found = position.get(self.class_labels[old], by_words.get(self.class_names[old]))
-            if found is None:
-                unknown.append(self.class_labels[old])
-            else:
-                new_label[old] = found
+        new_label = {old: position.get(self.class_labels[old], by_words.get(self.class_names[old])) for old in present}
+        unknown = [self.class_labels[old] for old, found in new_label.items() if found is None]
         if unknown and self.labels is not None:
             raise DataError(
                 f"{self.source or 'The data'} has {count(len(unknown), 'class', 'classes')} not among the "
@@ -150,9 +144,8 @@ class ImageDataset:
         if words is None:
             own = {found: self.class_names[old] for old, found in new_label.items()}
             words = [own.get(index, label) for index, label in enumerate(class_labels)]
-        labels = None
-        if self.labels is not None:
-            labels = np.array([new_label[int(label)] for label in self.labels], dtype=np.int64)
+        numbers = None if self.labels is None else [new_label[label] for label in self.labels.tolist()]
+        labels = None if numbers is None else np.array(numbers, dtype=np.int64)
         return replace(self, labels=labels, class_names=list(words), class_labels=list(class_labels))
 
     def class_counts(self) -> Int64[np.ndarray, " C"]:
@@ -181,7 +174,7 @@ class Splits:
     val: ImageDataset | None = None
     test: ImageDataset | None = None
     made_by: str = "the source"
-    """How the parts came to be, in words."""
+    """Who made the split and how."""
     notes: tuple[str, ...] = ()
     """What a user should know about the reading: files ignored, classes without images."""
     ignored_files: int = 0
@@ -216,6 +209,6 @@ class Splits:
         )
 
     def summary(self) -> str:
-        """One line per part, then how the parts came to be and the notes."""
+        """One line per part, then who made the split, and the notes."""
         lines = [f"{name}: {part.summary()}" for name, part in self.parts.items()]
         return "\n".join([*lines, f"split made by {self.made_by}", *self.notes])

@@ -1,4 +1,4 @@
-"""One image, whatever it is and wherever it lies, as an 8-bit RGB PIL image.
+"""Decoding one image file of any supported format to an 8-bit RGB PIL image.
 
 | input | becomes |
 | --- | --- |
@@ -90,9 +90,6 @@ def frames_of(image: Image.Image, n_frames: int | None) -> list[Image.Image]:
     """The picture that `image` shows, or `n_frames` equally spaced frames of it, as 8-bit RGB.
 
     Of a file with fewer frames some come several times; a still image is repeated.
-
-    Raises:
-        Exception: whatever Pillow raises on damaged content, or a frame of more than `MAX_PIXELS` pixels.
     """
     total = getattr(image, "n_frames", 1) if n_frames and image.format in ANIMATED else 1
     at = [(2 * i + 1) * total // (2 * (n_frames or 1)) for i in range(n_frames or 1)]
@@ -100,7 +97,8 @@ def frames_of(image: Image.Image, n_frames: int | None) -> list[Image.Image]:
     for number in sorted(set(at)):
         if total > 1:
             image.seek(number)
-        check_size(image)
+        if image.width * image.height > MAX_PIXELS:  # before any of them is decoded
+            raise Image.DecompressionBombError(f"it has more than {MAX_PIXELS:,} pixels")
         found[number] = to_rgb(image)
     return [found[number] for number in at]
 
@@ -125,17 +123,6 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _formats() -> list[str]:
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
-
-
-def check_size(image: Image.Image) -> None:
-    """Refuse an image of more than `MAX_PIXELS` pixels, before they are decoded.
-
-    Raises:
-        Image.DecompressionBombError: it is too large.
-    """
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise Image.DecompressionBombError(f"it has more than {MAX_PIXELS:,} pixels")
 
 
 def _upright(image: Image.Image) -> Image.Image:

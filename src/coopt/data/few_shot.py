@@ -3,13 +3,13 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from jaxtyping import Int64
 
 from coopt.data.batches import Skipped, find_unreadable
 from coopt.data.dataset import ImageDataset
-from coopt.data.sampling import VAL_SHOTS, sample_few_shot, sample_few_shot_train_val
+from coopt.data.sampling import VAL_SHOTS, Indices, sample_few_shot, sample_few_shot_train_val
 from coopt.data.wording import count, some
 from coopt.errors import DataError
 from coopt.messages import tell
@@ -24,16 +24,16 @@ class FewShot:
     """A few images per class, all readable."""
 
     dataset: ImageDataset
-    """The picked images."""
-    indices: Int64[np.ndarray, " _"]
+    """The picked images, with their labels."""
+    indices: Indices
     """Their positions in the data set they were picked from."""
     skipped: list[Skipped]
-    """Files that were picked and could not be read; others of their class stand in for them."""
+    """Files that were picked and could not be read; others of their class take their place."""
     notes: list[str]
     """What a user should know; it was told (`coopt.messages`)."""
 
 
-Check = Callable[[ImageDataset, Int64[np.ndarray, " _"]], Mapping[int, Skipped]]
+Check = Callable[[ImageDataset, Indices], Mapping[int, Skipped]]
 """Finds the images that cannot be read among some positions of a data set, as `find_unreadable` does."""
 
 
@@ -42,7 +42,7 @@ def few_shot_subset(
     n_shots: int,
     seed: int,
     *,
-    strata: Int64[np.ndarray, " _"] | None = None,
+    strata: Indices | None = None,
     strict: bool = False,
     n_workers: int = 0,
     check: Check | None = None,
@@ -67,7 +67,8 @@ def few_shot_subset(
     """
     groups = _groups(dataset, strata)
     picks = sample_few_shot(groups, n_shots, seed)
-    return _readable(dataset, groups, picks, n_shots, seed, strict, check or _decoding(n_workers), strata is None)
+    check = check or partial(find_unreadable, n_workers=n_workers)
+    return _readable(dataset, groups, picks, n_shots, seed, strict, check, strata is None)
 
 
 def few_shot_train_val(
@@ -76,8 +77,8 @@ def few_shot_train_val(
     n_shots: int,
     seed: int,
     *,
-    strata: Int64[np.ndarray, " _"] | None = None,
-    val_strata: Int64[np.ndarray, " _"] | None = None,
+    strata: Indices | None = None,
+    val_strata: Indices | None = None,
     strict: bool = False,
     n_workers: int = 0,
     check: Check | None = None,
@@ -85,14 +86,14 @@ def few_shot_train_val(
     """As `few_shot_subset`, for training and validation images from one stream, as the authors draw them."""
     groups, val_groups = _groups(train, strata), _groups(val, val_strata)
     picks, val_picks = sample_few_shot_train_val(groups, val_groups, n_shots, seed)
-    check = check or _decoding(n_workers)
+    check = check or partial(find_unreadable, n_workers=n_workers)
     return (
         _readable(train, groups, picks, n_shots, seed, strict, check, strata is None),
         _readable(val, val_groups, val_picks, min(n_shots, VAL_SHOTS), seed, strict, check, val_strata is None),
     )
 
 
-def _groups(dataset: ImageDataset, strata: Int64[np.ndarray, " _"] | None) -> Int64[np.ndarray, " _"]:
+def _groups(dataset: ImageDataset, strata: Indices | None) -> Indices:
     groups = dataset.labels if strata is None else strata
     if groups is None:
         raise DataError("A few-shot sample needs labels; these images are unlabelled.")
@@ -105,20 +106,17 @@ def _groups(dataset: ImageDataset, strata: Int64[np.ndarray, " _"] | None) -> In
     return groups
 
 
-def _decoding(n_workers: int) -> Check:
-    return lambda dataset, indices: find_unreadable(dataset, indices, n_workers=n_workers)
-
-
 def _readable(
     dataset: ImageDataset,
-    groups: Int64[np.ndarray, " _"],
-    picks: Int64[np.ndarray, " _"],
+    groups: Indices,
+    picks: Indices,
     n_shots: int,
     seed: int,
     strict: bool,
     check: Check,
-    are_classes: bool,
+    named: bool,
 ) -> FewShot:
+    """The picks with others in place of unreadable ones; the groups are the data set's classes where `named`."""
     bad = dict(check(dataset, picks))
     if bad and strict:
         name, reason = next(iter(bad.values()))
@@ -129,7 +127,7 @@ def _readable(
     replacements = _replacements(dataset, groups, picks, seed, bad, check)
     chosen = [replacements.get(index, index) for index in picks.tolist()]
     indices = np.array([index for index in chosen if index is not None], dtype=np.int64)
-    names = dataset.class_names if are_classes else [f"stratum {number}" for number in range(groups.max(initial=0) + 1)]
+    names = dataset.class_names if named else [f"stratum {number}" for number in range(groups.max(initial=0) + 1)]
     present, picked = (np.bincount(part, minlength=len(names)) for part in (groups, groups[indices]))
     notes = _notes(names, present, picked, n_shots, list(bad.values()))
     for note in notes:
@@ -138,12 +136,7 @@ def _readable(
 
 
 def _replacements(
-    dataset: ImageDataset,
-    groups: Int64[np.ndarray, " _"],
-    picks: Int64[np.ndarray, " _"],
-    seed: int,
-    bad: dict[int, Skipped],
-    check: Check,
+    dataset: ImageDataset, groups: Indices, picks: Indices, seed: int, bad: dict[int, Skipped], check: Check
 ) -> dict[int, int | None]:
     """Another image of the same class for each unreadable pick, None where there is none; fills `bad` further."""
     taken = set(picks.tolist())

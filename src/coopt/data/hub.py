@@ -6,8 +6,10 @@ Nothing is run: a data set that consists of a script is read from the hub's own 
 import re
 from pathlib import Path
 
+from coopt.data.archives import SUFFIXES as ARCHIVES
 from coopt.data.archives import is_archive_name
-from coopt.data.decode import EXTENSIONS
+from coopt.data.decode import EXTENSIONS, is_image_name
+from coopt.data.tables import SUFFIXES as TABLES
 from coopt.data.tables import is_table_name
 from coopt.data.wording import some
 from coopt.errors import DataError
@@ -17,7 +19,7 @@ CONVERTED = "refs/convert/parquet"
 
 
 def download(address: str) -> Path:
-    """Fetch a data set of the hub; the answer is the folder (or the single archive) with its files.
+    """Fetch a data set of the hub and return the folder (or the single archive) with its files.
 
     Args:
         address: `hf:owner/name`, with `/folder` for one of several configurations and `@revision` for a branch, tag
@@ -35,51 +37,37 @@ def download(address: str) -> Path:
         )
     repository, folder, revision = match["repository"], match["folder"], match["revision"]
     root = _fetch(address, repository, folder, revision)
-    if not _has_data(root) and revision is None:
+    if not _data_files(root) and revision is None:
         root = _fetch(address, repository, folder, CONVERTED)
-    if not _has_data(root):
+    if not _data_files(root):
         raise DataError(f"The data set '{repository}' has no images and no table of images in its files.")
     if folder is not None:
         if not (root / folder).is_dir():
             folders = sorted(path.name for path in root.iterdir() if path.is_dir())
             raise DataError(f"The data set '{repository}' has no folder '{folder}'; it has {some(folders)}.")
         root = root / folder
-    files = [path for path in root.rglob("*") if path.is_file()]
-    archives = [path for path in files if is_archive_name(path.name)]
-    others = [path for path in files if is_table_name(path.name) or path.suffix.lower() in EXTENSIONS]
-    return archives[0] if len(archives) == 1 and not others else root
+    files = _data_files(root)
+    return files[0] if len(files) == 1 and is_archive_name(files[0].name) else root
 
 
 def _fetch(address: str, repository: str, folder: str | None, revision: str | None) -> Path:
     from huggingface_hub import constants, snapshot_download
 
     below = f"{folder}/" if folder else ""
-    endings = [*EXTENSIONS, ".csv", ".tsv", ".jsonl", ".parquet", ".zip", ".tar", ".tar.gz", ".tgz"]
+    endings = [*EXTENSIONS, *TABLES, *ARCHIVES]
+    patterns = ["README.md", *(f"{below}*{text}" for ending in endings for text in (ending, ending.upper()))]
     try:
-        return Path(
-            snapshot_download(
-                repository,
-                repo_type="dataset",
-                revision=revision,
-                allow_patterns=["README.md", *(f"{below}*{ending}" for ending in endings)],
-            )
-        )
+        return Path(snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub's client raises its own, its transport's and the system's errors
-        offline = constants.HF_HUB_OFFLINE
-        state = "offline mode is on (HF_HUB_OFFLINE) and it is not in the cache" if offline else _first_line(error)
+        state = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        if constants.HF_HUB_OFFLINE:
+            state = "offline mode is on (HF_HUB_OFFLINE) and it is not in the cache"
         raise DataError(
             f"The data set '{address}' could not be read from {constants.ENDPOINT}: {state}. Check the name, the "
             f"network and, for a gated data set, your login; or give a local folder or archive."
         ) from error
 
 
-def _has_data(root: Path) -> bool:
-    return any(
-        is_table_name(path.name) or is_archive_name(path.name) or path.suffix.lower() in EXTENSIONS
-        for path in root.rglob("*")
-    )
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _data_files(root: Path) -> list[Path]:
+    kinds = (is_table_name, is_archive_name, is_image_name)
+    return [path for path in root.rglob("*") if path.is_file() and any(is_kind(path.name) for is_kind in kinds)]

@@ -14,9 +14,9 @@ from coopt.data.hub import download
 from coopt.data.memory import is_memory, read_memory
 from coopt.data.reading import Reading, Rows, assemble, split_dataset
 from coopt.data.sampling import check_fractions
-from coopt.data.tables import is_table_name, parse_table, read_table
+from coopt.data.tables import disk_resolver, is_table_name, parse_table, read_table
 from coopt.data.tree import FolderTree
-from coopt.data.trees import disk_resolver, read_tree
+from coopt.data.trees import read_tree
 from coopt.errors import DataError, did_you_mean
 
 
@@ -109,9 +109,7 @@ def _read_path(path: Path, options: dict[str, Any]) -> Reading:
     if is_archive_name(path.name):
         return read_tree(ArchiveTree(path), **options)
     if is_table_name(path.name):
-        table = parse_table(path, path.name)
-        table.where = str(path)
-        return read_table(table, disk_resolver(path.parent), **options)
+        return read_table(parse_table(path, path.name, str(path)), disk_resolver(path.parent), **options)
     if is_image_name(path.name):
         return Reading(f"the image '{path}'", {"": Rows(images=[path], names=[path.name])})
     raise DataError(

@@ -1,4 +1,4 @@
-"""Images that the caller already holds: one array of all, or a list of arrays, tensors, PIL images, paths."""
+"""Images that are already in memory: one array of all, or a list of arrays, tensors, PIL images, paths."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +24,8 @@ def read_memory(images: Any, labels: Any) -> Reading:
     Raises:
         DataError: an element is not an image, or the lengths differ.
     """
-    names: list[str]
-    if isinstance(images, (np.ndarray, torch.Tensor)) and not _is_array_of_objects(images):
+    holds_objects = isinstance(images, np.ndarray) and images.dtype.kind in "OUS"
+    if isinstance(images, (np.ndarray, torch.Tensor)) and not holds_objects:
         items: list[Any] = _unstack(images)
         names = [str(index) for index in range(len(items))]
         where = f"the {type(images).__name__} of shape {tuple(images.shape)}"
@@ -41,11 +41,7 @@ def read_memory(images: Any, labels: Any) -> Reading:
 
 
 def read_labels(labels: Any, n_images: int) -> tuple[list[str], bool]:
-    """Labels as texts, and whether they are whole numbers.
-
-    Raises:
-        DataError: the number of labels differs from the number of images, or one is missing or not a label.
-    """
+    """Labels as texts, and whether they are whole numbers."""
     values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if len(values) != n_images:
         raise DataError(f"There are {n_images} images but {len(values)} labels.")
@@ -57,10 +53,6 @@ def read_labels(labels: Any, n_images: int) -> tuple[list[str], bool]:
             raise DataError(f"Label {index} is {value!r}; a label must be a whole number or a text that is not empty.")
         texts.append(str(value))
     return texts, not any(isinstance(value, str) for value in values)
-
-
-def _is_array_of_objects(images: Any) -> bool:
-    return isinstance(images, np.ndarray) and (images.dtype == object or images.dtype.kind in "US")
 
 
 def _unstack(images: np.ndarray | torch.Tensor) -> list[Any]:

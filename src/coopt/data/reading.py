@@ -30,13 +30,19 @@ class Rows:
     """Label text of each image, or None where the source gives none."""
     names: list[str] = field(default_factory=list)
 
+    def add(self, other: "Rows") -> None:
+        """Append other images; their labels too, unless one of both has none."""
+        self.images += other.images
+        self.names += other.names
+        self.labels = None if self.labels is None or other.labels is None else self.labels + other.labels
+
 
 @dataclass
 class Reading:
     """All that a reader found in a source."""
 
     where: str
-    """The source in words."""
+    """What messages call the source."""
     parts: dict[str, Rows]
     """By the source's own split name; the key is "" for a source that is not split."""
     class_labels: list[str] | None = None
@@ -57,25 +63,47 @@ def assemble(
     make_split: bool,
     require_labels: bool,
 ) -> Splits:
-    """Choose the asked part, number the classes, name them, and split where the source is not split.
-
-    Raises:
-        DataError: no images, no labels where they are required, classes that do not fit together.
-    """
+    """Choose the asked part, number the classes, name them, and split where the source is not split."""
     parts = _choose(reading, split)
+    n_ignored = reading.ignored_files
     if not any(rows.images for rows in parts.values()):
-        raise DataError(f"No images in {reading.where}.{_ignored_text(reading)}")
+        ignored = f" {count(n_ignored, 'file was', 'files were')} ignored (hidden or not an image)." * (n_ignored > 0)
+        raise DataError(
+            f"No images in {reading.where}.{ignored} Give a folder per class, a table, an archive of either, or a "
+            f"Hugging Face data set."
+        )
     unlabelled = [name for name, rows in parts.items() if rows.labels is None]
     if unlabelled and (require_labels or len(unlabelled) < len(parts)):
-        raise DataError(_no_labels_text(reading, unlabelled))
-    class_labels = _class_labels(reading, parts)
+        which = f" in its part(s) {some(unlabelled)}" if any(unlabelled) else ""
+        raise DataError(
+            f"{reading.where} has images but no labels{which}. Put the images of each class in a folder of its own, or "
+            f"give a table (CSV, TSV, JSONL, Parquet) with an image and a label column."
+        )
+    datasets = _number(reading, parts, class_names)
+    # A part that was asked for by name stays whole.
+    splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
+    made = _split(datasets, seed, fractions) if splittable else _as_found(datasets)
+    notes = list(reading.notes)
+    if n_ignored:
+        notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
+    if require_labels and make_split and made.train is not None and made.train.labels is not None:
+        notes += _check_classes(made, reading.where)
+    return replace(made, notes=tuple(notes), ignored_files=n_ignored)
+
+
+def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -> dict[str, ImageDataset]:
+    """Each part with whole numbers for its labels, and the words of the classes."""
+    class_labels = reading.class_labels
+    if class_labels is None:
+        present = {text for rows in parts.values() for text in rows.labels or []}
+        class_labels = order_labels(present) if reading.numeric_labels else sorted(present)
     if not class_labels and class_names is not None:  # unlabelled images: the words themselves say which classes
         class_names = read_class_names(class_names) if isinstance(class_names, (str, Path)) else class_names
         class_labels = [str(label).strip() for label in class_names]
     # Names are still checked where only some classes are present: the words belong to the source.
     words = name_classes(class_labels, class_names) if class_labels else []
     number = {label: index for index, label in enumerate(class_labels)}
-    datasets = {
+    return {
         name: ImageDataset(
             images=rows.images,
             labels=None if rows.labels is None else np.array([number[t] for t in rows.labels], dtype=np.int64),
@@ -87,19 +115,6 @@ def assemble(
         )
         for name, rows in parts.items()
     }
-    notes = list(reading.notes)
-    if reading.ignored_files:
-        notes.append(f"{count(reading.ignored_files, 'file', 'files')} ignored: hidden or not an image")
-    # A part that was asked for by name stays whole.
-    splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
-    made = _place(datasets, seed=seed, fractions=fractions, make_split=splittable)
-    _check_classes(made, reading.where, notes, training=require_labels and make_split)
-    return Splits(
-        **{name: part for name, part in made.items() if name != "made_by"},
-        made_by=made["made_by"],
-        notes=tuple(notes),
-        ignored_files=reading.ignored_files,
-    )
 
 
 def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)) -> Splits:
@@ -126,13 +141,12 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     """The parts under our names "train", "val", "test", or one part under ""; empty parts are left out."""
+    ours = {name: SPLIT_NAMES.get(name.lower(), "") for name in reading.parts}
     if split is not None:
-        if split in reading.parts:
-            return {SPLIT_NAMES.get(split.lower(), ""): reading.parts[split]}
         wanted = SPLIT_NAMES.get(split.lower())
-        found = [name for name in reading.parts if wanted and SPLIT_NAMES.get(name.lower()) == wanted]
+        found = [split] if split in ours else [name for name in ours if ours[name] == wanted]
         if found:
-            return {str(wanted): reading.parts[found[0]]}
+            return {ours[found[0]]: reading.parts[found[0]]}
         known = [name for name in reading.parts if name]
         has = f"it has {some(known)}" if known else "it is not split"
         raise DataError(f"{reading.where} has no split {split!r}; {has}.{did_you_mean(split, known)}")
@@ -140,16 +154,15 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
         return reading.parts
     chosen: dict[str, Rows] = {}
     for name, rows in reading.parts.items():
-        ours = SPLIT_NAMES.get(name.lower())
-        if ours is None:
+        same = [other for other in ours if ours[other] == ours[name]]
+        if not ours[name]:
             reading.notes.append(f"split {name!r} is not used ({count(len(rows.images), 'image', 'images')})")
-        elif ours in chosen:
-            same = [other for other in reading.parts if SPLIT_NAMES.get(other.lower()) == ours]
-            raise DataError(f"{reading.where} has more than one {ours} split: {some(same)}. Keep one of them.")
+        elif ours[name] in chosen:
+            raise DataError(f"{reading.where} has more than one {ours[name]} split: {some(same)}. Keep one of them.")
         elif not rows.images:
             reading.notes.append(f"split {name!r} has no images")
         else:
-            chosen[ours] = rows
+            chosen[ours[name]] = rows
     if not chosen and len(reading.parts) == 1:
         return {"": next(iter(reading.parts.values()))}
     if not chosen:
@@ -160,52 +173,34 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     return chosen
 
 
-def _class_labels(reading: Reading, parts: dict[str, Rows]) -> list[str]:
-    present = {text for rows in parts.values() for text in rows.labels or []}
-    if reading.class_labels is not None:
-        return reading.class_labels
-    return order_labels(present) if reading.numeric_labels else sorted(present)
-
-
-def _place(
-    datasets: dict[str, ImageDataset], *, seed: int, fractions: Sequence[float], make_split: bool
-) -> dict[str, Any]:
-    if set(datasets) == {""}:
-        if not make_split:
-            return {"test": datasets[""], "made_by": "nobody: all images are in the test part"}
-        return _split_parts(datasets[""], seed, fractions)
-    if set(datasets) == {"train"} and make_split:
-        made = _split_parts(datasets["train"], seed, fractions)
-        return {**made, "made_by": f"{made['made_by']}, of the source's train part, which is its only one"}
-    if set(datasets) == {"train", "val"} and make_split:
-        test = datasets["val"]
-        return {
-            "train": datasets["train"],
-            "test": test,
-            "made_by": "the source; its validation part is the test set",
-        }
-    return {**datasets, "made_by": "the source"}
-
-
-def _split_parts(dataset: ImageDataset, seed: int, fractions: Sequence[float]) -> dict[str, Any]:
-    if len(dataset.class_names) == 1:
-        raise DataError(_one_class_text(dataset, dataset.source or "the data"))
+def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float]) -> Splits:
+    """Make a test part where the source has none."""
+    if set(datasets) == {"train", "val"}:
+        made_by = "the source; its validation part is the test set"
+        return Splits(datasets["train"], test=datasets["val"], made_by=made_by)
+    if set(datasets) not in ({""}, {"train"}):
+        return _as_found(datasets)
+    (dataset,) = datasets.values()
+    _refuse_one_class(dataset)
     made = split_dataset(dataset, seed, fractions)
-    return {**made.parts, "made_by": made.made_by}
+    if "train" in datasets:
+        made = replace(made, made_by=f"{made.made_by}, of the source's train part, which is its only one")
+    return made
 
 
-def _check_classes(made: dict[str, Any], where: str, notes: list[str], training: bool) -> None:
-    train: ImageDataset | None = made.get("train")
-    if train is None or train.labels is None or not training:
-        return
-    counts = train.class_counts()
-    if len(counts) == 1:
-        raise DataError(_one_class_text(train, where))
-    untrained = {train.class_names[label] for label in np.flatnonzero(counts == 0)}
-    for name in ("val", "test"):
-        part: ImageDataset | None = made.get(name)
-        if part is None:
-            continue
+def _as_found(datasets: dict[str, ImageDataset]) -> Splits:
+    if "" in datasets:
+        return Splits(test=datasets[""], made_by="nobody: all images are in the test part")
+    return Splits(datasets.get("train"), datasets.get("val"), datasets.get("test"))
+
+
+def _check_classes(made: Splits, where: str) -> list[str]:
+    """Refuse classes without training images; return notes on classes without images in another part."""
+    assert made.train is not None  # the caller looked
+    _refuse_one_class(made.train)
+    notes = []
+    untrained = {made.class_names[label] for label in np.flatnonzero(made.train.class_counts() == 0)}
+    for name, part in made.parts.items():
         here = [part.class_names[label] for label in np.flatnonzero(part.class_counts())]
         new = [words for words in here if words in untrained]
         if new:
@@ -214,30 +209,16 @@ def _check_classes(made: dict[str, Any], where: str, notes: list[str], training:
                 f"Give them training images or leave them out."
             )
         absent = [words for words in part.class_names if words not in here]
-        if absent:
+        if absent and name != "train":
             notes.append(f"the {name} part has no images of: {some(absent)}")
     if untrained:
         raise DataError(f"No training images in {where} for: {some(sorted(untrained))}. Add some or remove the class.")
+    return notes
 
 
-def _one_class_text(dataset: ImageDataset, where: str) -> str:
-    return (
-        f"{where} has one class only ({some(dataset.class_names)}); a classifier needs two or more. "
-        f"Put the images of each class in a folder of its own."
-    )
-
-
-def _no_labels_text(reading: Reading, unlabelled: list[str]) -> str:
-    which = f" in its part(s) {some(unlabelled)}" if any(unlabelled) else ""
-    return (
-        f"{reading.where} has images but no labels{which}. Put the images of each class in a folder "
-        f"of its own, or give "
-        f"a table (CSV, TSV, JSONL, Parquet) with an image and a label column."
-    )
-
-
-def _ignored_text(reading: Reading) -> str:
-    text = ""
-    if reading.ignored_files:
-        text += f" {count(reading.ignored_files, 'file was', 'files were')} ignored (hidden or not an image)."
-    return text + " Give a folder per class, a table, an archive of either, or a Hugging Face data set."
+def _refuse_one_class(dataset: ImageDataset) -> None:
+    if len(dataset.class_names) == 1:
+        raise DataError(
+            f"{dataset.source or 'the data'} has one class only ({some(dataset.class_names)}); a classifier needs two "
+            f"or more. Put the images of each class in a folder of its own."
+        )

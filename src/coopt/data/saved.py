@@ -6,7 +6,7 @@ from typing import Any
 
 from coopt.data.columns import arrow_columns, feature_class_names
 from coopt.data.reading import Reading, Rows
-from coopt.data.tables import Table, read_table
+from coopt.data.tables import Table, disk_resolver, read_table
 from coopt.data.tree import FolderTree
 from coopt.errors import DataError
 
@@ -17,11 +17,7 @@ def is_saved(tree: FolderTree) -> bool:
 
 
 def read_saved(tree: FolderTree, **options: Any) -> Reading:
-    """Read the Arrow files that the folder's `state.json` lists, per split.
-
-    Raises:
-        DataError: a file is missing or damaged, or rows were selected without being written out.
-    """
+    """Read the Arrow files that the folder's `state.json` lists, per split."""
     reading = Reading(tree.where, {})
     if "dataset_dict.json" in tree.paths:
         splits = {name: tree.root / name for name in _json(tree.root / "dataset_dict.json")["splits"]}
@@ -35,26 +31,19 @@ def read_saved(tree: FolderTree, **options: Any) -> Reading:
 def _read_part(folder: Path, prefix: str, reading: Reading, options: dict[str, Any]) -> Rows:
     state = _json(folder / "state.json")
     if state.get("_indices_data_files") or state.get("_indices_files"):
-        raise DataError(f"'{folder}' keeps a selection of rows beside its data. Save it again with flatten_indices().")
+        raise DataError(f"'{folder}' has rows selected but not written out. Save it again with flatten_indices().")
     declared = feature_class_names(_json(folder / "dataset_info.json").get("features") or {})
     part = Rows(labels=[])
-    for entry in state["_data_files"]:
-        columns, images, names = arrow_columns(folder / entry["filename"])
-        file = entry["filename"]
-        table = Table(str(folder / file), columns, images, {**declared, **names}, short=prefix + file)
-        found = read_table(table, lambda value: _existing(folder / value), **options)
+    for file in (entry["filename"] for entry in state["_data_files"]):
+        table = Table(str(folder / file), prefix + file, *arrow_columns(folder / file))
+        table.class_names = {**declared, **table.class_names}
+        found = read_table(table, disk_resolver(folder), **options)
         reading.class_labels = found.class_labels
         reading.numeric_labels = found.numeric_labels
-        # A split column inside a saved split has no say: the folder has.
+        # The folder says which split this is; a split column inside it is not used.
         for rows in found.parts.values():
-            part.images += rows.images
-            part.names += rows.names
-            part.labels = None if part.labels is None or rows.labels is None else part.labels + rows.labels
+            part.add(rows)
     return part
-
-
-def _existing(path: Path) -> Path | None:
-    return path if path.is_file() else None
 
 
 def _json(path: Path) -> dict[str, Any]:

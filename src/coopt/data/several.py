@@ -1,7 +1,6 @@
 """Several data sets as one: the classes of all, told apart by the data set's name in front of the label."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -14,33 +13,24 @@ def join_datasets(sources: Mapping[str, Splits]) -> Splits:
     A part (train, val, test) has the images of the data sets that have it.
     """
     whole = {name: splits.any for name, splits in sources.items()}
-    offsets = np.cumsum([0, *(len(part.class_names) for part in whole.values())]).tolist()
+    sizes = [len(part.class_names) for part in whole.values()]
+    first = dict(zip(sources, np.cumsum([0, *sizes]).tolist(), strict=False))  # the number of its first class
     labels = [f"{name}/{label}" for name, part in whole.items() for label in part.class_labels or part.class_names]
     words = [word for part in whole.values() for word in part.class_names]
     parts = {}
     for split in ("train", "val", "test"):
-        held = [
-            (name, found, offset)
-            for (name, splits), offset in zip(sources.items(), offsets, strict=False)
-            if (found := splits.parts.get(split)) is not None
-        ]
-        parts[split] = _joined(held, words, labels) if held else None
+        held = {name: splits.parts[split] for name, splits in sources.items() if split in splits.parts}
+        if held:
+            numbers = [part.labels + first[name] for name, part in held.items() if part.labels is not None]
+            parts[split] = ImageDataset(
+                images=[image for part in held.values() for image in part.images],
+                labels=np.concatenate(numbers) if len(numbers) == len(held) else None,
+                class_names=words,
+                class_labels=labels,
+                split=split,
+                names=[f"{name}/{part.name(index)}" for name, part in held.items() for index in range(len(part))],
+                source=" and ".join(part.source or name for name, part in held.items()),
+            )
     made_by = "; ".join(f"{name}: {splits.made_by}" for name, splits in sources.items())
     notes = tuple(f"{name}: {note}" for name, splits in sources.items() for note in splits.notes)
     return Splits(**parts, made_by=made_by, notes=notes, ignored_files=sum(s.ignored_files for s in sources.values()))
-
-
-def _joined(held: Sequence[tuple[str, ImageDataset, int]], words: list[str], labels: list[str]) -> ImageDataset:
-    parts = [part for _, part, _ in held]
-    is_labelled = all(part.labels is not None for part in parts)
-    return replace(
-        parts[0],
-        images=[image for part in parts for image in part.images],
-        labels=np.concatenate([part.labels + offset for _, part, offset in held if part.labels is not None])
-        if is_labelled
-        else None,
-        class_names=words,
-        class_labels=labels,
-        names=[f"{name}/{part.name(index)}" for name, part, _ in held for index in range(len(part))],
-        source=" and ".join(part.source or name for name, part, _ in held),
-    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from coopt.data.columns import column_reader
 from coopt.data.reading import Reading, Rows
-from coopt.data.wording import count, some
+from coopt.data.wording import count, some, table_rows
 from coopt.errors import DataError, did_you_mean
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -30,17 +30,17 @@ class Table:
     """The columns of a table, by name, as Python values; image columns of Parquet as lazily read cells."""
 
     where: str
+    short: str
+    """Its path inside its source, for the names of its rows."""
     columns: dict[str, Sequence[Any]]
     image_columns: list[str] = field(default_factory=list)
     """Columns that hold images themselves."""
     class_names: dict[str, list[str]] = field(default_factory=dict)
     """By column: the label of each number, where the table says so (ClassLabel features)."""
-    short: str = ""
-    """The table's path inside its source, for the names of its rows."""
 
     @property
     def n_rows(self) -> int:
-        """Rows below the header."""
+        """How many rows there are below the header."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
 
@@ -49,16 +49,11 @@ def is_table_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def parse_table(source: Path | bytes, name: str) -> Table:
-    """Read a table from a file or from its content; the name's ending says of which kind.
-
-    Raises:
-        DataError: it is damaged, or has no rows.
-    """
+def parse_table(source: Path | bytes, name: str, where: str) -> Table:
+    """Read a table from a file or from its content; the ending of its name inside its source says of which kind."""
     suffix = Path(name).suffix.lower()
     if suffix == ".parquet":
-        columns, image_columns, class_names = column_reader(source, name)
-        table = Table(name, columns, image_columns, class_names)
+        table = Table(where, name, *column_reader(source, name))
     else:
         content = source if isinstance(source, bytes) else source.read_bytes()
         try:
@@ -66,10 +61,15 @@ def parse_table(source: Path | bytes, name: str) -> Table:
         except UnicodeDecodeError as error:
             raise DataError(f"The table '{name}' is not UTF-8 text: {error}. Save it as UTF-8.") from error
         parse = _parse_json_lines if suffix in (".jsonl", ".ndjson") else _parse_csv
-        table = Table(name, dict(parse(text, name)))
+        table = Table(where, name, parse(text, name))
     if table.n_rows == 0:
         raise DataError(f"The table '{name}' has no rows below its header.")
     return table
+
+
+def disk_resolver(folder: Path) -> Callable[[str], Path | None]:
+    """How the image paths of a table in `folder` are found on disk."""
+    return lambda value: path if (path := folder / value).is_file() else None
 
 
 def read_table(
@@ -92,15 +92,12 @@ def read_table(
     Raises:
         DataError: a column is missing or ambiguous, a row has no image or no label, or no image exists.
     """
-    image_column = _choose_column(table, image_column, "image", IMAGE_COLUMNS, table.image_columns)
-    others = {name: values for name, values in table.columns.items() if name != image_column}
+    columns = list(table.columns)
+    image_column = _choose_column(table.where, columns, image_column, "image", IMAGE_COLUMNS, table.image_columns)
+    assert image_column is not None  # required, so chosen or refused
+    others = [name for name in columns if name != image_column]
     label_column = _choose_column(
-        Table(table.where, others),
-        label_column,
-        "label",
-        LABEL_COLUMNS,
-        list(table.class_names),
-        require_labels,
+        table.where, others, label_column, "label", LABEL_COLUMNS, list(table.class_names), require_labels
     )
     split_column = next((name for name in others if name.lower() in SPLIT_COLUMNS and name != label_column), None)
     images, names = _images(table, image_column, resolve)
@@ -110,9 +107,9 @@ def read_table(
         labels = _labels(table, label_column, reading, require_labels)
     splits = [""] * table.n_rows
     if split_column is not None:
-        splits = [str(value).strip() for value in table.columns[split_column]]
-        if not all(splits):
-            raise DataError(f"{_rows([i for i, s in enumerate(splits) if not s])} of '{table.where}' name no split.")
+        splits = _texts(table.columns[split_column])
+        if empty := [index for index, split in enumerate(splits) if not split]:
+            raise DataError(f"{table_rows(empty)} of '{table.where}' name no split.")
     for index, split in enumerate(splits):
         rows = reading.parts.setdefault(split, Rows(labels=None if labels is None else []))
         rows.images.append(images[index])
@@ -123,19 +120,19 @@ def read_table(
 
 
 def _choose_column(
-    table: Table,
+    where: str,
+    columns: list[str],
     asked: str | None,
     kind: str,
     usual: Sequence[str],
     certain: Sequence[str],
     required: bool = True,
 ) -> str | None:
-    columns = list(table.columns)
     if asked is not None:
         if asked in columns:
             return asked
         raise DataError(
-            f"The table '{table.where}' has no column {asked!r}; it has {some(columns)}.{did_you_mean(asked, columns)}"
+            f"The table '{where}' has no column {asked!r}; it has {some(columns)}.{did_you_mean(asked, columns)}"
         )
     # What the table declares (images in the cells, class names) outweighs how a column is called.
     found = [name for name in certain if name in columns] or [name for name in columns if name.lower() in usual]
@@ -143,27 +140,24 @@ def _choose_column(
         return found[0]
     if found:
         raise DataError(
-            f"The table '{table.where}' has several columns that may be the {kind}: {some(found)}. "
+            f"The table '{where}' has several columns that may be the {kind}: {some(found)}. "
             f"Name one with {kind}_column (--{kind}-column)."
         )
     if not required:
         return None
     raise DataError(
-        f"The table '{table.where}' has no column with a usual name for the {kind} ({', '.join(usual[:6])}, ...); it "
+        f"The table '{where}' has no column with a usual name for the {kind} ({', '.join(usual[:6])}, ...); it "
         f"has {some(columns)}. Name it with {kind}_column (--{kind}-column)."
     )
 
 
-def _images(table: Table, column: str | None, resolve: Callable[[str], Any]) -> tuple[list[Any], list[str]]:
-    assert column is not None  # required, so chosen or refused
+def _images(table: Table, column: str, resolve: Callable[[str], Any]) -> tuple[list[Any], list[str]]:
     cells = table.columns[column]
     if column in table.image_columns:
-        short = table.short or Path(table.where).name
-        return list(cells), [f"{short} row {index + 1}" for index in range(len(cells))]
-    names = ["" if cell is None else str(cell).strip() for cell in cells]
-    empty = [index for index, name in enumerate(names) if not name]
-    if empty:
-        raise DataError(f"{_rows(empty)} of '{table.where}' have no image in column {column!r}.")
+        return list(cells), [f"{table.short} row {index + 1}" for index in range(len(cells))]
+    names = _texts(cells)
+    if empty := [index for index, name in enumerate(names) if not name]:
+        raise DataError(f"{table_rows(empty)} of '{table.where}' have no image in column {column!r}.")
     images = [resolve(name) for name in names]
     missing = [name for name, image in zip(names, images, strict=True) if image is None]
     if len(missing) == len(names):
@@ -177,10 +171,10 @@ def _images(table: Table, column: str | None, resolve: Callable[[str], Any]) -> 
 
 @dataclass(frozen=True)
 class MissingImage:
-    """Stands for an image that a table names and that is not there."""
+    """An image that a table names but that does not exist."""
 
     def read(self) -> bytes:
-        """Raises: FileNotFoundError."""
+        """Say so, in the way in which reading any missing file does."""
         raise FileNotFoundError("the file does not exist")
 
 
@@ -193,12 +187,11 @@ def _labels(table: Table, column: str, reading: Reading, required: bool) -> list
         if len(empty) == len(cells) and (names or not required):
             return None
         if required:
-            raise DataError(f"{_rows(empty)} of '{table.where}' have no label in column {column!r}. Fill them in.")
+            raise DataError(f"{table_rows(empty)} of '{table.where}' have no label in column {column!r}. Fill them in.")
         reading.notes.append(f"labels are not used: {count(len(empty), 'row has', 'rows have')} none")
         return None
     if names:
-        outside = [cell for cell in cells if not 0 <= cell < len(names)]
-        if outside:
+        if outside := [cell for cell in cells if not 0 <= cell < len(names)]:
             raise DataError(f"'{table.where}' has label {outside[0]} in {column!r}, but names {len(names)} classes.")
         reading.class_labels = list(names)
         return [names[cell] for cell in cells]
@@ -209,7 +202,7 @@ def _labels(table: Table, column: str, reading: Reading, required: bool) -> list
     return texts
 
 
-def _parse_csv(text: str, name: str) -> dict[str, list[Any]]:
+def _parse_csv(text: str, name: str) -> dict[str, Sequence[Any]]:
     header = text.split("\n", 1)[0]
     delimiter = "\t" if name.lower().endswith(".tsv") else ","
     if delimiter not in header:
@@ -225,18 +218,17 @@ def _parse_csv(text: str, name: str) -> dict[str, list[Any]]:
     columns = [cell.strip() for cell in lines[0]]
     if len(set(columns)) < len(columns):
         raise DataError(f"The table '{name}' has a column name twice: {some(columns)}.")
-    wrong = [index for index, line in enumerate(lines[1:]) if len(line) != len(columns)]
-    if wrong:
+    if wrong := [index for index, line in enumerate(lines[1:]) if len(line) != len(columns)]:
         raise DataError(
-            f"{_rows(wrong)} of '{name}' have another number of cells than the header's {len(columns)}. "
+            f"{table_rows(wrong)} of '{name}' have another number of cells than the header's {len(columns)}. "
             f"Quote cells that contain {delimiter!r}."
         )
     return {column: [line[index] for line in lines[1:]] for index, column in enumerate(columns)}
 
 
-def _parse_json_lines(text: str, name: str) -> dict[str, list[Any]]:
+def _parse_json_lines(text: str, name: str) -> dict[str, Sequence[Any]]:
     records = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # other line ends may stand inside a JSON string
         if not line.strip():
             continue
         try:
@@ -250,7 +242,6 @@ def _parse_json_lines(text: str, name: str) -> dict[str, list[Any]]:
     return {column: [record.get(column) for record in records] for column in columns}
 
 
-def _rows(indices: Sequence[int]) -> str:
-    numbers = ", ".join(str(index + 1) for index in indices[:5])
-    more = f" and {len(indices) - 5} more" if len(indices) > 5 else ""
-    return f"Row(s) {numbers}{more} (counted below the header)"
+def _texts(cells: Sequence[Any]) -> list[str]:
+    """The cells as stripped text, missing ones as the empty text."""
+    return ["" if cell is None else str(cell).strip() for cell in cells]

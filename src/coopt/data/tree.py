@@ -1,44 +1,24 @@
-"""A tree of files, in a folder or in an archive, with one small interface that the readers walk."""
+"""The files of a folder as a tree that the readers walk; `ArchiveTree` offers the same."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, runtime_checkable
 
 from coopt.errors import DataError
 
 
-@runtime_checkable
-class FileTree(Protocol):
-    """Files by their '/'-separated path below a root."""
-
-    where: str
-    """The root in words, for messages."""
-    paths: list[str]
-    """Every file, sorted; hidden ones and those in hidden folders left out."""
-    empty_folders: list[str]
-    """Folders that hold nothing at all below them, sorted."""
-    hidden: int
-    """How many hidden files were left out."""
-
-    def source(self, path: str) -> Any:
-        """A picklable value that `open_image` opens."""
-        ...
-
-    def read(self, path: str) -> bytes:
-        """A file's content."""
-        ...
-
-
 class FolderTree:
-    """The files below a folder on disk."""
+    """The files below a folder on disk, by their '/'-separated path."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.where = str(root)
         self.paths: list[str] = []
+        """Every file, sorted; hidden ones and those in hidden folders left out."""
         self.empty_folders: list[str] = []
+        """Folders below the root that hold nothing at all, with a '/' at their end."""
         self.hidden = 0
+        """How many hidden files were left out."""
         for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
             _check_loop(folder)
             subfolders[:] = sorted(name for name in subfolders if not is_hidden(name))
@@ -46,58 +26,27 @@ class FolderTree:
             visible = [name for name in files if not is_hidden(name)]
             self.hidden += len(files) - len(visible)
             self.paths += [str(here / name) for name in visible]
-            if not visible and not subfolders:
-                self.empty_folders.append(str(here))
+            if not visible and not subfolders and here.parts:
+                self.empty_folders.append(f"{here}/")
         self.paths.sort()
-        self.empty_folders.sort()
 
     def source(self, path: str) -> Path:
         """The file's path on disk."""
         return self.root / path
 
     def read(self, path: str) -> bytes:
-        """The file's content."""
+        """The content of a file as bytes."""
         return (self.root / path).read_bytes()
 
 
-class SubTree:
-    """The part of a tree below one of its folders."""
-
-    def __init__(self, tree: FileTree, folder: str) -> None:
-        prefix = f"{folder}/"
-        self.tree = tree
-        self.folder = folder
-        self.where = f"{tree.where}/{folder}"
-        self.paths = [path.removeprefix(prefix) for path in tree.paths if path.startswith(prefix)]
-        self.empty_folders = [p.removeprefix(prefix) for p in tree.empty_folders if p.startswith(prefix)]
-        self.hidden = 0
-
-    def source(self, path: str) -> Any:
-        """See `FileTree`."""
-        return self.tree.source(f"{self.folder}/{path}")
-
-    def read(self, path: str) -> bytes:
-        """See `FileTree`."""
-        return self.tree.read(f"{self.folder}/{path}")
-
-
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder name is hidden, or macOS's or Windows's own litter."""
+    """Whether a file or folder name is hidden, or one that macOS or Windows adds by itself."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
-def top_folders(tree: FileTree) -> list[str]:
-    """The folders directly below the root, sorted, empty ones among them."""
-    return sorted(set(_tops(tree)))
-
-
-def _tops(tree: FileTree) -> Iterator[str]:
-    for path in tree.paths:
-        if "/" in path:
-            yield path.split("/", 1)[0]
-    for path in tree.empty_folders:
-        if path != ".":
-            yield path.split("/", 1)[0]
+def top_folders(paths: Iterable[str]) -> set[str]:
+    """The folders directly below the root that some paths lead into."""
+    return {path.split("/", 1)[0] for path in paths if "/" in path}
 
 
 def _refuse(error: OSError) -> None:

@@ -3,15 +3,15 @@
 import posixpath
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from coopt.data.archives import FileTree
 from coopt.data.columns import feature_class_names
 from coopt.data.layout import folders_with_images, has_class_folders, read_class_folders
 from coopt.data.reading import SPLIT_NAMES, Reading, Rows
 from coopt.data.saved import is_saved, read_saved
-from coopt.data.tables import Table, is_table_name, parse_table, read_table
-from coopt.data.tree import FileTree, FolderTree, SubTree
+from coopt.data.tables import Table, disk_resolver, is_table_name, parse_table, read_table
+from coopt.data.tree import FolderTree
 from coopt.data.wording import some
 from coopt.errors import DataError
 
@@ -21,46 +21,28 @@ SPLIT_TOKEN = re.compile(
 """A split name as a word of a path: `data/train-00000-of-00002.parquet`, `labels_test.csv`, `val/metadata.csv`."""
 
 
-def read_tree(tree: FileTree, *, image_column: str | None, label_column: str | None, require_labels: bool) -> Reading:
+def read_tree(tree: FileTree, **options: Any) -> Reading:
     """Read the images and labels of a tree of files.
 
-    Class folders win over a table beside them; a table wins where there is at most one folder of images.
-
-    Raises:
-        DataError: neither images nor tables, or tables that cannot be told apart.
+    Class folders are preferred to a table next to them; the table is read where there is at most one folder of images,
+    or where a column is named. The options are those of `read_table`.
     """
     if isinstance(tree, FolderTree) and is_saved(tree):
-        return read_saved(tree, image_column=image_column, label_column=label_column, require_labels=require_labels)
+        return read_saved(tree, **options)
     tables = [path for path in tree.paths if is_table_name(path)]
-    if not tables or (image_column is None and label_column is None and _has_classes(tree, tables)):
-        reading = read_class_folders(tree, require_labels)
+    names_columns = options["image_column"] is not None or options["label_column"] is not None
+    if not tables or (not names_columns and _has_classes(tree, tables)):
+        reading = read_class_folders(tree, options["require_labels"])
         if tables:
             reading.notes.append(f"not read beside the class folders: {some(tables)}; give a table's path to read it")
         return reading
-    by_split = _group_tables(tree, tables)
     declared = _card_class_names(tree)
-    readings = []
-    for split, paths in by_split.items():
-        for path in paths:
-            reading = read_table(
-                _parse(tree, path, declared),
-                _resolver(tree, path),
-                image_column=image_column,
-                label_column=label_column,
-                require_labels=require_labels,
-            )
-            readings.append((split, reading))
+    readings = [
+        (split, read_table(_parse(tree, path, declared), _resolver(tree, path), **options))
+        for split, paths in _group_tables(tree, tables).items()
+        for path in paths
+    ]
     return _merge(tree, readings)
-
-
-def disk_resolver(folder: Path) -> Callable[[str], Any]:
-    """How the image paths of a table in `folder` are found on disk."""
-
-    def resolve(value: str) -> Path | None:
-        path = folder / value
-        return path if path.is_file() else None
-
-    return resolve
 
 
 def _resolver(tree: FileTree, table: str) -> Callable[[str], Any]:
@@ -84,7 +66,7 @@ def _has_classes(tree: FileTree, tables: list[str]) -> bool:
     folders = folders_with_images(tree)
     splits = [name for name in folders if name.lower() in SPLIT_NAMES]
     if splits and len(splits) == len(folders):
-        return any(has_class_folders(SubTree(tree, name)) for name in splits)
+        return any(has_class_folders(tree, name) for name in splits)
     return len(folders) >= 2
 
 
@@ -110,8 +92,7 @@ def _group_tables(tree: FileTree, tables: list[str]) -> dict[str, list[str]]:
 def _parse(tree: FileTree, path: str, declared: dict[str, list[str]]) -> Table:
     # On disk a Parquet file is opened in place, so that its images stay there until they are asked for.
     source = tree.root / path if isinstance(tree, FolderTree) else tree.read(path)
-    table = parse_table(source, path)
-    table.where, table.short = f"{tree.where}/{path}", path
+    table = parse_table(source, path, f"{tree.where}/{path}")
     for column, names in declared.items():
         if column in table.columns and all(isinstance(cell, int) for cell in table.columns[column]):
             table.class_names.setdefault(column, names)
@@ -148,8 +129,5 @@ def _merge(tree: FileTree, readings: list[tuple[str, Reading]]) -> Reading:
             target = merged.parts.setdefault(part or split, Rows(labels=[] if rows.labels is not None else None))
             if (target.labels is None) != (rows.labels is None):
                 raise DataError(f"Some tables of {tree.where} have labels and others have none.")
-            target.images += rows.images
-            target.names += rows.names
-            if target.labels is not None and rows.labels is not None:
-                target.labels += rows.labels
+            target.add(rows)
     return merged

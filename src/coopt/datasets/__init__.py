@@ -2,7 +2,7 @@
 
 from coopt.datasets.facts import CERTAINTIES, BenchmarkFacts
 from coopt.datasets.load import Benchmark, load_benchmark
-from coopt.datasets.own import OwnBenchmark, read_data_file
+from coopt.datasets.own import read_data_file
 from coopt.datasets.table import BENCHMARKS, SHIFTS, SUITES, find_benchmark
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "SUITES",
     "Benchmark",
     "BenchmarkFacts",
-    "OwnBenchmark",
     "find_benchmark",
     "load_benchmark",
     "read_data_file",

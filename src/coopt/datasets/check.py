@@ -1,11 +1,11 @@
-"""Is a data set there, whole, and the one that the papers report on?"""
+"""Checking that a data set is there, complete, and the one that the papers report on."""
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from coopt.data.wording import count, some
-from coopt.datasets.facts import BenchmarkFacts, Listing
+from coopt.datasets.facts import BenchmarkFacts
 from coopt.datasets.load import class_names_of, read_listing
 from coopt.datasets.table import find_benchmark
 from coopt.errors import DataError
@@ -13,7 +13,7 @@ from coopt.errors import DataError
 
 @dataclass
 class Check:
-    """What `check_benchmark` found."""
+    """What `check_benchmark` found out about a data set."""
 
     name: str
     folder: str
@@ -23,7 +23,7 @@ class Check:
     """What a user should know."""
     n_classes: int | None = None
     n_images: dict[str, int] = field(default_factory=dict)
-    """Images per part."""
+    """How many images each part has."""
     made_by: str = ""
     """Where the split comes from."""
 
@@ -37,7 +37,7 @@ def check_benchmark(name: str, root: Path | str) -> Check:
     """Look for everything that a data set needs, count it, and compare with the facts.
 
     Raises:
-        DataError: no data set is called so.
+        DataError: no data set has this name.
     """
     facts = find_benchmark(name)
     folder = Path(root) / facts.folder
@@ -56,7 +56,10 @@ def check_benchmark(name: str, root: Path | str) -> Check:
     check.n_classes, check.made_by = len(names), listing.made_by
     check.n_images = {part: len(items) for part, items in listing.parts.items()}
     _compare(check, facts)
-    check.problems += _absent_images(listing, folder)
+    images = (item.path for items in listing.parts.values() for item in items)
+    if absent := [path for path in images if not os.path.exists(folder / path)]:
+        words = count(len(absent), "listed image is", "listed images are")
+        check.problems.append(f"{words} not there: {some(absent, 3)}")
     if facts.split_file is not None and not (folder / facts.split_file).is_file():
         check.notes.append(
             f"{facts.split_file} is missing: the split was made by the authors' rule, but its images are not those of "
@@ -87,10 +90,3 @@ def _compare(check: Check, facts: BenchmarkFacts) -> None:
             check.notes.append(f"{text} (a number from memory: no source was at hand)")
         else:
             check.problems.append(text)
-
-
-def _absent_images(listing: Listing, folder: Path) -> list[str]:
-    absent = [item.path for items in listing.parts.values() for item in items if not os.path.exists(folder / item.path)]
-    if not absent:
-        return []
-    return [f"{count(len(absent), 'listed image is', 'listed images are')} not there: {some(absent, 3)}"]

@@ -1,4 +1,4 @@
-"""What is known about a benchmark data set: the columns of the table `BENCHMARKS`."""
+"""What is known about a benchmark data set: the fields of `benchmarks.json`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,14 +42,14 @@ class RemoteFile:
 
     url: str
     md5: str | None = None
-    """Where one is published."""
+    """The MD5 checksum, where one is published."""
     sha256: str | None = None
     unpack: bool = True
     """Whether it is an archive that is unpacked into the data set's folder, or kept there as it is."""
     below: str = ""
     """The folder of the archive whose content becomes the content of the data set's folder."""
     dead: bool = False
-    """Whether the address is known to answer no more."""
+    """Whether the address is known not to answer any more."""
 
     @property
     def name(self) -> str:
@@ -59,14 +59,14 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class BenchmarkFacts:
-    """One data set: where it lies, how it is read, how large it should be, and where it comes from."""
+    """One data set: where it is, how it is read, how large it should be, and where it comes from."""
 
     name: str
     title: str
     folder: str
     """The data set's folder, below the root."""
-    read: "Reader"
-    """The reader of its annotation format."""
+    read: "Callable[[Path, BenchmarkFacts], Listing]"
+    """Lists its images from the annotations in its folder."""
     template: str
     """The hand-written prompt; '{}' is the class name."""
     n_classes: int
@@ -79,30 +79,30 @@ class BenchmarkFacts:
     """Folder of the images, below `folder`; the paths of the split file are relative to it."""
     split_file: str | None = None
     """The split that the field shares, below `folder`."""
-    needs: tuple[str, ...] = ()
+    needs: Sequence[str] = ()
     """Files and folders that reading needs, besides the images, where the split file is missing."""
     variant_of: str | None = None
-    """The data set of the same classes that prompts are learned on, where this one is only for testing."""
-    aliases: tuple[str, ...] = ()
+    """The data set of the same classes that is trained on, where this one is only for testing."""
+    aliases: Sequence[str] = ()
     licence: str = ""
     homepage: str = ""
-    official: tuple[RemoteFile, ...] = ()
+    official: Sequence[RemoteFile] = ()
     mirror: str | None = None
     """The archive's name in the field's mirror on the Hugging Face hub."""
     by_hand: str | None = None
-    """Why and how it must be fetched by hand."""
+    """Why it must be fetched by hand, and how."""
     make: Callable[[Path], object] | None = None
     """Draws or unpacks it from a package of a registry into a new folder."""
     package: str = ""
-    """Which package that is."""
+    """The package, in words."""
     rename: dict[str, str] = field(default_factory=dict)
     """Class names that the authors' code replaces."""
-    leave_out: tuple[str, ...] = ()
+    leave_out: Sequence[str] = ()
     """Class folders that the authors' code leaves out."""
     epochs: int | None = None
-    """For how long the authors' scripts train on it, where that does not go by the number of shots."""
+    """Epochs of the authors' scripts, where they do not depend on the number of shots."""
     usual_source: bool = False
-    """Whether transfer to other data sets is learned on it, as in the papers."""
+    """Whether the papers train on it to test on the other data sets."""
     joins_ensemble: bool = True
     """Whether its own template joins the seven templates of the authors' prompt ensemble."""
 
@@ -110,7 +110,3 @@ class BenchmarkFacts:
     def counts(self) -> dict[str, int | None]:
         """Expected images per part."""
         return {"train": self.n_train, "val": self.n_val, "test": self.n_test}
-
-
-Reader = Callable[[Path, BenchmarkFacts], Listing]
-"""Lists the images of a data set in its folder."""

@@ -4,9 +4,9 @@ import re
 import shutil
 import urllib.error
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock
 
@@ -21,19 +21,17 @@ MIRROR = "zhengli97/prompt_learning_dataset"
 """A model repository of the Hugging Face hub with 14 of the 15 data sets, an archive each, split files included."""
 ENDPOINT: str | None = None
 """The hub's address; None means the usual one or HF_ENDPOINT."""
-SOURCES = ("mirror", "official")
 Progress = Callable[[str, int, int], None]
 """Called with what is fetched, bytes done, and bytes in all (0 where the site does not say)."""
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """What `fetch_benchmark` did."""
+class Fetched(NamedTuple):
+    """What `fetch_benchmark` did for a data set."""
 
     source: str
     """Where the data set came from, in words."""
     check: Check
-    """What is there now."""
+    """The data set as it is now."""
 
 
 def names_of(names: list[str]) -> list[str]:
@@ -49,9 +47,9 @@ def names_of(names: list[str]) -> list[str]:
 def fetch_benchmark(
     name: str, root: Path | str, *, source: str | None = None, progress: Progress | None = None
 ) -> Fetched:
-    """Bring a data set below `root`; one that is there and whole is not touched.
+    """Bring a data set below `root`; one that is there and complete is not touched.
 
-    A download that was cut off continues where it stopped. Files that lie in the data set's folder are never replaced.
+    A download that was cut off continues where it stopped. Files already in the data set's folder are never replaced.
 
     Args:
         name: a name of `BENCHMARKS`.
@@ -64,14 +62,18 @@ def fetch_benchmark(
         ConfigError: the source is not one of the two.
     """
     facts = find_benchmark(name)
-    if source is not None and source not in SOURCES:
+    if source not in (None, "mirror", "official"):
         raise ConfigError(f"The source is {source!r}; allowed are 'mirror' and 'official'.")
     folder = Path(root) / facts.folder
     before = check_benchmark(facts.name, root)
     if before.ok:
         return Fetched("it was there already", before)
     if facts.make is not None:
-        how = _make(facts, folder, before)
+        if folder.is_dir() and any(folder.iterdir()):
+            problems = "; ".join(before.problems)
+            raise DataError(f"'{folder}' is not the whole set '{facts.name}': {problems}. Remove it, and fetch again.")
+        facts.make(folder)
+        how = f"the package {facts.package}"
     else:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{facts.folder}.lock")):  # two fetches would write into one file
@@ -79,42 +81,22 @@ def fetch_benchmark(
     return Fetched(how, check_benchmark(facts.name, root))
 
 
-def _make(facts: BenchmarkFacts, folder: Path, before: Check) -> str:
-    assert facts.make is not None  # the caller looked
-    if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(
-            f"'{folder}' is not the whole set '{facts.name}': {'; '.join(before.problems)}. Remove it, and fetch again."
-        )
-    facts.make(folder)
-    return f"the package {facts.package}"
-
-
 def _fetch(facts: BenchmarkFacts, folder: Path, source: str | None, progress: Progress | None) -> str:
-    if source is None:
-        source = "mirror" if facts.mirror is not None else "official"
     staging = folder.with_name(f".{facts.folder}.fetch")
-    if source == "mirror":
-        how = _from_mirror(facts, staging)
+    unpacked = staging / "unpacked"
+    if source == "mirror" or (source is None and facts.mirror is not None):
+        if facts.mirror is None:
+            raise DataError(f"{facts.title} is not in the mirror. {_by_hand(facts)}")
+        _unpack_fresh(fetch_from_hub(facts.mirror, staging), unpacked)
+        inner = unpacked / facts.folder  # the archives hold the data set's folder itself
+        merge(inner if inner.is_dir() else unpacked, folder)
+        how = f"{MIRROR} on the Hugging Face hub"
     else:
-        how = _from_official(facts, staging, progress)
-    merge(staging / "unpacked", folder)
+        _from_official(facts, staging, progress)
+        merge(unpacked, folder)
+        how = facts.homepage
     shutil.rmtree(staging)
     return how
-
-
-def _from_mirror(facts: BenchmarkFacts, staging: Path) -> str:
-    if facts.mirror is None:
-        raise DataError(f"{facts.title} is not in the mirror. {_by_hand(facts)}")
-    archive = fetch_from_hub(facts.mirror, staging)
-    _unpack_fresh(archive, staging / "unpacked")
-    # The archives hold the data set's folder itself.
-    inner = staging / "unpacked" / facts.folder
-    if inner.is_dir():
-        aside = staging / "inner"
-        inner.rename(aside)
-        shutil.rmtree(staging / "unpacked")
-        aside.rename(staging / "unpacked")
-    return f"{MIRROR} on the Hugging Face hub"
 
 
 def _unpack_fresh(archive: Path, out: Path, below: str = "") -> None:
@@ -126,7 +108,7 @@ def _unpack_fresh(archive: Path, out: Path, below: str = "") -> None:
         raise
 
 
-def _from_official(facts: BenchmarkFacts, staging: Path, progress: Progress | None) -> str:
+def _from_official(facts: BenchmarkFacts, staging: Path, progress: Progress | None) -> None:
     if not facts.official:
         raise DataError(f"{facts.title} cannot be fetched from an official address. {_by_hand(facts)}")
     dead = [remote.url for remote in facts.official if remote.dead]
@@ -141,7 +123,6 @@ def _from_official(facts: BenchmarkFacts, staging: Path, progress: Progress | No
         else:
             (staging / "unpacked").mkdir(exist_ok=True)
             shutil.copyfile(file, staging / "unpacked" / remote.name)
-    return facts.homepage
 
 
 def _by_hand(facts: BenchmarkFacts) -> str:
@@ -155,7 +136,7 @@ def fetch_file(remote: RemoteFile, folder: Path, progress: Progress | None = Non
     """Fetch a file of an official site into `folder`, unless it is there already.
 
     Raises:
-        DataError: the site does not answer or refuses, the connection broke for good, or the checksum is wrong.
+        DataError: the site does not answer or refuses, the connection broke too often, or the checksum is wrong.
     """
     target = folder / remote.name
     if target.is_file():

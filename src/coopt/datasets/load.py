@@ -1,16 +1,15 @@
 """`load_benchmark`: a data set by name, as the authors' code reads it."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from coopt.data.dataset import ImageDataset
+from coopt.data.dataset import ImageDataset, Splits
 from coopt.data.load import load_dataset
 from coopt.data.wording import some
-from coopt.datasets.facts import BenchmarkFacts, Item, Listing
+from coopt.datasets.facts import BenchmarkFacts, Listing
 from coopt.datasets.own import OwnBenchmark, read_data_file
 from coopt.datasets.splits import read_split_file
 from coopt.datasets.table import find_benchmark
@@ -22,16 +21,15 @@ class Benchmark:
     """A data set of the benchmark, its images not yet opened."""
 
     name: str
-    title: str
     template: str
     """The hand-written prompt; '{}' is the class name."""
-    train: ImageDataset | None
-    val: ImageDataset | None
-    test: ImageDataset | None
     class_names: list[str]
     """The words of each class, by label; all parts share them. ImageNet's list has the same words for some classes."""
+    train: ImageDataset | None = None
+    val: ImageDataset | None = None
+    test: ImageDataset | None = None
     variant_of: str | None = None
-    """The data set that prompts are learned on, where this one is only for testing."""
+    """The data set that is trained on, where this one is only for testing."""
     made_by: str = ""
     """Where the split comes from, in words."""
     task: str | None = None
@@ -40,8 +38,7 @@ class Benchmark:
     @property
     def parts(self) -> dict[str, ImageDataset]:
         """The parts there are, by name."""
-        parts = {"train": self.train, "val": self.val, "test": self.test}
-        return {name: part for name, part in parts.items() if part is not None}
+        return Splits(self.train, self.val, self.test).parts
 
 
 def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = None) -> Benchmark:
@@ -62,7 +59,18 @@ def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = No
     listing = read_listing(facts, Path(root))
     names, labels = class_names_of(listing, facts)
     folder = Path(root) / facts.folder
-    parts = {part: _dataset(part, items, folder, names, labels) for part, items in listing.parts.items()}
+    parts = {
+        part: ImageDataset(
+            images=[f"{folder}{os.sep}{item.path}" for item in items],  # text: a million Path objects take a gigabyte
+            labels=np.array([item.label for item in items], dtype=np.int64),
+            class_names=names,
+            class_labels=labels,
+            split=part,
+            names=[item.path for item in items],
+            source=str(folder),
+        )
+        for part, items in listing.parts.items()
+    }
     for dataset in parts.values():
         if not os.path.exists(dataset.images[0]):
             raise DataError(
@@ -70,9 +78,15 @@ def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = No
                 f"`coopt datasets check {facts.name} --root {root}` counts them."
             )
     return Benchmark(
-        name=facts.name, title=facts.title, template=facts.template, train=parts.get("train"), val=parts.get("val"),
-        test=parts.get("test"), class_names=names, variant_of=facts.variant_of, made_by=listing.made_by,
-    )  # fmt: skip
+        facts.name,
+        facts.template,
+        names,
+        parts.get("train"),
+        parts.get("val"),
+        parts.get("test"),
+        variant_of=facts.variant_of,
+        made_by=listing.made_by,
+    )
 
 
 def read_listing(facts: BenchmarkFacts, root: Path) -> Listing:
@@ -85,7 +99,7 @@ def read_listing(facts: BenchmarkFacts, root: Path) -> Listing:
     if not folder.is_dir():
         raise DataError(
             f"{facts.title} is not at '{folder}'. `coopt datasets fetch {facts.name} --root {root}` brings it, or "
-            f"says how; where it lies elsewhere, link it there."
+            f"says how; where it is elsewhere, link it there."
         )
     listing = read_split_file(folder, facts) or facts.read(folder, facts)
     empty = [part for part, items in listing.parts.items() if not items]
@@ -122,18 +136,6 @@ def class_names_of(listing: Listing, facts: BenchmarkFacts) -> tuple[list[str], 
     return names, labels
 
 
-def _dataset(part: str, items: Sequence[Item], folder: Path, names: list[str], labels: list[str]) -> ImageDataset:
-    return ImageDataset(
-        images=[f"{folder}{os.sep}{item.path}" for item in items],  # text: a million Path objects take a gigabyte
-        labels=np.array([item.label for item in items], dtype=np.int64),
-        class_names=names,
-        class_labels=labels,
-        split=part,
-        names=[item.path for item in items],
-        source=str(folder),
-    )
-
-
 def _own_benchmark(own: OwnBenchmark) -> Benchmark:
     splits = load_dataset(
         own.path,
@@ -143,6 +145,13 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         make_split=own.variant_of is None,
     )
     return Benchmark(
-        name=own.name, title=own.name, template=own.template, train=splits.train, val=splits.val, test=splits.test,
-        class_names=splits.class_names, variant_of=own.variant_of, made_by=splits.made_by, task=own.task,
-    )  # fmt: skip
+        own.name,
+        own.template,
+        splits.class_names,
+        splits.train,
+        splits.val,
+        splits.test,
+        variant_of=own.variant_of,
+        made_by=splits.made_by,
+        task=own.task,
+    )

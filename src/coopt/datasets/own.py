@@ -7,7 +7,7 @@ Paths are relative to the YAML file. A source that is not split is cut 50/20/30 
 variant of another data set is only for testing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from coopt.data.wording import some
 from coopt.datasets.table import known_benchmark
 from coopt.errors import DataError, did_you_mean, require_extra
 
-KEYS = ("path", "template", "variant_of", "class_names", "image_column", "label_column", "task")
 TEMPLATE = "a photo of a {}."
 
 
@@ -66,10 +65,11 @@ def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
     where = f"The data set {name!r} of '{file}'"
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         raise DataError(f"{where} needs a path: '{name}: {{path: FOLDER_OR_TABLE}}'.")
-    unknown = [str(key) for key in entry if key not in KEYS]
+    keys = [field.name for field in fields(OwnBenchmark) if field.name != "name"]
+    unknown = [str(key) for key in entry if key not in keys]
     if unknown:
         raise DataError(
-            f"{where} has the key(s) {some(unknown)}; allowed are {some(KEYS)}.{did_you_mean(unknown[0], KEYS)}"
+            f"{where} has the key(s) {some(unknown)}; allowed are {some(keys)}.{did_you_mean(unknown[0], keys)}"
         )
     wrong = [key for key, value in entry.items() if not isinstance(value, str)]
     if wrong:

@@ -1,19 +1,21 @@
 """One small reader per annotation format; each lists images in the order of the authors' code.
 
-They are asked where a data set lacks the split file that the field shares: they read the original annotations, and
-split by the authors' rule.
+They are used where a data set lacks the split file that the field shares: they read the original annotations and split
+by the authors' rule.
 """
 
 import json
+import posixpath
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from coopt.data.decode import is_image_name
+from coopt.data.load import load_dataset
 from coopt.data.wording import some
 from coopt.datasets.facts import BenchmarkFacts, Item, Listing
-from coopt.datasets.splits import held_out_val, join, three_way
+from coopt.datasets.splits import held_out_val, three_way
 from coopt.errors import DataError, did_you_mean
 
 
@@ -23,9 +25,21 @@ def read_class_folders(folder: Path, facts: BenchmarkFacts) -> Listing:
     items = [
         Item(path, label, facts.rename.get(name, name))
         for label, name in enumerate(names)
-        for path in images_of(folder, join(facts.images, name))
+        for path in images_of(folder, posixpath.join(facts.images, name))
     ]
     return three_way(items)
+
+
+def read_made(folder: Path, facts: BenchmarkFacts) -> Listing:
+    """Class folders below `train` and `test`, or only `test`, as our own makers write them."""
+    names = folder / "class_names.json"
+    splits = load_dataset(folder, class_names=names if names.is_file() else None, make_split=False)
+    parts = {}
+    for part, dataset in splits.parts.items():
+        assert dataset.labels is not None  # required when reading
+        paths = [f"{part}/{dataset.name(index).removeprefix(f'{part}/')}" for index in range(len(dataset))]
+        parts[part] = [Item(p, n, dataset.class_names[n]) for p, n in zip(paths, dataset.labels.tolist(), strict=True)]
+    return Listing(parts, "the package's pictures, split by our own script", splits.any.class_labels)
 
 
 def read_pets(folder: Path, facts: BenchmarkFacts) -> Listing:
@@ -118,7 +132,7 @@ def read_sun(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 
 def read_ucf(folder: Path, facts: BenchmarkFacts) -> Listing:
-    """Lists of videos, `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`; the middle frame lies in Apply_Eye_Makeup/."""
+    """Lists of videos, `ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`; the middle frame is in Apply_Eye_Makeup/."""
     lists = folder / "ucfTrainTestlist"
     label = {}
     for line in lines(lists / "classInd.txt"):
@@ -139,11 +153,7 @@ def read_ucf(folder: Path, facts: BenchmarkFacts) -> Listing:
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The visible folders of a folder, sorted by text.
-
-    Raises:
-        DataError: it is missing or has none.
-    """
+    """The visible folders of a folder, sorted by text."""
     if not folder.is_dir():
         raise DataError(f"The folder '{folder}' does not exist. `coopt datasets check` says what else is missing.")
     names = sorted(child.name for child in folder.iterdir() if not child.name.startswith(".") and child.is_dir())
@@ -170,11 +180,7 @@ def need(path: Path) -> None:
 
 
 def text(path: Path) -> str:
-    """The content of an annotation file.
-
-    Raises:
-        DataError: it is missing or not text.
-    """
+    """The content of an annotation file."""
     need(path)
     try:
         return path.read_text(encoding="utf-8")
@@ -203,11 +209,7 @@ def number(word: str, line: str) -> int:
 
 
 def matlab(path: Path, key: str) -> Sequence[Any]:
-    """A row of a MATLAB file.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
+    """A row of a MATLAB file."""
     from scipy.io import loadmat  # its import takes a moment that other data sets need not wait for
 
     need(path)

@@ -1,6 +1,7 @@
 """The split files that the field shares (`split_zhou_*.json`), and the authors' rule where one is missing."""
 
 import json
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,11 +18,7 @@ PARTS = ("train", "val", "test")
 
 
 def read_split_file(folder: Path, facts: BenchmarkFacts) -> Listing | None:
-    """The listing of the shared split file, or None where there is none.
-
-    Raises:
-        DataError: the file is damaged, or a path in it points outside the folder.
-    """
+    """The listing of the shared split file, or None where there is none."""
     if facts.split_file is None or not (folder / facts.split_file).is_file():
         return None
     path = folder / facts.split_file
@@ -43,7 +40,7 @@ def _item(row: Any, path: Path, facts: BenchmarkFacts) -> Item:
         raise DataError(f"The split file '{path}' has the row {row!r}; a row is [path, label, class name].") from error
     if PurePosixPath(item.path).is_absolute() or ".." in PurePosixPath(item.path).parts:
         raise DataError(f"The split file '{path}' names an image outside its folder: '{item.path}'. It is not read.")
-    return item._replace(path=join(facts.images, item.path))
+    return item._replace(path=posixpath.join(facts.images, item.path))
 
 
 def write_split_file(listing: Listing, facts: BenchmarkFacts, path: Path) -> None:
@@ -71,11 +68,7 @@ def three_way(items: Sequence[Item]) -> Listing:
 
 
 def held_out_val(trainval: Sequence[Item], test: Sequence[Item], facts: BenchmarkFacts) -> Listing:
-    """Cut a fifth of each class of an official training part off for validation, by the authors' rule.
-
-    Raises:
-        DataError: a class has too few images for that.
-    """
+    """Cut a fifth of each class of an official training part off for validation, by the authors' rule."""
     try:
         train, val = split_train_val([item.label for item in trainval], SPLIT_SEED)
     except ConfigError as error:
@@ -89,8 +82,3 @@ def held_out_val(trainval: Sequence[Item], test: Sequence[Item], facts: Benchmar
         "test": test,
     }
     return Listing(parts, f"the official lists; a fifth of train is val by the authors' rule, seed {SPLIT_SEED}")
-
-
-def join(folder: str, path: str) -> str:
-    """Two '/'-separated paths as one; the first may be empty."""
-    return f"{folder}/{path}" if folder else path

@@ -1,23 +1,48 @@
-"""`BENCHMARKS`: every data set that coopt knows by name; the suites; which data set shifts into which."""
+"""`BENCHMARKS`: every data set that coopt knows by name; the suites; which data sets are shifted variants of which.
 
-from coopt.datasets.facts import BenchmarkFacts
-from coopt.datasets.offline import OFFLINE, OFFLINE_SHIFTED
-from coopt.datasets.paper import PAPER, SHIFTED
+The facts are in `benchmarks.json`, by suite. Those of the suites "paper" and "shift" are the authors' code
+(github.com/KaiyangZhou/CoOp: datasets/*.py, DATASETS.md, trainers/zsclip.py), as are the numbers of images unless
+their certainty says otherwise; checksums are those that torchvision publishes for the same files. The sets of
+"offline" and "offline-shift" are made from a package of pip or npm, so that every protocol runs without a hub; the same
+version of the package gives the same files, and the built-in model has seen none of this artwork.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from coopt.datasets import imagenet, readers
+from coopt.datasets.facts import BenchmarkFacts, RemoteFile
+from coopt.datasets.makers import demo, drawn, scanned, textiles
 from coopt.errors import DataError, did_you_mean
 
-BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for facts in (*PAPER, *SHIFTED, *OFFLINE, *OFFLINE_SHIFTED)}
+FUNCTIONS = (
+    readers.read_aircraft, readers.read_cars, readers.read_class_folders, readers.read_flowers, readers.read_made,
+    readers.read_pets, readers.read_sun, readers.read_ucf,
+    imagenet.read_imagenet, imagenet.read_imagenet_folders, imagenet.read_imagenet_v2,
+    demo.make_demo_emoji, demo.make_demo_emoji_names, demo.make_demo_icons,
+    drawn.make_animal_emoji, drawn.make_icon_names, drawn.make_unicon_names, drawn.make_unicons,
+    scanned.make_animals, scanned.make_mnist, scanned.write_digits, textiles.make_textiles,
+)  # fmt: skip
+"""The readers and makers that `benchmarks.json` names."""
 
-SUITES: dict[str, list[str]] = {
-    "paper": [facts.name for facts in PAPER],
-    "shift": [facts.name for facts in SHIFTED],
-    "offline": [facts.name for facts in OFFLINE],
-    "offline-shift": [facts.name for facts in OFFLINE_SHIFTED],
-}
+
+def _read_facts() -> dict[str, list[BenchmarkFacts]]:
+    functions: dict[str, Any] = {function.__name__: function for function in FUNCTIONS}
+    suites = json.loads(Path(__file__).with_name("benchmarks.json").read_text(encoding="utf-8"))
+    for entry in (entry for entries in suites.values() for entry in entries):
+        entry["read"] = functions[entry["read"]]
+        entry["make"] = functions[entry["make"]] if "make" in entry else None
+        entry["official"] = [RemoteFile(**remote) for remote in entry.get("official", [])]
+    return {suite: [BenchmarkFacts(**entry) for entry in entries] for suite, entries in suites.items()}
+
+
+_FACTS = _read_facts()
+BENCHMARKS: dict[str, BenchmarkFacts] = {facts.name: facts for entries in _FACTS.values() for facts in entries}
+SUITES: dict[str, list[str]] = {suite: [facts.name for facts in entries] for suite, entries in _FACTS.items()}
 """The 11 data sets of the paper, ImageNet's variants, and the same for what runs without a hub.
 
-The suites "shift" and "offline-shift" have only test images: `SHIFTS` says what is learned on."""
-
-
+The suites "shift" and "offline-shift" have only test images: `SHIFTS` says which set is trained on."""
 SHIFTS: dict[str, list[str]] = {}
 """By source: the data sets of its classes in another domain, which are only for testing."""
 for _facts in BENCHMARKS.values():
@@ -29,7 +54,7 @@ def find_benchmark(name: str) -> BenchmarkFacts:
     """The facts of a data set by its name, in any case, with '_' or '-', as the authors spell it, or by its title.
 
     Raises:
-        DataError: no data set is called so.
+        DataError: no data set has this name.
     """
     if (known := known_benchmark(name)) is not None:
         return known

