@@ -42,6 +42,16 @@ def test_common_settings_go_to_the_methods_that_have_them_and_give_way_to_their_
     assert [v.name for v in variants] == ["zero-shot", "coop n_ctx=8, epochs=3", "coop n_ctx=2, epochs=3"]
 
 
+def test_common_settings_reach_the_method_inside_a_method() -> None:
+    around = "tests.seams.methods:Around"
+    common = ["base=kgcoop", "base.n_ctx=4"]
+    plain, other = read_variants([f"zero-shot; {around}; {around} base=coop"], common)[1:]
+    assert plain.settings == {"base": {"method": "kgcoop", "n_ctx": 4}}
+    assert other.settings == {"base": "coop"}  # a base of its own keeps its settings
+    with pytest.raises(ConfigError, match="base=kgcoop, base.n_ctx=4: no method of --methods has such a setting"):
+        read_variants(["coop"], common)
+
+
 def test_the_same_row_twice_is_one() -> None:
     assert [v.name for v in read_variants(["coop lr=1.0, n_ctx=4; coop n_ctx=4, lr=1.0"])] == ["coop n_ctx=4, lr=1.0"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from coopt.evaluate.record import Failure, GridRow, Record
+from coopt.evaluate.record import Failure, GridRow, Record, read_fields
 from coopt.report.records import Bench, collect
 
 METHODS = {"zero-shot": "none", "linear-probe": "cross-validation", "coop": "none"}
@@ -62,8 +62,8 @@ def bench_of(
 ) -> Bench:
     """The checked records of a list of lines."""
     evaluations = [Record.from_dict(line, "a test") for line in lines]
-    failed = [Failure.from_dict(failure, "a test") for failure in failures]
-    return collect(evaluations, failed, [GridRow.from_dict(row, "a test") for row in asked])
+    failed = [Failure(**read_fields(Failure, failure, "a test")) for failure in failures]
+    return collect(evaluations, failed, [GridRow(**read_fields(GridRow, row, "a test")) for row in asked])
 
 
 def write_folder(folder: Path, lines: Iterable[dict[str, Any]], failures: Iterable[dict[str, Any]] = ()) -> Path:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from coopt.methods import METHODS
-from coopt.report import harmonic_mean
 from coopt.report.grid import make_grids
-from coopt.report.order import BACKBONES, DATASETS, find_backbone, plain_name
-from coopt.report.published import TEMPLATE_NAMES, load_published, published_table
+from coopt.report.order import BACKBONES, DATASETS, PUBLISHED, find_backbone, plain_name
+from coopt.report.published import GROUPS, TEMPLATE_NAMES, published_table
+from coopt.report.statistics import harmonic_mean
 from tests.report.records import bench_of, record
 
 M16 = {"n_ctx": 16, "position": "end", "class_specific": False, "ctx_init": None, "truncate_names": False}
@@ -28,7 +28,7 @@ LATER_METHODS = {"cocoop", "maple", "promptsrc", "kgcoop"}
 def published(protocol: str, backbone: str, name: str, dataset: str, measure: str, shots: int) -> float:
     (value,) = {
         value
-        for group in load_published()[1]
+        for group in GROUPS
         if (group.backbone, group.name) == (backbone, name) and protocol in group.protocols
         if (value := group.value(dataset, measure, shots)) is not None
     }
@@ -36,7 +36,7 @@ def published(protocol: str, backbone: str, name: str, dataset: str, measure: st
 
 
 def test_every_group_names_its_source_and_is_sure() -> None:
-    datasets, groups = load_published()
+    datasets, groups = PUBLISHED["datasets"], GROUPS
     assert list(datasets) == list(DATASETS)
     known = {plain_name(name) for name in DATASETS} | {"average"}
     for group in groups:
@@ -58,7 +58,7 @@ def test_settings_are_those_of_the_methods() -> None:
     from coopt.fit import Recipe
 
     fields = set(Recipe.__dataclass_fields__)
-    for group in load_published()[1]:
+    for group in GROUPS:
         assert {*group.recipe, *group.remark} <= fields
         if group.settings is not None:
             assert set(group.settings) <= set(METHODS[group.method].setting_parameters())
@@ -67,7 +67,7 @@ def test_settings_are_those_of_the_methods() -> None:
 def test_printed_h_is_the_harmonic_mean_of_printed_base_and_new() -> None:
     """A slip of a digit in one of three numbers shows here; the papers round each to two decimals."""
     n = 0
-    for group in load_published()[1]:
+    for group in GROUPS:
         for measures in group.values.values():
             if "H" in measures:
                 (shots,) = measures["H"]
@@ -197,7 +197,7 @@ def test_one_seed_too_few_has_no_difference() -> None:
 
 def test_averages_are_compared_over_the_papers_data_sets_alone() -> None:
     """Transfer from ImageNet: the papers' average is over ten targets."""
-    facts = load_published()[0]
+    facts = PUBLISHED["datasets"]
     settings = {"ctx_init": "a photo of a", "position": "end"}
     recipe = {**RECIPE, "epochs": 50}
     place = {"protocol": "cross-dataset", "model": "ViT-B/16", "source": "ImageNet", "settings": settings}

@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from coopt.report import Summary, harmonic_mean, summarise
 from coopt.report.grid import Grid, H, Row, make_grids
-from coopt.report.statistics import paired_differences
+from coopt.report.statistics import Summary, harmonic_mean, paired_differences, summarise
 from tests.report.records import bench_of, record
 
 T2, T1, T5 = 4.302652729911275, 12.706204736432095, 2.5705818366147395

@@ -3,14 +3,13 @@
 from coopt.artifacts.card import card
 from coopt.artifacts.place import check_target
 from coopt.artifacts.run_folder import Run, load_run
-from coopt.artifacts.save import describe_versions, save_run, training_details
+from coopt.artifacts.save import save_run, training_details
 from coopt.artifacts.start import resolve_starts
 
 __all__ = [
     "Run",
     "card",
     "check_target",
-    "describe_versions",
     "load_run",
     "resolve_starts",
     "save_run",

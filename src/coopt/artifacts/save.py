@@ -2,10 +2,8 @@
 
 import json
 import os
-import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,11 @@ from coopt.artifacts.place import CARD, CLASSIFIER, CONFIG, METRICS, WEIGHTS, ch
 from coopt.data import ImageDataset, Skipped, image_digest
 from coopt.files import atomic_folder, write_json, write_tensors, write_text
 from coopt.methods import Method, jsonable
-from coopt.version import __version__
+from coopt.version import describe_versions
 
 N_DIGESTS = 5
+PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "pillow", "safetensors", "open_clip_torch")
+"""Whose versions a run folder names."""
 
 
 def save_run(
@@ -57,7 +57,7 @@ def save_run(
         "new_classes": method.new_classes,
         "n_parameters": method.n_parameters(),
         **details,
-        "versions": describe_versions(),
+        "versions": describe_versions(PACKAGES),
     }
     # A run that is there stays until the new one is complete beside it; then the two are swapped.
     is_taken = folder.exists() and any(folder.iterdir())
@@ -99,22 +99,3 @@ def training_details(
             "digests": [image_digest(train.load(i)) for i in range(min(N_DIGESTS, len(train)))],
         },
     }
-
-
-def describe_versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    found = {"coopt": __version__, "python": platform.python_version()}
-    for package in (
-        "torch",
-        "transformers",
-        "numpy",
-        "scikit-learn",
-        "pillow",
-        "safetensors",
-        "open_clip_torch",
-    ):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

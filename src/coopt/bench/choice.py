@@ -7,36 +7,37 @@ import numpy as np
 
 from coopt.bench.protocols import PROTOCOLS, Asked, Protocol, classes_of
 from coopt.data import ImageDataset
-from coopt.datasets import BENCHMARKS, SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark, read_data_file
+from coopt.datasets import BENCHMARKS, SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark
+from coopt.datasets.own import OwnBenchmark, read_data_file
 from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the data sets of a call lie."""
+    """Where the data sets of a call are."""
 
     root: str
     """The folder that holds a folder for each data set."""
     data_file: str | None = None
     """A YAML file of the user's own data sets."""
 
+    @property
+    def own(self) -> dict[str, OwnBenchmark]:
+        """The data sets of `data_file` by name."""
+        return read_data_file(self.data_file) if self.data_file is not None else {}
+
     def load(self, name: str) -> Benchmark:
         """Read the data set of this name."""
         return load_benchmark(name, self.root, extra=self.data_file)
 
     def canonical(self, name: str) -> str:
-        """A data set's name as the tables write it.
-
-        Raises:
-            DataError: there is no such data set.
-        """
-        if self.data_file is not None and name in read_data_file(self.data_file):
+        """A data set's name as the tables write it; raises a DataError where there is no such data set."""
+        if name in self.own:
             return name
         try:
             return find_benchmark(name).name
         except DataError as error:
-            own = read_data_file(self.data_file) if self.data_file is not None else {}
-            raise DataError(f"{error}{did_you_mean(name, own)}") from None
+            raise DataError(f"{error}{did_you_mean(name, self.own)}") from None
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Choice:
     names: Sequence[str] = ()
     suite: str | None = None
     sources: Sequence[str] = ()
-    """To learn from, for the protocols that transfer."""
+    """What the protocols that transfer learn from."""
 
 
 def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, list[str]]:
@@ -61,16 +62,17 @@ def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, l
     if sources and not protocol.transfers:
         transfers = " and ".join(other.name for other in PROTOCOLS.values() if other.transfers)
         raise ConfigError(f"--source goes with {transfers}; {protocol.name} learns on each of --datasets.")
-    benchmarks = load_all(dict.fromkeys([*sources, *names]), places)
+    benchmarks = load_all([*sources, *names], places)
     notes: list[str] = []
     if protocol.to_variants:
         sources, benchmarks = shift_sources(sources, names, benchmarks, places)
     elif protocol.transfers:
         sources, benchmarks = cross_sources(sources, benchmarks, bool(choice.suite), notes)
-    elif not protocol.learns:
-        sources = list(benchmarks)
     else:
-        benchmarks = learnable(benchmarks, bool(choice.suite), protocol, notes)
+        untrained = [name for name, b in benchmarks.items() if b.train is None]
+        if protocol.learns and choice.suite and untrained:  # a suite may hold data sets without training images
+            benchmarks = {name: b for name, b in benchmarks.items() if name not in untrained}
+            notes.append(f"for testing only, left out: {', '.join(untrained)}")
         sources = list(benchmarks)
     check(benchmarks, sources if protocol.learns else (), protocol)
     return Asked(benchmarks, sources), notes
@@ -91,14 +93,10 @@ def named(choice: Choice, places: Places) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def load_all(names: Sequence[str] | dict[str, None], places: Places) -> dict[str, Benchmark]:
-    """Data sets by name.
-
-    Raises:
-        DataError: naming all that cannot be read.
-    """
+def load_all(names: Sequence[str], places: Places) -> dict[str, Benchmark]:
+    """Data sets by name; raises a DataError that lists all that cannot be read."""
     found, problems = {}, []
-    for name in names:
+    for name in dict.fromkeys(names):
         try:
             found[name] = places.load(name)
         except CooptError as error:
@@ -110,23 +108,17 @@ def load_all(names: Sequence[str] | dict[str, None], places: Places) -> dict[str
 
 def variants_of(source: str, benchmarks: Mapping[str, Benchmark], places: Places) -> list[str]:
     """Variants of a source: those that were named, or all that are known where none was."""
-    own = read_data_file(places.data_file) if places.data_file is not None else {}
     named = [b.name for b in benchmarks.values() if b.variant_of == source]
-    return named or [*SHIFTS.get(source, []), *(o.name for o in own.values() if o.variant_of == source)]
+    return named or [*SHIFTS.get(source, []), *(o.name for o in places.own.values() if o.variant_of == source)]
 
 
 def shift_sources(
     sources: list[str], names: Sequence[str], benchmarks: dict[str, Benchmark], places: Places
 ) -> tuple[list[str], dict[str, Benchmark]]:
-    """What shift learns from, and that with its variants, in the order in which they were named.
-
-    Raises:
-        DataError: there are no variants.
-    """
+    """What shift learns from, and that with its variants, in the order in which they were named."""
     asked = sources or list(names)
     sources = [name for name in asked if variants_of(name, benchmarks, places)]
-    if not sources:
-        sources = list(dict.fromkeys(b.variant_of for b in benchmarks.values() if b.variant_of is not None))
+    sources = sources or list(dict.fromkeys(b.variant_of for b in benchmarks.values() if b.variant_of is not None))
     if not sources:
         raise DataError(
             f"None of {', '.join(asked)} has variants to test on. Sources with variants: {', '.join(SHIFTS)}; an own "
@@ -156,23 +148,8 @@ def cross_sources(
     return sources, benchmarks
 
 
-def learnable(
-    benchmarks: dict[str, Benchmark], from_suite: bool, protocol: Protocol, notes: list[str]
-) -> dict[str, Benchmark]:
-    """Those with training images; a suite may hold others, which are left out with a note."""
-    kept = {name: b for name, b in benchmarks.items() if b.train is not None}
-    if from_suite and len(kept) < len(benchmarks):
-        notes.append(f"for testing only, left out: {', '.join(n for n in benchmarks if n not in kept)}")
-        return kept
-    return benchmarks
-
-
 def check(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], protocol: Protocol) -> None:
-    """Refuse data sets that the protocol cannot use, before anything is learned.
-
-    Raises:
-        DataError: naming all of them.
-    """
+    """Refuse data sets that the protocol cannot use, before anything is learned; the DataError names all of them."""
     problems = [f"{name} has no test images." for name, b in benchmarks.items() if b.test is None]
     for name in sources:
         benchmark = benchmarks[name]
@@ -196,11 +173,7 @@ def check(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], protocol:
 
 
 def align_labels(test: ImageDataset, source: Benchmark) -> list[int]:
-    """For each class of a variant the label that it has in the source.
-
-    Raises:
-        DataError: a class is not among the source's.
-    """
+    """For each class of a variant its label in the source; raises a DataError where the source lacks a class."""
     part = next(iter(source.parts.values()))
     one_each = replace(test, images=test.class_names, names=test.class_names, labels=np.arange(len(test.class_names)))
     labels = one_each.align(part.class_labels or part.class_names, part.class_names).labels
@@ -209,11 +182,7 @@ def align_labels(test: ImageDataset, source: Benchmark) -> list[int]:
 
 
 def check_shots(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], shots: Sequence[int]) -> list[str]:
-    """Refuse more shots than any class of a data set has; a note for data sets where some classes have fewer.
-
-    Raises:
-        DataError: naming all such data sets.
-    """
+    """Notes on data sets where some classes have fewer images than shots; a DataError where all classes have fewer."""
     problems, notes = [], []
     for name in sources:
         train = benchmarks[name].train
@@ -226,10 +195,8 @@ def check_shots(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], sho
                 "same as fewer. Lower --shots."
             )
         elif max(shots) > int(counts.min()):
-            few = int((counts < max(shots)).sum())
-            notes.append(
-                f"{name}: {few} of {len(counts)} classes have fewer than {max(shots)} images and give them all"
-            )
+            few = f"{int((counts < max(shots)).sum())} of {len(counts)} classes"
+            notes.append(f"{name}: {few} have fewer than {max(shots)} images and give them all")
     if problems:
         raise DataError("\n".join(problems))
     return notes

@@ -1,9 +1,8 @@
-"""Short hashes of everything that a run depends on."""
+"""Short hashes of the data that a run depends on."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,14 +46,3 @@ def digest(value: Any, length: int) -> str:
     """The first digits of the hash of a JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode()).hexdigest()[:length]
-
-
-def jsonable(value: Any) -> Any:
-    """Settings as JSON has them: paths as text, tuples as lists, numbers of other libraries as plain ones."""
-
-    def convert(item: Any) -> Any:
-        if isinstance(item, Mapping):
-            return dict(item)
-        return str(item) if isinstance(item, Path) else item.item()
-
-    return json.loads(json.dumps(value, default=convert))

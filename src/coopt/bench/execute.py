@@ -16,8 +16,7 @@ from coopt.bench.choice import align_labels
 from coopt.bench.grid import Run
 from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
-from coopt.bench.shared import HeldOut, Shared
-from coopt.bench.versions import versions
+from coopt.bench.shared import Shared
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
@@ -26,6 +25,10 @@ from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.messages import listening
 from coopt.methods import Method, find_method, for_classes, jsonable
 from coopt.tasks import DEFAULT_TASK
+from coopt.version import describe_versions
+
+PACKAGES = ("torch", "transformers", "numpy", "scikit-learn")
+"""Whose versions a record names."""
 
 
 @dataclass
@@ -34,45 +37,39 @@ class Result:
 
     records: list[Record]
     notes: list[str] = field(default_factory=list)
-    """What a user should know: skipped images, classes with few images."""
+    """Messages for the user: skipped images, classes with few images."""
 
 
 @dataclass
 class Failed:
-    """Why a run gave no result, in words: errors of other libraries do not always survive the way between processes."""
+    """Why a run failed, as text: not every exception of another library can be sent from one process to another."""
 
     reason: str
     traceback: str | None = None
-    """Of an error that no setting of the user explains."""
+    """Only of an error that no setting of the user explains."""
     interrupted: bool = False
-    """A signal asked the worker to stop."""
+    """Whether the worker was stopped or died: the run begins again."""
 
 
 class Notes(Reporter):
-    """Keeps what is noted while a run is worked on."""
+    """Keeps the notes of a run for its result."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
     def note(self, message: str) -> None:
-        """Keep it for the result."""
+        """Keep a note."""
         self.notes.append(message)
 
 
 def attempt(run: Run, shared: Shared, may_interrupt: bool = False) -> Result | Failed:
-    """`execute`, with errors as a value.
-
-    Args:
-        run: what to do.
-        shared: what this process keeps between runs.
-        may_interrupt: whether an interruption ends this process, rather than being reported.
-    """
+    """`execute` with errors as a value; with `may_interrupt` an interruption is raised instead."""
     try:
         return execute(run, shared)
-    except Interrupted as stop:
+    except Interrupted:
         if may_interrupt:
             raise
-        return Failed(str(stop), interrupted=True)
+        return Failed("its process was asked to stop", interrupted=True)
     except CooptError as error:
         return Failed(f"{type(error).__name__}: {error}")
     except Exception as error:
@@ -80,16 +77,7 @@ def attempt(run: Run, shared: Shared, may_interrupt: bool = False) -> Result | F
 
 
 def execute(run: Run, shared: Shared) -> Result:
-    """Learn as a run says and test it.
-
-    Args:
-        run: what to do.
-        shared: what this process keeps between runs: the model, data sets, features of test images.
-
-    Raises:
-        CooptError: what the run cannot do, with the reason.
-        Interrupted: a signal asked to stop.
-    """
+    """Learn as a run says and test what was learned, with what this process keeps between runs."""
     reporter, memory = Notes(), PeakMemory(run.model.device)
     with settled(run.seed, run.n_threads), listening(reporter.note), memory:
         vlm = shared.model(run.model)
@@ -97,12 +85,9 @@ def execute(run: Run, shared: Shared) -> Result:
         started = time.perf_counter()
         learned = learn_run(run, vlm, benchmark, reporter)
         fit_seconds = time.perf_counter() - started
-        results = {}
-        for test in run.tests:
-            test_set = shared.test_set(run.places, test.dataset)
-            results[test] = evaluate(run, learned.method, benchmark, test, test_set, shared, reporter)
-    settings = jsonable({**learned.method.settings, **learned.method.found})
-    facts = {**run.facts(), "settings": settings}
+        method = learned.method
+        results = {test: evaluate(run, method, benchmark, test, shared, reporter) for test in run.tests}
+    facts = run.facts() | {"settings": jsonable({**method.settings, **method.found})}
     facts["recipe"] = learned.recipe.as_dict() if learned.records else None
     records = [
         Record(
@@ -111,13 +96,13 @@ def execute(run: Run, shared: Shared) -> Result:
             **test._asdict(),
             selection=selection(run, benchmark),
             n_train=len(learned.train),
-            n_parameters=learned.method.n_parameters(),
+            n_parameters=method.n_parameters(),
             **result[0],
             seconds={"fit": fit_seconds, "evaluate": result[1]},
             peak_memory_mb=memory.peak_mb,
-            task=learned.method.task.key,
-            headline=learned.method.task.figures[0],
-            versions={**versions(), "source_data": run.source_data, "test_data": run.tests_data[test]},
+            task=method.task.key,
+            headline=method.task.figures[0],
+            versions={**describe_versions(PACKAGES), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()
         if result is not None
@@ -151,15 +136,10 @@ def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> L
 
 
 def evaluate(
-    run: Run,
-    learner: Method,
-    source: Benchmark,
-    test: Evaluation,
-    test_set: HeldOut,
-    shared: Shared,
-    reporter: Reporter,
+    run: Run, learner: Method, source: Benchmark, test: Evaluation, shared: Shared, reporter: Reporter
 ) -> tuple[dict[str, Any], float] | None:
     """Metrics on one test set and the seconds they took; None where what was learned does not apply to its classes."""
+    test_set = shared.test_set(run.places, test.dataset)
     classes = None if test.subset == "all" else classes_of(test_set.benchmark, test.subset)
     dataset = test_set.part(classes)
     is_new = (test.dataset, test.subset) != (run.source, run.subset)
@@ -192,7 +172,7 @@ def evaluate(
 
 
 def selection(run: Run, benchmark: Benchmark) -> str:
-    """What a method that chooses something chose it on; never test images."""
+    """The images on which the method chose its hyperparameters; never test images."""
     method = find_method(run.method)
     if not (method.uses_shots and method.uses_validation):
         return "none"
@@ -203,7 +183,7 @@ def selection(run: Run, benchmark: Benchmark) -> str:
 
 @contextmanager
 def settled(seed: int, n_threads: int) -> Iterator[None]:
-    """Random streams and threads that do not depend on what this process did before."""
+    """Set seeds and threads, so that a result does not depend on what this process did before; then restore them."""
     states = random.getstate(), np.random.get_state(), torch.get_num_threads()
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # asking would wake the others
     torch.set_num_threads(n_threads)

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from coopt.bench.choice import Places
-from coopt.bench.digests import Digests, digest, jsonable
+from coopt.bench.digests import Digests, digest
 from coopt.bench.protocols import Asked, Evaluation, Protocol
 from coopt.bench.variants import OWN, Variant, fill_templates, resolve
 from coopt.datasets import BENCHMARKS
 from coopt.evaluate.record import GridRow
 from coopt.fit import recipe_for
-from coopt.methods import check_settings, find_method
+from coopt.methods import check_settings, find_method, jsonable
 from coopt.version import __version__
 
 
@@ -87,24 +87,17 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The run in words, for messages."""
+        """The run in words for messages."""
         shots = "" if self.shots is None else f" {self.shots} shot{'s' if self.shots > 1 else ''}"
         return f"{self.source} {self.variant}{shots} seed {self.seed}"
 
     def settings_for(self, dataset: str, template: str) -> dict[str, Any]:
         """The method's settings on a data set, with its template where the method is given the data set's own."""
-        settings = dict(self.settings)
-        if "templates" in settings:
-            settings["templates"] = fill_templates(settings["templates"], template, dataset)
-        return settings
-
-    def without(self, tests: Iterable[Evaluation]) -> "Run":
-        """The same training, tested on less."""
-        gone = set(tests)
-        return replace(self, tests=tuple(test for test in self.tests if test not in gone))
+        filled = fill_templates(self.settings.get("templates"), template, dataset)
+        return {name: filled if name == "templates" else value for name, value in self.settings.items()}
 
     def facts(self) -> dict[str, Any]:
-        """What a record says of it beside its results."""
+        """What a record says of the run besides its results."""
         return {
             "protocol": self.protocol,
             "model": self.model.name,
@@ -133,20 +126,16 @@ def make_runs(
     n_threads: int = 1,
     n_decoders: int = 0,
 ) -> list[Run]:
-    """Every run of a grid, those of one data set together, so that workers seldom change it.
+    """Every run of a grid, those of one data set together, so that workers seldom load another.
 
     Raises:
         ConfigError: settings that are not allowed.
-        DataError: a data set that the protocol cannot use.
     """
     digests = Digests(asked.benchmarks)
     given = {"model": model, "places": places, "n_threads": n_threads, "n_decoders": n_decoders}
     presets = protocol.presets if use_presets else ()
-    runs = [
-        run
-        for variant in variants
-        for run in _runs_of(variant, protocol, presets, asked, digests, shots, n_seeds, given)
-    ]
+    parts = [_runs_of(variant, protocol, presets, asked, digests, shots, n_seeds, given) for variant in variants]
+    runs = [run for part in parts for run in part]
     place = {name: number for number, name in enumerate(asked.benchmarks)}
     return sorted(runs, key=lambda run: place[run.source])
 
@@ -204,18 +193,9 @@ def resolve_recipe(method: str, changes: Mapping[str, Any], source: str, n_shots
 
 
 def grid_rows(runs: Iterable[Run]) -> list[GridRow]:
-    """What the runs are asked for, for `grid.json`."""
-    return [
-        GridRow(
-            run.protocol,
-            run.model.name,
-            run.method,
-            run.variant,
-            run.source,
-            run.shots,
-            seeds=(run.seed,),
-            tests=tuple((test.dataset, test.subset) for test in run.tests),
-            preset=run.preset,
-        )
-        for run in runs
-    ]
+    """The cells that the runs fill, for `grid.json`."""
+    rows = []
+    for run in runs:
+        kind = (run.protocol, run.model.name, run.method, run.variant, run.source, run.shots)
+        rows.append(GridRow(*kind, seeds=(run.seed,), tests=run.tests, preset=run.preset))
+    return rows

@@ -14,14 +14,11 @@ def on_cuda(device: str | None) -> bool:
 
 
 class PeakMemory:
-    """Measures the highest memory of this process within a `with` block, in megabytes (of 10**6 bytes).
+    """The highest memory of this process within a `with` block, in megabytes (of 10**6 bytes).
 
-    For a run on CUDA it is what PyTorch had allocated on its device. Else it is the resident memory of the whole worker
-    process: the libraries, the model and what it keeps for later runs are in it. Linux can set the mark back before
-    each run; other systems give the highest since the process began.
-
-    Args:
-        device: that of the run, whatever else the machine has; None is the CPU.
+    For a run on CUDA (`device`, whatever else the machine has) it is what PyTorch had allocated there. Otherwise it is
+    the resident memory of the whole worker process, with the libraries, the model and what it keeps for later runs.
+    Linux can reset this peak before each run; other systems give the highest since the process began.
     """
 
     def __init__(self, device: str | None = None) -> None:
@@ -29,7 +26,11 @@ class PeakMemory:
         self.peak_mb: float | None = None
 
     def __enter__(self) -> "PeakMemory":
-        self.has_mark = _reset_mark()
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # man 5 proc: resets the peak resident set size
+            self.was_reset = True
+        except OSError:
+            self.was_reset = False
         if self.device is not None:
             torch.cuda.init()
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -39,28 +40,15 @@ class PeakMemory:
         if self.device is not None:
             self.peak_mb = torch.cuda.max_memory_allocated(self.device) / 1e6
             return
-        peak = _mark() if self.has_mark else None
-        if peak is None:
-            if sys.platform == "win32":
-                return  # tells no peak without a further library
+        found = None
+        if self.was_reset:
+            found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), flags=re.M)
+        if found:
+            peak = int(found[1]) * 1024
+        elif sys.platform == "win32":
+            return  # Windows tells no peak without a further library
+        else:
             import resource  # not on Windows
 
-            usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            peak = usage if sys.platform == "darwin" else usage * 1024
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         self.peak_mb = round(peak / 1e6, 1)
-
-
-def _reset_mark() -> bool:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # man 5 proc: resets the peak resident set size
-    except OSError:
-        return False
-    return True
-
-
-def _mark() -> int | None:
-    try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), flags=re.M)
-    except OSError:
-        return None
-    return int(found.group(1)) * 1024 if found else None

@@ -1,6 +1,6 @@
 """The protocols: what is learned from, and what it is tested on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,8 +16,7 @@ class Evaluation(NamedTuple):
     subset: str
 
 
-@dataclass(frozen=True)
-class Training:
+class Training(NamedTuple):
     """One training set and what it is tested on."""
 
     source: str
@@ -36,29 +35,23 @@ class Asked:
     """Those that are learned from."""
 
 
-Trainings = Callable[[Asked, bool, bool], list[Training]]
-"""Trainings for a method, given whether it learns and whether what it learns applies to new classes."""
-
-
 @dataclass(frozen=True)
 class Protocol:
     """A protocol, with all that other files ask of it."""
 
     name: str
-    what: str
     title: str
-    """Of its section in a report; '{}' is the headline figure."""
+    """The title of its section in a report; '{}' is the headline figure."""
     shots: tuple[int, ...]
-    """By default; none where nothing is learned."""
+    """The default numbers of shots; none where nothing is learned."""
     presets: tuple[str, ...]
     """Names of the presets of a method that belong to it; the first one that a method has is used."""
-    trainings: Trainings
     transfers: bool = False
     """Whether it learns from one data set and tests on others."""
     to_variants: bool = False
-    """Whether these others are variants of it, each tested among those of its classes that the variant has."""
+    """Whether the others are variants of it, each tested among the classes of the source that it has."""
     halves: bool = False
-    """Whether one half of the classes is learned from and each half tested by itself."""
+    """Whether one half of the classes is learned from and each half is tested by itself."""
 
     @property
     def learns(self) -> bool:
@@ -70,73 +63,35 @@ class Protocol:
         """Whether a training has one evaluation, on the data set that was learned from."""
         return not (self.transfers or self.halves)
 
-
-def within(asked: Asked, learns: bool, applies: bool) -> list[Training]:
-    """Learn and test on each data set."""
-    names = asked.sources if learns else asked.benchmarks
-    return [Training(name, "all", (Evaluation(name, "all"),)) for name in names]
-
-
-def base_to_new(asked: Asked, learns: bool, applies: bool) -> list[Training]:
-    """Learn on the base classes; test base classes among base and new among new."""
-    halves = ("base", "new") if applies else ("base",)
-    return [Training(name, "base", tuple(Evaluation(name, half) for half in halves)) for name in asked.sources]
-
-
-def cross_dataset(asked: Asked, learns: bool, applies: bool) -> list[Training]:
-    """Learn on a source; test there and, where the method applies to new classes, on every other data set."""
-    if not learns:
-        return within(asked, learns, applies)
-    trainings = []
-    for source in asked.sources:
-        others = [b.name for b in asked.benchmarks.values() if b.name != source and b.variant_of != source]
-        tests = [source, *(others if applies else ())]
-        trainings.append(Training(source, "all", tuple(Evaluation(name, "all") for name in tests)))
-    return trainings
-
-
-def shift(asked: Asked, learns: bool, applies: bool) -> list[Training]:
-    """Learn on a source; test there and on its variants, each among the variant's own classes."""
-    if not learns:
-        return within(asked, learns, applies)
-    trainings = []
-    for source in asked.sources:
-        variants = [b.name for b in asked.benchmarks.values() if b.variant_of == source]
-        trainings.append(Training(source, "all", tuple(Evaluation(name, "all") for name in (source, *variants))))
-    return trainings
+    def trainings(self, asked: Asked, learns: bool, applies: bool) -> list[Training]:
+        """Trainings for a method, given whether it learns and whether what it learns applies to new classes."""
+        if self.halves:
+            halves = ("base", "new") if applies else ("base",)
+            return [Training(name, "base", tuple(Evaluation(name, half) for half in halves)) for name in asked.sources]
+        trainings = []
+        for source in asked.sources if learns else asked.benchmarks:
+            tests = [source]
+            if learns and (self.to_variants or (self.transfers and applies)):
+                others = [b for b in asked.benchmarks.values() if b.name != source]
+                tests += [b.name for b in others if (b.variant_of == source) == self.to_variants]
+            trainings.append(Training(source, "all", tuple(Evaluation(name, "all") for name in tests)))
+        return trainings
 
 
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
-            "fewshot", "learn from a few shots, test on the same classes", "Few-shot {}",
-            (1, 2, 4, 8, 16), ("few-shot",), within,
-        ),
-        Protocol(
-            "base-to-new", "learn one half of the classes, test both", "Base-to-new generalisation",
-            (16,), ("base-to-new",), base_to_new, halves=True,
-        ),
-        Protocol(
-            "cross-dataset", "learn on one data set, test on others", "Cross-dataset transfer",
-            (16,), ("cross-dataset",), cross_dataset, transfers=True,
-        ),
-        Protocol(
-            "shift", "learn on one data set, test on its variants", "Robustness to shift",
-            (16,), ("shift", "cross-dataset"), shift, transfers=True, to_variants=True,
-        ),
-        Protocol("zero-shot", "hand-written prompts, nothing learned", "Zero-shot {}", (), (), within),
+        Protocol("fewshot", "Few-shot {}", (1, 2, 4, 8, 16), ("few-shot",)),
+        Protocol("base-to-new", "Base-to-new generalisation", (16,), ("base-to-new",), halves=True),
+        Protocol("cross-dataset", "Cross-dataset transfer", (16,), ("cross-dataset",), transfers=True),
+        Protocol("shift", "Robustness to shift", (16,), ("shift", "cross-dataset"), transfers=True, to_variants=True),
+        Protocol("zero-shot", "Zero-shot {}", (), ()),
     )
-}  # fmt: skip
-"""By name."""
+}
 
 
 def find_protocol(name: str) -> Protocol:
-    """A protocol by name.
-
-    Raises:
-        ConfigError: there is no such protocol.
-    """
+    """A protocol by name; raises a ConfigError where there is none."""
     if name not in PROTOCOLS:
         raise ConfigError(
             f"There is no protocol {name!r}; the protocols are {', '.join(PROTOCOLS)}.{did_you_mean(name, PROTOCOLS)}"
@@ -147,8 +102,7 @@ def find_protocol(name: str) -> Protocol:
 def classes_of(benchmark: Benchmark, subset: str) -> list[int]:
     """The labels of "all" classes, of the first half rounded up ("base"), or of the rest ("new").
 
-    Raises:
-        DataError: a half would have fewer than two classes.
+    A DataError where a half would have fewer than two classes.
     """
     labels = range(len(benchmark.class_names))
     if subset != "all" and len(split_classes(labels, "new").classes) < 2:

@@ -12,11 +12,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from coopt.bench.protocols import PROTOCOLS
 from coopt.errors import RunError
-from coopt.evaluate.record import FORMAT, Failure, GridRow, Record
+from coopt.evaluate.record import FORMAT, Failure, GridRow, Record, read_fields
 from coopt.files import write_json, write_text
 from coopt.version import __version__
 
@@ -24,7 +24,7 @@ GRID = "grid.json"
 
 
 class BenchFolder:
-    """Where a benchmark's records lie.
+    """The folder of a benchmark's records.
 
     Raises:
         RunError: the folder holds something else, or was written by another version.
@@ -42,19 +42,15 @@ class BenchFolder:
             (self.path / name).mkdir(parents=True, exist_ok=True)
 
     def record_file(self, run: str) -> Path:
-        """Where the records of a run are."""
+        """The file of a run's records."""
         return self.path / "runs" / f"{run}.jsonl"
 
     def failure_file(self, run: str) -> Path:
-        """Where a failed run is described."""
+        """The file that says why a run failed."""
         return self.path / "failed" / f"{run}.json"
 
-    def is_done(self, run: str) -> bool:
-        """Whether the records of a run are there."""
-        return self.record_file(run).is_file()
-
     def write_records(self, run: str, records: Iterable[Record]) -> None:
-        """All evaluations of a run at once; its earlier failure is removed."""
+        """Write all evaluations of a run at once; its earlier failure is removed."""
         lines = (json.dumps(record.as_dict(), ensure_ascii=False, allow_nan=False) + "\n" for record in records)
         write_text(self.record_file(run), "".join(lines))
         self.failure_file(run).unlink(missing_ok=True)
@@ -68,6 +64,19 @@ class BenchFolder:
         paths = sorted((self.path / "runs").glob(f"{key}-*.jsonl"))
         return {(r.dataset, r.subset, r.versions.get("test_data", "")) for path in paths for r in read_run(path)}
 
+    def claim(self, key: str) -> FileLock | None:
+        """A hold on the training `key`, or None where another process has it; it ends with the process that has it.
+
+        The lock's file stays: removing it would let two processes hold two files of one name.
+        """
+        # Released by whichever thread ends the run; a lock that belongs to a thread could not be.
+        lock = FileLock(self.path / "locks" / f"{key}.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        return lock
+
     def add_to_grid(self, rows: Iterable[GridRow]) -> None:
         """Join what is asked for now to what was asked for before."""
         self.prepare()
@@ -76,23 +85,23 @@ class BenchFolder:
             old = read_grid(self.path) if (self.path / GRID).is_file() else []
             merged = merge_rows([*old, *rows])
             if merged != old or not (self.path / GRID).is_file():
-                found = {"format": FORMAT, "version": __version__, "rows": [asdict(row) for row in merged]}
-                write_json(self.path / GRID, found)
+                rows_as_json = [asdict(row) for row in merged]
+                write_json(self.path / GRID, {"format": FORMAT, "version": __version__, "rows": rows_as_json})
 
     def _check(self) -> None:
         """Refuse what another program or version wrote."""
         if (self.path / GRID).is_file():
             grid = _object(_text(self.path / GRID), str(self.path / GRID))
-            if grid.get("format") != FORMAT or _major(str(grid.get("version"))) != _major(__version__):
+            majors = [str(version).split(".")[0] for version in (grid.get("version"), __version__)]
+            if grid.get("format") != FORMAT or majors[0] != majors[1]:
                 raise RunError(
                     f"'{self.path}' was written by coopt {grid.get('version')} in format {grid.get('format')}; this is "
                     f"coopt {__version__} with format {FORMAT}, and their records would not compare. Choose a new "
                     "folder with --out, or use that version."
                 )
         elif self.path.is_dir():
-            others = sorted(path.name for path in self.path.iterdir() if path.name not in ("locks", "runs", "failed"))
-            # Temporary files of a grid.json that a kill cut off are ours.
-            others = [name for name in others if not name.startswith(f".{GRID}.")]
+            names = sorted({path.name for path in self.path.iterdir()} - {"locks", "runs", "failed"})
+            others = [name for name in names if not name.startswith(f".{GRID}.")]  # these are left by a kill
             if others or any((self.path / "runs").glob("*")):
                 raise RunError(
                     f"'{self.path}' is not empty and is no bench folder (it has {', '.join(others[:3]) or 'runs'}, and "
@@ -101,20 +110,12 @@ class BenchFolder:
 
 
 def read_records(folder: Path | str) -> list[Record]:
-    """Every evaluation in a bench folder, ordered by run; a run whose file is not there is not in the list.
-
-    Raises:
-        RunError: a line is not as the benchmark writes it.
-    """
+    """Every evaluation in a bench folder, ordered by run; a RunError where a line is not as the benchmark writes it."""
     return [record for path in sorted((Path(folder) / "runs").glob("*.jsonl")) for record in read_run(path)]
 
 
 def read_run(path: Path) -> list[Record]:
-    """The evaluations in one file.
-
-    Raises:
-        RunError: a line is not as the benchmark writes it.
-    """
+    """The evaluations in one file; a RunError where a line is not as the benchmark writes it."""
     records = []
     # Not splitlines(): a line of JSON may hold U+2028 and others that end a line there.
     for number, line in enumerate(_text(path).split("\n"), start=1):
@@ -128,26 +129,18 @@ def read_run(path: Path) -> list[Record]:
 
 
 def read_failures(folder: Path | str) -> list[Failure]:
-    """Every failed run with its reason, ordered by run.
-
-    Raises:
-        RunError: a file is damaged.
-    """
+    """Every failed run with its reason, ordered by run; a RunError where a file is damaged."""
     paths = sorted((Path(folder) / "failed").glob("*.json"))
-    return [Failure.from_dict(_object(_text(path), str(path)), str(path)) for path in paths]
+    return [Failure(**read_fields(Failure, _object(_text(path), str(path)), str(path))) for path in paths]
 
 
 def read_grid(folder: Path | str) -> list[GridRow]:
-    """What was asked for.
-
-    Raises:
-        RunError: there is no such file, or it is damaged.
-    """
+    """What was asked for; a RunError where there is no such file or where it is damaged."""
     path = Path(folder) / GRID
     rows = _object(_text(path), str(path)).get("rows")
     if not isinstance(rows, list):
         raise RunError(f"{path} has no list of rows; remove it and type the bench command again.")
-    return [GridRow.from_dict(row, f"{path}, row {number}") for number, row in enumerate(rows, start=1)]
+    return [GridRow(**read_fields(GridRow, row, f"{path}, row {n}")) for n, row in enumerate(rows, start=1)]
 
 
 def merge_rows(rows: Iterable[GridRow]) -> list[GridRow]:
@@ -180,7 +173,3 @@ def _object(text: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{where} holds {type(value).__name__} in place of an object; remove the file.")
     return value
-
-
-def _major(version: str) -> str:
-    return version.split(".")[0]

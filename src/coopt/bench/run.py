@@ -6,12 +6,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from filelock import FileLock
 
-from coopt.bench.claims import claim
 from coopt.bench.engines import Engine, WorkerDied
 from coopt.bench.execute import Failed, Result
 from coopt.bench.grid import Run, grid_rows
@@ -22,14 +21,14 @@ from coopt.evaluate.record import Failure, Record
 ATTEMPTS = 3
 """How often a run whose worker dies is begun."""
 POLL_SECONDS = 0.5
-"""Time between two looks at runs of another process and at a wish to stop."""
+"""Time after which runs of another process, and whether Ctrl-C was pressed, are looked at again."""
 
 
 class BenchReporter:
-    """Listens to a benchmark. Every method may be overridden; by default nothing is told."""
+    """Listens to a benchmark; every method may be overridden, and does nothing by default."""
 
     def planned(self, n_runs: int, n_done: int) -> None:
-        """So many runs are asked for, and so many were done before."""
+        """`n_runs` are asked for, of which `n_done` were done before."""
 
     def started(self, run: Run) -> None:
         """A run begins."""
@@ -49,17 +48,13 @@ class BenchReporter:
 
 @dataclass
 class Outcome:
-    """How many runs of a call there were, and how they ended."""
+    """How many runs a call had: done before it, by it, by another process meanwhile; and those that failed, and why."""
 
     n_runs: int
     n_before: int = 0
-    """Done before the call."""
     n_done: int = 0
-    """Done by the call."""
     n_elsewhere: int = 0
-    """Done in the meantime by another process."""
     failed: list[tuple[Run, str]] = field(default_factory=list)
-    """Each failed run with its reason."""
 
 
 @dataclass
@@ -80,7 +75,7 @@ class _Bench:
         self.attempts: Counter[str] = Counter()
         self.last: list[str | None] = [None] * engine.n_workers
         """The data set that each worker has loaded."""
-        self.told: set[str] = set()
+        self.noted: set[str] = set()
 
     def free_workers(self) -> list[int]:
         taken = {item.worker for item in self.busy.values()}
@@ -88,7 +83,7 @@ class _Bench:
 
     def begin(self, run: Run, worker: int) -> bool:
         """Claim and submit a run; False where another process has it."""
-        held = claim(self.folder.path, run.key)
+        held = self.folder.claim(run.key)
         if held is None:
             return False
         try:
@@ -107,23 +102,20 @@ class _Bench:
         return True
 
     def take_back(self, future: "Future[Any]", pending: "deque[Run]") -> None:
-        """Write what a run gave and release it, or put it back in line if its worker died."""
+        """Write a run's result and release its claim, or put the run back in line if its worker died."""
         item = self.busy.pop(future)
         try:
-            error = future.exception()
-            if error is not None and not isinstance(error, WorkerDied):
-                raise error
-            died = str(error) if error is not None else None
-            result: Result | Failed = Failed("") if died is not None else future.result()
-            if isinstance(result, Failed) and result.interrupted:
-                died = "its process was asked to stop"
-            if died is not None:
-                self.engine.replace(item.worker)
-                self.retry(item.run, died, pending)
-            elif isinstance(result, Failed):
-                self.fail(item.run, result.reason, result.traceback)
-            else:
+            try:
+                result: Result | Failed = future.result()
+            except WorkerDied as error:
+                result = Failed(str(error), interrupted=True)
+            if isinstance(result, Result):
                 self.write(item.run, result)
+            elif result.interrupted:
+                self.engine.replace(item.worker)
+                self.retry(item.run, result.reason, pending)
+            else:
+                self.fail(item.run, result.reason, result.traceback)
         finally:
             item.claim.release()
 
@@ -131,8 +123,8 @@ class _Bench:
         self.folder.write_records(run.id, result.records)
         self.outcome.n_done += 1
         for note in result.notes:
-            if note not in self.told:
-                self.told.add(note)
+            if note not in self.noted:
+                self.noted.add(note)
                 self.reporter.note(note)
         self.reporter.finished(run, result.records)
 
@@ -145,8 +137,7 @@ class _Bench:
             self.fail(run, f"WorkerDied: {reason}, {ATTEMPTS} times", None)
 
     def fail(self, run: Run, reason: str, traceback: str | None) -> None:
-        tests = tuple((test.dataset, test.subset) for test in run.tests)
-        self.folder.write_failure(Failure(run.id, reason, **run.facts(), tests=tests, traceback=traceback))
+        self.folder.write_failure(Failure(run.id, reason, **run.facts(), tests=run.tests, traceback=traceback))
         self.outcome.failed.append((run, reason))
         self.reporter.failed(run, reason)
 
@@ -154,16 +145,12 @@ class _Bench:
 def run_bench(
     runs: Sequence[Run], folder: BenchFolder, engine: Engine, reporter: BenchReporter | None = None
 ) -> Outcome:
-    """Do every run that is not done, also beside other processes that do the same.
+    """Do every run that is not done; other processes may do the same at the same time.
 
     A run is written once, when it is complete; killing this process at any moment loses the runs in flight and nothing
     else. Runs that failed before are tried again; one that fails now is written down and does not stop the others.
 
-    Args:
-        runs: from `make_runs`.
-        folder: where records go.
-        engine: where runs happen; it is not closed here.
-        reporter: told about progress.
+    `reporter` hears about progress; the engine is not closed here.
 
     Raises:
         OSError: a record cannot be written (a full disk); what was written is complete.
@@ -180,12 +167,11 @@ def run_bench(
         while left or elsewhere or bench.busy:
             if stop.is_set():
                 raise KeyboardInterrupt
-            for worker in bench.free_workers():
-                while left and worker in bench.free_workers():
-                    run = next_run(left, bench.last[worker], bench.last)
-                    left.remove(run)
-                    if not bench.begin(run, worker):
-                        elsewhere.append(run)
+            while left and (free := bench.free_workers()):
+                run = next_run(left, bench.last[free[0]], bench.last)
+                left.remove(run)
+                if not bench.begin(run, free[0]):
+                    elsewhere.append(run)
             if bench.busy:
                 done, _ = wait(bench.busy, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -202,9 +188,9 @@ def run_bench(
 
 
 def heed_ctrl_c() -> tuple[threading.Event, Callable[[], Any]]:
-    """An event that Ctrl-C sets, and what undoes that; a second Ctrl-C ends the process at once.
+    """An event that Ctrl-C sets, and a function that restores Ctrl-C; a second Ctrl-C ends the process at once.
 
-    An exception may be lost where Python ignores those of a destructor or callback; an event is still set.
+    Python may ignore an exception that is raised in a destructor or callback; the event is set there too.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -222,19 +208,16 @@ def heed_ctrl_c() -> tuple[threading.Event, Callable[[], Any]]:
 def remaining(folder: BenchFolder, run: Run) -> Run:
     """A run without the tests that are done; one that has none left is done.
 
-    Data sets added to a transfer need a run of their own, since records are written once; it trains the same again.
+    Records are written once, so data sets that are added to a transfer need a run of their own, which trains again.
     """
-    if folder.is_done(run.id):
-        return run.without(run.tests)
+    if folder.record_file(run.id).is_file():
+        return replace(run, tests=())
     if PROTOCOLS[run.protocol].single:
         return run  # the name of its file says all; of other protocols a part may be done elsewhere
     covered = folder.covered(run.key)
-    return run.without([test for test in run.tests if (*test, run.tests_data[test]) in covered])
+    return replace(run, tests=tuple(test for test in run.tests if (*test, run.tests_data[test]) not in covered))
 
 
 def next_run(pending: Sequence[Run] | deque[Run], last: str | None, loaded: Sequence[str | None]) -> Run:
-    """The first run of the data set that a worker has loaded, else of the one that fewest workers are on."""
-    same = next((run for run in pending if run.source == last), None)
-    if same is not None:
-        return same
-    return min(pending, key=lambda run: sum(source == run.source for source in loaded))
+    """The first run of the data set that a worker has loaded, else of the one that fewest workers have loaded."""
+    return min(pending, key=lambda run: (run.source != last, sum(source == run.source for source in loaded)))

@@ -48,17 +48,15 @@ class Shared:
     """Kept by a process between its runs: the last model, and lists of images and features of the last data sets."""
 
     def __init__(self) -> None:
-        self._load = lru_cache(maxsize=1)(load)
+        self._load = lru_cache(maxsize=1)(
+            lambda c: load_model(c.name, device=c.device, dtype=c.dtype, revision=c.revision)
+        )
         self.benchmark = lru_cache(maxsize=2)(Places.load)
         # One source and its targets: the paper's suite has 11 data sets.
         self.test_set = lru_cache(maxsize=12)(lambda places, name: HeldOut(self.benchmark(places, name)))
 
     def model(self, choice: ModelChoice) -> VLM:
-        """The backbone.
-
-        Raises:
-            ModelError: its weights are not those that the run was planned with.
-        """
+        """The backbone; a ModelError where its weights are not those that the run was planned with."""
         vlm = self._load(choice)
         if vlm.fingerprint != choice.fingerprint:
             raise ModelError(
@@ -66,8 +64,3 @@ class Shared:
                 f"was {choice.fingerprint}. Start again."
             )
         return vlm
-
-
-def load(choice: ModelChoice) -> VLM:
-    """The model that a run names."""
-    return load_model(choice.name, device=choice.device, dtype=choice.dtype, revision=choice.revision)

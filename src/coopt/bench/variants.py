@@ -16,22 +16,22 @@ from coopt.methods import METHODS, find_method, find_preset, parse_settings
 from coopt.prompting import TEMPLATES, read_templates
 
 OWN = "own"
-"""In a list of templates: the data set's own."""
+"""The name, in a list of templates, of the data set's own template."""
 HAND_WRITTEN = "zero-shot"
 """The method of hand-written prompts, which others are compared with."""
 ENSEMBLE = f"{HAND_WRITTEN} templates=imagenet-7 + own"
 """The prompt ensemble of the CoOp paper (section 4.1 and its appendix)."""
 GENERIC = "a photo of a {}."
-"""A template of a method's defaults that says nothing of the data; the data set's own takes its place."""
-DECIDED_BY_WORDS = {"n_ctx", "class_specific"}
-"""Settings that words to start from would overrule: a row that sets one does not take the words of a preset."""
+"""A default template that says nothing about the data: the data set's own template replaces it."""
+WITHOUT_WORDS = {"n_ctx", "class_specific"}
+"""A row that sets one of these does not take the words of a preset: it asks for vectors that start without words."""
 RECIPE = [field.name for field in fields(Recipe)]
 NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_][\w.]*\s*=)")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A method with settings: a row of the tables."""
+    """A method with settings: one row of the tables."""
 
     method: str
     name: str
@@ -39,7 +39,7 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     preset: str | None = None
-    """A preset that was asked for by name; "none" for none at all; None leaves it to the protocol."""
+    """The name of a preset, or "none" for none; None leaves the choice to the protocol."""
 
     @property
     def uses_shots(self) -> bool:
@@ -58,14 +58,17 @@ def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Vari
         raise ConfigError("--methods names no method; give some, such as zero-shot,linear-probe,coop, or all.")
     expanded = [part for item in items for part in ([*METHODS, ENSEMBLE] if item == "all" else [item])]
     parsed = [split_settings(item) for item in expanded]
-    unused = {pair.partition("=")[0].strip(): pair for pair in common}
+    unused = {setting_name(pair): pair for pair in common}
     variants: dict[str, Variant] = {}
     for method, pairs in parsed:
-        own = {pair.partition("=")[0].strip() for pair in pairs}
         known = {*find_method(method).setting_parameters(), *(RECIPE if find_method(method).uses_shots else ())}
-        shared = [pair for pair in common if (name := pair.partition("=")[0].strip()) in known and name not in own]
-        for name in known:
-            unused.pop(name, None)
+        own, shared = {setting_name(pair) for pair in pairs}, []
+        for pair in common:
+            name = setting_name(pair)
+            outer = name.split(".")[0]  # "base" of "base.n_ctx", a setting of the method that is the value of "base"
+            if outer in known:
+                unused.pop(name, None)
+                shared += [] if own & {name, outer} else [pair]
         variant = make_variant(method, [*pairs, *shared])
         variants.setdefault(variant.name, variant)
     if unused:
@@ -73,6 +76,11 @@ def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Vari
         hints = "".join(did_you_mean(name, names, n=1) for name in unused)
         raise ConfigError(f"--set {', '.join(unused.values())}: no method of --methods has such a setting.{hints}")
     return list(variants.values())
+
+
+def setting_name(pair: str) -> str:
+    """`"n_ctx=4"` to `"n_ctx"`."""
+    return pair.partition("=")[0].strip()
 
 
 def split_items(text: str) -> list[str]:
@@ -105,19 +113,15 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
             raise ConfigError(f"{method!r} is given {name} twice: {texts[name]!r} and {value!r}.")
         texts[name] = value
     preset = texts.get("preset")
-    if preset not in (None, "none"):
-        find_preset(method, preset)
     for_recipe = {name: recipe_value(texts[name]) for name in RECIPE if name in texts and name not in known}
     if for_recipe and not find_method(method).uses_shots:
         raise ConfigError(f"{method!r} learns nothing, so it has no {' and no '.join(for_recipe)}.")
-    others = {
-        name: text for name, text in texts.items() if name not in for_recipe and name not in ("preset", "templates")
-    }
-    settings = parse_settings(method, [f"{name}={text}" for name, text in others.items()])
+    others = texts.keys() - for_recipe.keys() - {"preset", "templates"}
+    settings = parse_settings(method, [f"{name}={text}" for name, text in texts.items() if name in others])
     if "templates" in texts:
         parse_settings(method, ["templates=x"])  # refuses it where the method has none
         settings["templates"] = read_template_list(texts["templates"])
-    recipe_for(method, for_recipe, None if preset == "none" else preset)  # refuses values that are not allowed
+    recipe_for(method, for_recipe, None if preset == "none" else preset)  # refuses unknown presets and wrong values
     order = ("preset", *known, *RECIPE)
     ordered = sorted(texts, key=lambda name: (order.index(name.split(".")[0]), "." in name))
     name = f"{method} {', '.join(f'{name}={texts[name]}' for name in ordered)}" if ordered else method
@@ -125,19 +129,15 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
 
 
 def read_template_list(text: str) -> list[str]:
-    """`"imagenet-7 + own + a sketch of a {}."`: names, files and templates; `own` is kept for the data set to fill.
-
-    Raises:
-        ConfigError: an unknown name or a template without `{}`.
-    """
+    """`"imagenet-7 + own + a sketch of a {}."`: names, files and templates; `own` is kept for the data set to fill."""
     parts = [part.strip() for part in text.split(" + ")]
     return [template for part in parts for template in ([OWN] if part == OWN else read_templates(part))]
 
 
 def fill_templates(templates: Any, own: str, dataset: str) -> Any:
-    """`templates` with the data set's own in its place, a single one as text.
+    """`templates` with the data set's own template in place of `OWN`; a single template as text.
 
-    On some data sets the authors' ensemble is the seven templates without the data set's own, which then adds nothing.
+    On some data sets the authors' ensemble is the seven templates without the data set's own.
     """
     if not isinstance(templates, list) or OWN not in templates:
         return templates
@@ -161,11 +161,8 @@ def resolve(variant: Variant, presets: Sequence[str]) -> tuple[str | None, dict[
     name = None if name == "none" else name
     preset = find_preset(variant.method, name)
     settings = {**preset.settings, **variant.settings}
-    if (
-        "ctx_init" in preset.settings
-        and "ctx_init" not in variant.settings
-        and DECIDED_BY_WORDS & set(variant.settings)
-    ):
+    has_words = "ctx_init" in preset.settings and "ctx_init" not in variant.settings
+    if has_words and WITHOUT_WORDS & set(variant.settings):
         settings["ctx_init"] = None
     parameters = method.setting_parameters()
     if "templates" in parameters and "templates" not in settings and parameters["templates"].default == GENERIC:

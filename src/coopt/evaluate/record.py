@@ -40,7 +40,7 @@ class Record:
     shots: int | None
     seed: int
     selection: str
-    """By what the hyperparameters were chosen."""
+    """The images on which the hyperparameters were chosen."""
     n_parameters: int | None
     metrics: Mapping[str, float]
     seconds: Mapping[str, float]
@@ -55,21 +55,17 @@ class Record:
 
     @property
     def cell(self) -> tuple[Any, ...]:
-        """What may be measured only once."""
+        """What identifies a measurement: two records of one cell contradict each other."""
         row = (self.protocol, self.model, self.variant, self.shots or 0)
         return (*row, self.source, self.dataset, self.subset, self.seed)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The record as a JSON object."""
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], where: str) -> "Record":
-        """What `as_dict` gave.
-
-        Raises:
-            RunError: another format, or a field is missing or of another kind; the message begins with `where`.
-        """
+        """The record of a JSON object; a RunError, which begins with `where`, for one that `as_dict` did not write."""
         if value.get("format") != FORMAT:
             raise RunError(
                 f"{where}: format is {value.get('format')!r}; this coopt reads format {FORMAT}. "
@@ -114,17 +110,8 @@ class Failure:
     shots: int | None = None
     seed: int | None = None
     tests: tuple[tuple[str, str], ...] = ()
-    """(data set, subset) of every evaluation that it owes; empty where it does not say."""
+    """(data set, subset) of every evaluation that is missing; empty where the file does not say."""
     traceback: str | None = None
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any], where: str) -> "Failure":
-        """The content of the file of a failed run.
-
-        Raises:
-            RunError: it names no run or no reason, or a field is of another kind.
-        """
-        return cls(**read_fields(cls, value, where))
 
 
 @dataclass(frozen=True)
@@ -142,22 +129,9 @@ class GridRow:
     """(data set, subset) of every evaluation."""
     preset: str | None = None
 
-    @classmethod
-    def from_dict(cls, value: Any, where: str) -> "GridRow":
-        """A row of `grid.json`.
-
-        Raises:
-            RunError: a field is missing or of another kind.
-        """
-        return cls(**read_fields(cls, value, where))
-
 
 def read_fields(kind: type, value: Any, where: str) -> dict[str, Any]:
-    """The fields of a dataclass from a JSON object, each checked against its annotation.
-
-    Raises:
-        RunError: a field is missing or of another kind; the message begins with `where`.
-    """
+    """The fields of a dataclass from a JSON object; a RunError where one is missing or not of its annotation's kind."""
     if not isinstance(value, dict):
         raise RunError(f"{where} is {value!r}; it must be an object.")
     found = {}

@@ -53,7 +53,9 @@ def describe(found: Sequence[tuple[Record, Mapping[str, Any]]]) -> str:
 def _vary(name: str, found: Sequence[tuple[Record, Mapping[str, Any]]]) -> str:
     where: dict[str, list[Record]] = defaultdict(list)
     for e, values in found:
-        where[_value(values.get(name))].append(e)
+        value = values.get(name)
+        said = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False, sort_keys=True)
+        where[said].append(e)
     if len(where) == 1:
         return next(iter(where))
     by_shots = {value: sorted({e.shots or 0 for e in es}) for value, es in where.items()}
@@ -69,10 +71,6 @@ def _vary(name: str, found: Sequence[tuple[Record, Mapping[str, Any]]]) -> str:
 
 def _listed(values: Iterable[str | None]) -> str:
     return ", ".join(sorted({value for value in values if value is not None}, key=natural)) or MISSING
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def costs_tables(bench: Bench) -> tuple[Table, Table]:
@@ -98,9 +96,9 @@ def costs_tables(bench: Bench) -> tuple[Table, Table]:
 
 def _costs(found: Sequence[Record]) -> tuple[float, float, float | None]:
     """A run's seconds of fitting (each of its lines repeats them) and of evaluating, and its peak of memory."""
-    fit = max(float(e.seconds.get("fit", 0.0)) for e in found)
-    evaluate = sum(float(e.seconds.get("evaluate", 0.0)) for e in found)
-    peaks = [float(e.peak_memory_mb) for e in found if e.peak_memory_mb is not None]
+    fit = max(e.seconds.get("fit", 0.0) for e in found)
+    evaluate = sum(e.seconds.get("evaluate", 0.0) for e in found)
+    peaks = [e.peak_memory_mb for e in found if e.peak_memory_mb is not None]
     return fit, evaluate, max(peaks, default=None)
 
 
@@ -121,7 +119,7 @@ def failures_table(bench: Bench) -> Table:
 
 
 def evaluations_table(bench: Bench) -> Table:
-    """Every evaluation with its metrics: for programs, and the numbers behind the means."""
+    """Every evaluation with its metrics: the numbers that the means are taken of."""
     names = ("protocol", "model", "variant", "method", "source", "dataset", "subset", "shots", "seed", "selection")
     sizes = ("n_classes", "n_train", "n_test", "n_parameters")
     metrics = list(dict.fromkeys(name for e in bench.evaluations for name in e.metrics))

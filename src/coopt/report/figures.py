@@ -10,6 +10,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from coopt.errors import require_extra
@@ -24,32 +25,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 FIXED_MARKERS = ("*", "X", "P", "d")
 GAIN, LOSS = "#0072B2", "#D55E00"
-SETTINGS: dict[str, Any] = {
-    "svg.hashsalt": "coopt",
-    "svg.fonttype": "none",  # text stays text: any script shows in a browser, and it can be searched
-    "font.family": ["DejaVu Sans", "sans-serif"],
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "hatch.linewidth": 0.8,
-    "text.parse_math": False,  # a "$" in a name is a dollar
-    "axes.unicode_minus": True,
-}
+STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
 def curve_figure(grid: Grid) -> str | None:
     """The headline figure against shots, a panel for the average and for every data set (the CoOp paper's figure 3).
 
     Methods that do not learn are stars and level lines at 0 shots. Bars at the points are the standard deviation over
-    seeds. None where no method learns.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    seeds. None where no method learns; without matplotlib a MissingExtraError.
     """
     if all(row.shots is None for row in grid.rows):
         return None
@@ -61,10 +44,7 @@ def gain_figure(grid: Grid) -> str | None:
     """Gain over hand-written prompts with the most shots, sorted, a panel per variant (the CoOp paper's figure 4).
 
     Whiskers are the 95% interval of the paired differences. None where there are no hand-written prompts, or nothing
-    that learns.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    that learns; without matplotlib a MissingExtraError.
     """
     baseline = hand_written(grid)
     shots = max((row.shots for row in grid.rows if row.shots is not None), default=None)
@@ -83,8 +63,10 @@ def _draw_curves(grid: Grid) -> Any:
     n_columns = _columns(len(panels), 4)
     n_rows = math.ceil(len(panels) / n_columns)
     width = max(5.6, 3.1 * n_columns)
-    legend = _legend_columns([*learned, *(row.variant for row in fixed_rows)], width)
-    n_lines = math.ceil((len(learned) + len(fixed_rows)) / legend)
+    variants = [*learned, *(row.variant for row in fixed_rows)]
+    longest = max(min(60, len(name)) for name in variants)
+    legend = max(1, min(len(variants), int(width / (0.085 * longest + 0.55))))
+    n_lines = math.ceil(len(variants) / legend)
     figure = _figure(width, 2.6 * n_rows + 0.22 * n_lines + 0.3)
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     shots = sorted({row.shots for row in grid.rows if row.shots is not None})
@@ -103,7 +85,8 @@ def _draw_curves(grid: Grid) -> Any:
             ax.set_xlabel("shots per class")
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    names = [_label(_short(name, 60, lines=1)) for name in handles]
+    names = [_short(name, 60, lines=1) for name in handles]
+    names = [f" {name}" if name.startswith("_") else name for name in names]  # a legend leaves out "_..."
     figure.legend(list(handles.values()), names, loc="outside lower center", ncols=legend, frameon=False)
     return figure
 
@@ -128,9 +111,10 @@ def _draw_gains(grid: Grid, rows: Sequence[Row], baseline: str) -> Any:
 def _curve(ax: Any, grid: Grid, variant: str, datasets: Sequence[str], i: int) -> Any:
     points = []
     for row in grid.rows:
-        summary = grid.summary(row, datasets, "all") if row.variant == variant and row.shots is not None else None
-        if summary is not None and summary.mean is not None and row.shots is not None:
-            points.append((_place(row.shots), summary.mean, summary.std or 0.0))
+        if row.variant == variant and row.shots is not None:
+            summary = grid.summary(row, datasets, "all")
+            if summary.mean is not None:
+                points.append((_place(row.shots), summary.mean, summary.std or 0.0))
     colour = COLOURS[i % len(COLOURS)]
     style: dict[str, Any] = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "linestyle": LINES[i % len(LINES)]}
     # Every second marker is hollow, which tells neighbours apart without colour.
@@ -203,21 +187,12 @@ def _short(text: str, width: int, lines: int = 2) -> str:
     return "\n".join(wrapped)
 
 
-def _label(text: str) -> str:
-    return f" {text}" if text.startswith("_") else text  # a legend leaves out labels that begin with "_"
-
-
-def _legend_columns(names: Sequence[str], width: float) -> int:
-    longest = max(min(60, len(name)) for name in names)
-    return max(1, min(len(names), int(width / (0.085 * longest + 0.55))))
-
-
 @contextmanager
 def _style() -> Iterator[None]:
     matplotlib = require_extra("matplotlib", "report", "Drawing the report's figures")
     with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()  # not what a matplotlibrc of the user says: the same records give the same picture
-        matplotlib.rcParams.update(SETTINGS)
+        # Over the defaults, not over a matplotlibrc of the user: the same records give the same picture.
+        matplotlib.rc_file(STYLE)
         # The browser draws the text with a font that has the glyph; matplotlib only measures it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

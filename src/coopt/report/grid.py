@@ -13,6 +13,8 @@ from coopt.tasks import Figure
 
 H = "H"
 """The measure that is no subset: the harmonic mean of base and new."""
+SUBSETS_OF = {H: ("base", "new")}
+"""The subsets that a measure needs; of every other measure it is the subset of its name."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,6 @@ class Row:
     method: str
     shots: int | None
     """None for a method that does not learn."""
-
-    @property
-    def order(self) -> tuple:
-        """By shots, methods that do not learn first."""
-        return (self.shots or 0, natural(self.variant))
 
 
 Cell = tuple[Row, str, str]
@@ -47,12 +44,12 @@ class Grid:
     datasets: list[str] = field(default_factory=list)
     cells: dict[Cell, dict[int, Record]] = field(default_factory=dict)
     asked: dict[Cell, set[int]] = field(default_factory=dict)
-    """Seeds that the benchmark was asked for; empty where nobody wrote that down. Then every row that learns should
-    have the seeds that any has, and a row that does not learn those of its own."""
+    """Seeds that the benchmark was asked for. It is empty where nobody wrote that down: then every row that learns
+    should have the seeds that any of them has, and a row that does not learn those of its own."""
     seen: dict[Row | None, set[int]] = field(default_factory=dict)
     """The seeds of all rows that learn (None), and of each that does not."""
     selections: dict[Row, set[str]] = field(default_factory=dict)
-    """By what the runs of a row chose their hyperparameters."""
+    """How the runs of a row chose their hyperparameters."""
 
     @property
     def targets(self) -> list[str]:
@@ -64,23 +61,20 @@ class Grid:
         """The model, and the source where there is one."""
         return f"{self.model}, learned on {self.source}" if self.source else self.model
 
+    def key(self, kind: str) -> str:
+        """What the file of its table of this kind is named after."""
+        return " ".join(word for word in (self.protocol.name, kind, self.model, self.source) if word)
+
     def expected(self, row: Row, datasets: Sequence[str], measure: str) -> set[int]:
         """The seeds that the value of a cell needs; none where a part of it was never asked for."""
         if not self.asked:
             return self.seen.get(None if row.shots is not None else row, set())
-        subsets = ("base", "new") if measure == H else (measure,)
-        parts = []
-        for dataset in datasets:
-            for subset in subsets:
-                cell = (row, dataset, subset)
-                parts.append(self.asked.get(cell, set()) | self.cells.get(cell, {}).keys())
+        cells = [(row, dataset, subset) for dataset in datasets for subset in SUBSETS_OF.get(measure, (measure,))]
+        parts = [self.asked.get(cell, set()) | self.cells.get(cell, {}).keys() for cell in cells]
         return set.union(*parts) if parts and all(parts) else set()
 
     def by_seed(self, row: Row, datasets: Sequence[str], measure: str, metric: str | None = None) -> dict[int, float]:
-        """Per seed the average of a metric, or else of the headline figure, over `datasets`.
-
-        A seed that lacks one of them is left out.
-        """
+        """Per seed that has all `datasets` their average of a metric, by default of the headline figure."""
         metric = metric or self.headline.name
         if measure == H:
             base, new = (self.by_seed(row, datasets, subset, metric) for subset in ("base", "new"))
@@ -103,8 +97,8 @@ class Grid:
 
     def baseline_row(self, baseline: str, row: Row) -> Row | None:
         """The row of variant `baseline` that `row` is paired with: of the same shots, or one that learns nothing."""
-        same = [other for other in self.rows if other.variant == baseline and other.shots in (row.shots, None)]
-        return same[0] if same else None
+        same = (other for other in self.rows if other.variant == baseline and other.shots in (row.shots, None))
+        return next(same, None)
 
     def difference(self, row: Row, baseline: Row, datasets: Sequence[str], measure: str) -> Summary:
         """Differences to `baseline`, paired by data set, shots and seed.
@@ -192,7 +186,7 @@ def _fill(grid: Grid, items: Sequence[Record | Failure | GridRow]) -> Grid:
             seen.update(item.seeds)
         elif item.seed is not None:
             seen.add(item.seed)
-    grid.rows = sorted(rows, key=lambda row: row.order)
+    grid.rows = sorted(rows, key=lambda row: (row.shots or 0, natural(row.variant)))
     return grid
 
 

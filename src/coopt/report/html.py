@@ -4,7 +4,6 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from coopt.report.markup import plain
 from coopt.report.tables import Table
@@ -21,13 +20,13 @@ class Picture:
 
     @property
     def data(self) -> str:
-        """The picture as part of an address: there its ids cannot meet those of another picture."""
+        """The picture in base 64, for an `img`: inside one, its ids cannot meet those of another picture."""
         return base64.b64encode(self.svg.encode("utf-8")).decode("ascii")
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of the page with what stands under it."""
+    """A heading of the page, and the figures and tables under it."""
 
     title: str
     figures: tuple[Picture, ...]
@@ -41,11 +40,7 @@ def to_html(title: str, facts: Sequence[str], sections: Sequence[Section]) -> st
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        finalize=_on_one_line,
+        finalize=lambda value: plain(value) if type(value) is str else value,  # leaves what a macro made
         keep_trailing_newline=True,
     )
     return environment.get_template("page.html.jinja").render(title=title, facts=facts, sections=sections)
-
-
-def _on_one_line(value: Any) -> Any:
-    return plain(value) if type(value) is str else value  # not what a macro made

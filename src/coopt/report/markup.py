@@ -10,24 +10,10 @@ from collections.abc import Iterable
 from coopt.report.tables import Entry, Table
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$#])")
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "−": "$-$",
-    "±": r"$\pm$",
-    "–": "--",
-}
+_LATEX_WORDS = "backslash asciicircum asciitilde less greater bar"
+_LATEX = {character: f"\\{character}" for character in "{}$&#%_"}
+_LATEX |= {name: rf"\text{word}{{}}" for name, word in zip("\\^~<>|", _LATEX_WORDS.split(), strict=True)}
+_LATEX |= {"−": "$-$", "±": r"$\pm$", "–": "--"}
 
 
 def plain(text: str) -> str:

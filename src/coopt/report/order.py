@@ -1,58 +1,30 @@
-"""In which order rows and columns stand, and which names mean the same data set or backbone."""
+"""The order of rows and columns, and the names that mean the same data set or backbone."""
 
+import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
-DATASETS = (
-    "ImageNet",
-    "Caltech101",
-    "OxfordPets",
-    "StanfordCars",
-    "Flowers102",
-    "Food101",
-    "FGVCAircraft",
-    "SUN397",
-    "DTD",
-    "EuroSAT",
-    "UCF101",
-    "ImageNetV2",
-    "ImageNet-Sketch",
-    "ImageNet-A",
-    "ImageNet-R",
-)
+PUBLISHED: dict[str, Any] = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))
+"""Facts and numbers of the papers; its entry "about" says what the parts are."""
+DATASETS: tuple[str, ...] = tuple(PUBLISHED["datasets"])
 """The order of the CoOp paper's tables; other data sets follow in alphabetical order."""
-
-_ALIASES = {
-    "oxfordflowers": "flowers102",
-    "oxfordflowers102": "flowers102",
-    "describabletextures": "dtd",
-    "imagenetadversarial": "imageneta",
-    "imagenetrendition": "imagenetr",
-    "aircraft": "fgvcaircraft",
-    "cars": "stanfordcars",
-    "pets": "oxfordpets",
-}
-
-BACKBONES = {
-    "RN50": ("RN50", "openai/RN50", "open_clip:RN50/openai"),
-    "RN101": ("RN101", "openai/RN101", "open_clip:RN101/openai"),
-    "ViT-B/32": ("ViT-B/32", "ViT-B-32", "openai/clip-vit-base-patch32", "open_clip:ViT-B-32/openai"),
-    "ViT-B/16": ("ViT-B/16", "ViT-B-16", "openai/clip-vit-base-patch16", "open_clip:ViT-B-16/openai"),
-}
+BACKBONES: dict[str, list[str]] = PUBLISHED["backbones"]
 """The papers' backbones and the names under which `load_model` finds the same weights."""
 
 
 def plain_name(dataset: str) -> str:
     """One spelling of a data set's name: "oxford_flowers" and "Flowers102" are both "flowers102"."""
     plain = re.sub(r"[^a-z0-9]", "", dataset.lower())
-    return _ALIASES.get(plain, plain)
+    return PUBLISHED["aliases"].get(plain, plain)
 
 
 _PLACES = {plain_name(name): place for place, name in enumerate(DATASETS)}
 
 
 def sort_datasets(names: Iterable[str]) -> list[str]:
-    """The paper's order, then the alphabet."""
+    """Each name once, in the paper's order, the others after it in alphabetical order."""
     return sorted(set(names), key=lambda name: (_PLACES.get(plain_name(name), len(_PLACES)), natural(name)))
 
 

@@ -3,18 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from coopt.datasets import BENCHMARKS
 from coopt.evaluate.record import ACCURACY, Record
 from coopt.fit.recipe import paper_epochs
 from coopt.prompting.templates import TEMPLATES
-from coopt.report.grid import Grid, H, Row
-from coopt.report.order import find_backbone, plain_name
+from coopt.report.grid import SUBSETS_OF, Grid, Row
+from coopt.report.order import PUBLISHED, find_backbone, plain_name
 from coopt.report.results import columns_of
-from coopt.report.tables import MEASURES, MISSING, Column, Entry, Table, fixed, start
+from coopt.report.tables import AVERAGE, MEASURES, MISSING, Column, Entry, Table, fixed, start
 
 NOTE = (
     "Published numbers are set beside ours only where backbone, data set, shots, the method's settings and, for "
@@ -35,9 +33,9 @@ class Published:
     settings: Mapping[str, Any] | None
     """What the method's settings must be; None asks for the method's defaults."""
     recipe: Mapping[str, Any]
-    """What the recipe must be; epochs "by shots" are the paper's."""
+    """What the recipe must be; epochs "by shots" are those of the CoOp paper."""
     remark: Mapping[str, Any]
-    """Parts of the recipe that are named where ours differ, and do not forbid the comparison."""
+    """Parts of the recipe that a line names where ours differ, but that do not forbid the comparison."""
     selection: str | None
     source: str
     certainty: str
@@ -50,12 +48,9 @@ class Published:
         return by_name.get(plain_name(dataset), {}).get(measure, {}).get(str(shots or 0))
 
 
-@lru_cache(maxsize=1)
-def load_published() -> tuple[dict[str, dict[str, Any]], tuple[Published, ...]]:
-    """The facts about data sets, and the groups of numbers, from `published.json`."""
-    content = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))
-    groups = [{**group, "protocols": tuple(group["protocols"])} for group in content["groups"]]
-    return content["datasets"], tuple(Published(**group) for group in groups)
+FACTS = {plain_name(name): facts for name, facts in PUBLISHED["datasets"].items()}
+"""Numbers of classes and of test images of the papers' data sets, in the order of their tables."""
+GROUPS = tuple(Published(**{**group, "protocols": tuple(group["protocols"])}) for group in PUBLISHED["groups"])
 
 
 def published_table(grid: Grid) -> Table:
@@ -80,31 +75,25 @@ def published_table(grid: Grid) -> Table:
     headings = ("Method", "Shots", "Data set", "Measure", "Ours", "Published", "Difference", "Published as")
     names = ("protocol", "model", "source", "variant", "shots", "dataset", "measure")
     flat_columns = (*names, "ours", "published", "difference", "published_as", "published_in", "remark")
-    key = " ".join(word for word in (grid.protocol.name, "published", grid.model, grid.source) if word)
     title = f"Beside published numbers, {grid.protocol.name}: {grid.title}"
-    return Table(key, title, notes, headings, tuple(lines), tuple(breaks[1:]), flat_columns, tuple(flat))
+    return Table(
+        grid.key("published"), title, notes, headings, tuple(lines), tuple(breaks[1:]), flat_columns, tuple(flat)
+    )
 
 
 def _line(
     grid: Grid, row: Row, column: Column | None, group: Published | None, reason: str, sources: list[str]
 ) -> tuple[tuple[Entry, ...], tuple[Any, ...] | None]:
     """A line of the table, and of the CSV where a number is compared."""
-    method, shots = Entry(row.variant, number=False), Entry(str(row.shots or 0))
+    nothing = (MISSING, MISSING, f"nothing comparable: {reason}")
     if column is None:
-        texts = ("all", MISSING, MISSING, MISSING, MISSING, f"nothing comparable: {reason}")
-        return (method, shots, *_entries(texts)), None
+        return _entries(row, "all", MISSING, MISSING, *nothing), None
     ours = grid.summary(row, column.datasets, column.measure).mean
-    dataset, measure = (
-        ("Average" if column.dataset == "average" else column.dataset),
-        MEASURES.get(column.measure, start(grid.headline.title)),
-    )
+    dataset = AVERAGE if column.dataset == "average" else column.dataset
+    measure = MEASURES.get(column.measure, start(grid.headline.title))
     shown = MISSING if ours is None else fixed(ours)
     if group is None:
-        return (
-            method,
-            shots,
-            *_entries((dataset, measure, shown, MISSING, MISSING, f"nothing comparable: {reason}")),
-        ), None
+        return _entries(row, dataset, measure, shown, *nothing), None
     value = group.value(column.dataset, column.measure, row.shots)
     assert value is not None  # `_find` gives no group without one
     difference = None if ours is None else ours - value
@@ -112,13 +101,14 @@ def _line(
         sources.append(group.source)
     name = f"{group.name} [{sources.index(group.source) + 1}]" + (f"; {reason}" if reason else "")
     shown_difference = MISSING if difference is None else fixed(difference, sign=True)
-    line = (method, shots, *_entries((dataset, measure, shown, fixed(value), shown_difference, name)))
     names = (grid.protocol.name, grid.model, grid.source, row.variant, row.shots or 0, column.dataset, column.measure)
-    return line, (*names, ours, value, difference, group.name, group.source, reason)
+    flat = (*names, ours, value, difference, group.name, group.source, reason)
+    return _entries(row, dataset, measure, shown, fixed(value), shown_difference, name), flat
 
 
-def _entries(texts: Sequence[str]) -> tuple[Entry, ...]:
-    return tuple(Entry(text, number=2 <= place <= 4) for place, text in enumerate(texts))
+def _entries(row: Row, *texts: str) -> tuple[Entry, ...]:
+    cells = (Entry(text, number=2 <= place <= 4) for place, text in enumerate(texts))
+    return (Entry(row.variant, number=False), Entry(str(row.shots or 0)), *cells)
 
 
 def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
@@ -130,7 +120,7 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
         return None, f"no published backbone is {grid.model}"
     groups = [
         group
-        for group in load_published()[1]
+        for group in GROUPS
         if (group.backbone, group.method) == (backbone, row.method)
         and grid.protocol.name in group.protocols
         and group.value(column.dataset, column.measure, row.shots) is not None
@@ -140,7 +130,9 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
     facts = BENCHMARKS.get(plain_name(grid.source or ""))
     if grid.source is not None and not (facts and facts.usual_source):
         return None, f"published runs learn on ImageNet, not {grid.source}"
-    evaluations = _evaluations(grid, row, column)
+    subsets = SUBSETS_OF.get(column.measure, (column.measure,))
+    cells = [grid.cells.get((row, dataset, subset), {}) for dataset in column.datasets for subset in subsets]
+    evaluations = [e for cell in cells for e in cell.values()]
     if not evaluations:
         return None, "no run of ours"
     reason = _other_data(grid, column, evaluations)
@@ -156,30 +148,20 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
     return None, min(reasons, key=len)
 
 
-def _evaluations(grid: Grid, row: Row, column: Column) -> list[Record]:
-    measures = ("base", "new") if column.measure == H else (column.measure,)
-    cells = [grid.cells.get((row, dataset, measure), {}) for dataset in column.datasets for measure in measures]
-    return [e for cell in cells for e in cell.values()]
-
-
 def _other_data(grid: Grid, column: Column, evaluations: Sequence[Record]) -> str:
     """Why our test data is not that of the papers; empty where it is."""
-    facts = {plain_name(name): fact for name, fact in load_published()[0].items()}
     if column.dataset == "average":
-        places = list(facts)  # the paper's eleven, ImageNet first, and its variants
+        places = list(FACTS)  # the paper's eleven, ImageNet first, and its variants
         others = places[11:] if grid.protocol.to_variants else places[1:11]
         expected = others if grid.protocol.transfers else places[:11]
         if {plain_name(name) for name in column.datasets} != set(expected):
             return f"the papers' average is over {len(expected)} data sets of theirs"
     for e in evaluations:
-        fact = facts.get(plain_name(e.dataset), {"n_classes": None, "n_test": None})
-        half = {
-            "all": fact["n_classes"],
-            "base": -(-(fact["n_classes"] or 0) // 2),
-            "new": (fact["n_classes"] or 0) // 2,
-        }
-        if e.n_classes is not None and e.n_classes != half[e.subset]:
-            return f"{e.dataset} here has {e.n_classes} classes, not {half[e.subset]}"
+        fact = FACTS[plain_name(e.dataset)]
+        n_classes, n_new = fact["n_classes"], fact["n_classes"] // 2
+        expected_classes = {"all": n_classes, "base": n_classes - n_new, "new": n_new}[e.subset]
+        if e.n_classes not in (None, expected_classes):
+            return f"{e.dataset} here has {e.n_classes} classes, not {expected_classes}"
         if e.subset == "all" and None not in (e.n_test, fact["n_test"]) and e.n_test != fact["n_test"]:
             return f"{e.dataset} here has {e.n_test} test images, not {fact['n_test']}"
     return ""
@@ -200,25 +182,15 @@ def _differing(wanted: Mapping[str, Any], values: Mapping[str, Any], e: Record) 
     for name, value in wanted.items():
         ours = values.get(name)
         if name == "templates":
-            value, ours = _templates(value, e), _listed(ours)
+            # A group names a data set's templates or a list of them; a record has a name, a template or a list.
+            value = TEMPLATE_NAMES.get(plain_name(e.dataset if value == "data set" else value), [])
+            ours = list(TEMPLATES.get(ours, [ours])) if isinstance(ours, str) else ours
         elif name == "epochs" and value == "by shots":
             facts = BENCHMARKS.get(plain_name(e.source))
             value = (facts and facts.epochs) or paper_epochs(e.shots)
         if ours != value:
             differing.append(f"{name} is {_said(ours)} here, {_said(value)} there")
     return differing
-
-
-def _templates(value: str, e: Record) -> list[str]:
-    """The templates that a group names: of the data set itself, or of a list."""
-    return TEMPLATE_NAMES.get(plain_name(e.dataset if value == "data set" else value), [])
-
-
-def _listed(templates: Any) -> Any:
-    """Templates as a record has them: a name, one template or a list."""
-    if isinstance(templates, str):
-        return list(TEMPLATES.get(templates, [templates]))
-    return templates
 
 
 def _said(value: Any) -> str:

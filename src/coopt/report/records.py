@@ -43,9 +43,8 @@ def read_bench(folder: Path | str) -> Bench:
 def collect(evaluations: Iterable[Record], failures: Iterable[Failure] = (), asked: Iterable[GridRow] = ()) -> Bench:
     """A bench whose order does not depend on the order of what is given.
 
-    Raises:
-        RunError: two runs measured the same cell, so that a mean would count it twice, or the records are of several
-            tasks, whose figures have no mean.
+    A RunError where two runs measured one cell, which a mean would count twice, or where the records are of several
+    tasks, whose figures have no mean.
     """
     ordered = sorted(_name_weights(list(evaluations)), key=lambda e: (*e.cell, e.run))
     figures = {(e.task, e.headline): f"{e.task} ({e.headline.label})" for e in ordered}
@@ -86,11 +85,8 @@ def _name_weights(evaluations: list[Record]) -> list[Record]:
 
 def _twice(one: Record, other: Record) -> str:
     cell = f"{one.protocol}, {one.model}, {one.variant!r}, {one.dataset} ({one.subset}), shots {one.shots}"
-    differs = [
-        n
-        for n in ("fingerprint", "settings", "recipe", "selection", "versions")
-        if getattr(one, n) != getattr(other, n)
-    ]
+    names = ("fingerprint", "settings", "recipe", "selection", "versions")
+    differs = [name for name in names if getattr(one, name) != getattr(other, name)]
     why = f"They differ in {', '.join(differs)}. " if differs else ""
     return (
         f"The runs {one.run!r} and {other.run!r} both measured {cell}, seed {one.seed}. {why}"

@@ -1,12 +1,13 @@
 """The tables of results: the headline figure, its paired differences and calibration, for every protocol."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from coopt.bench.variants import HAND_WRITTEN
 from coopt.report.grid import Grid, H, Row
 from coopt.report.statistics import Summary
-from coopt.report.tables import AVERAGE, MEASURES, MISSING, SPREAD_NOTE, Column, Table, make_table
+from coopt.report.tables import AVERAGE, MEASURES, SPREAD_NOTE, Column, Table, make_table
 
 AVERAGE_NOTE = "The average is over data sets, seed by seed; its ± and interval are over the seeds' averages."
 H_NOTE = (
@@ -44,37 +45,27 @@ def title_of(grid: Grid) -> str:
 
 
 def calibration_table(grid: Grid) -> Table | None:
-    """The same of the calibration error; None where the task has no such figure."""
+    """`results_table` of the calibration error; None where the task has no such figure."""
     if not all(CALIBRATION in e.metrics for cell in grid.cells.values() for e in cell.values()):
         return None
-
-    def summarise(row: Row, datasets: Sequence[str], measure: str) -> Summary:
-        return grid.summary(row, datasets, measure, CALIBRATION)
-
+    summarise = partial(grid.summary, metric=CALIBRATION)
     title = f"Calibration, {grid.protocol.name}"
     return _table(grid, grid.rows, summarise, "calibration", title, [CALIBRATION_NOTE, SPREAD_NOTE], with_h=False)
 
 
 def difference_table(grid: Grid, baseline: str) -> Table | None:
     """Paired differences to the variant `baseline`; None where nothing can be paired with it."""
-    pairs = {row: grid.baseline_row(baseline, row) for row in grid.rows if row.variant != baseline}
-    rows = [row for row, other in pairs.items() if other is not None]
-    if not rows:
+    rows = [row for row in grid.rows if row.variant != baseline]
+    pairs = {row: other for row in rows if (other := grid.baseline_row(baseline, row)) is not None}
+    if not pairs:
         return None
 
     def summarise(row: Row, datasets: Sequence[str], measure: str) -> Summary:
-        other = pairs[row]
-        assert other is not None  # `rows` holds no other
-        return grid.difference(row, other, datasets, measure)
+        return grid.difference(row, pairs[row], datasets, measure)
 
     title = f"Paired differences to {baseline}, {grid.protocol.name}"
     notes = [PAIRS_NOTE] if grid.headline.higher_is_better else [PAIRS_NOTE, LOWER_NOTE]
-    return _table(grid, rows, summarise, "differences", title, notes, sign=True, pooled=True)
-
-
-def default_baseline(grid: Grid) -> str:
-    """Hand-written prompts where they were run, else the first variant."""
-    return hand_written(grid) or grid.rows[0].variant
+    return _table(grid, list(pairs), summarise, "differences", title, notes, sign=True, pooled=True)
 
 
 def hand_written(grid: Grid) -> str | None:
@@ -83,13 +74,8 @@ def hand_written(grid: Grid) -> str | None:
     return HAND_WRITTEN if HAND_WRITTEN in found else next(iter(found), None)
 
 
-def selection_of(grid: Grid, row: Row) -> str:
-    """How a row chose its hyperparameters."""
-    return ", ".join(sorted(grid.selections.get(row, ()))) or MISSING
-
-
 def columns_of(grid: Grid, with_h: bool = True) -> list[tuple[str | None, list[Column]]]:
-    """The columns of numbers, in groups that stand under each other where a group has a name.
+    """The columns of numbers, in groups; groups that have a name are printed one below the other.
 
     With halves of the classes: base, new and H of the average and of every data set. Else, in one group without a name,
     a column per data set, the source first, then the average over the targets.
@@ -132,9 +118,8 @@ def _table(
         grid,
         rows,
         groups,
-        lambda row: selection_of(grid, row),
-        lambda row, column: summarise(row, column.datasets, column.measure),
-        key=" ".join(word for word in (grid.protocol.name, kind, grid.model, grid.source) if word),
+        summarise,
+        key=grid.key(kind),
         title=f"{title}: {grid.title}",
         notes=notes,
         **options,

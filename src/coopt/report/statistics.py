@@ -14,13 +14,13 @@ class Summary:
 
     n: int
     n_expected: int
-    mean: float | None
+    mean: float | None = None
     """None where a value is missing: a mean over fewer is never given in its place."""
-    std: float | None
-    """Sample standard deviation (divisor n - 1); None below two values."""
-    low: float | None
-    high: float | None
-    """Ends of the 95% t-interval of the mean; None below two values."""
+    std: float | None = None
+    """Sample standard deviation (divisor n - 1); None below two values, like the ends of the interval."""
+    low: float | None = None
+    high: float | None = None
+    """Ends of the 95% t-interval of the mean."""
 
     def negative(self) -> "Summary":
         """The summary of the same values with the other sign."""
@@ -41,12 +41,12 @@ def summarise(values: Sequence[float], n_expected: int, centre: float | None = N
     """
     n = len(values)
     if n < n_expected or n == 0:
-        return Summary(n, n_expected, None, None, None, None)
+        return Summary(n, n_expected)
     # Sums in one order, so that the order of the records cannot change the last digit.
     ordered = sorted(values)
     mean = fmean(ordered) if centre is None else centre
     if n == 1:
-        return Summary(n, n_expected, mean, None, None, None)
+        return Summary(n, n_expected, mean)
     std = stdev(ordered)
     half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
     return Summary(n, n_expected, mean, std, mean - half, mean + half)

@@ -1,4 +1,4 @@
-"""Tables as values: what stands in each cell, before it becomes Markdown, CSV, LaTeX or HTML."""
+"""Tables as values: the content of each cell, before it becomes Markdown, CSV, LaTeX or HTML."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from coopt.report.statistics import Summary
 
 MISSING = "–"
 NOT_ASKED = "not in the grid"
-"""Below a dash where the benchmark was never asked for the cell, as for a classifier on classes it has not learned."""
+"""Printed below a dash where the cell was never asked for, such as a classifier on classes it has not learned."""
 AVERAGE = "Average"
 SPREAD_NOTE = (
     "± is the sample standard deviation over seeds (divisor n − 1), n the number of seeds, and [low, high] the 95% "
@@ -43,12 +43,11 @@ class Table:
     breaks: tuple[int, ...] = ()
     """Rows above which a rule is drawn."""
     flat_columns: tuple[str, ...] = ()
-    """The same facts with one value per line, for programs (CSV) ..."""
     flat_rows: tuple[tuple[str | int | float | None, ...], ...] = ()
-    """... where there are such; otherwise the CSV holds the texts."""
+    """The same facts with one value per line, for the CSV; where there are none it holds the texts."""
 
     def is_number(self, column: int) -> bool:
-        """Whether a column holds numbers, which stand to the right."""
+        """Whether a column holds numbers, which are aligned to the right."""
         return bool(self.rows) and all(row[column].number for row in self.rows)
 
 
@@ -63,17 +62,16 @@ class Column:
     """Its name in the flat table: a data set, or "average"."""
 
 
-Summarise = Callable[[Row, Column], Summary]
 FLAT = ("protocol", "model", "source", "variant", "method", "shots", "selection", "dataset", "measure")
 FLAT_NUMBERS = ("mean", "std", "n", "n_expected", "low", "high")
 
 
-def show(summary: Summary, sign: bool = False, unit: str = "") -> Entry:
+def show(summary: Summary, sign: bool = False) -> Entry:
     """`72.31 ± 0.42` over `n=3 [71.27, 73.35]`, or a dash with what is there."""
     if summary.mean is None:
         return Entry(MISSING, f"n={summary.n} of {summary.n_expected}" if summary.n_expected else NOT_ASKED)
     text = fixed(summary.mean, sign)
-    n = f"n={summary.n}{unit}"
+    n = f"n={summary.n}"
     if summary.std is None or summary.low is None or summary.high is None:
         return Entry(text, n)
     interval = f"[{fixed(summary.low, sign)}, {fixed(summary.high, sign)}]"
@@ -81,24 +79,21 @@ def show(summary: Summary, sign: bool = False, unit: str = "") -> Entry:
 
 
 def start(text: str) -> str:
-    """With a capital, for the beginning of a line."""
+    """The text with a capital letter, for the beginning of a line."""
     return text[:1].upper() + text[1:]
 
 
 def fixed(value: float, sign: bool = False) -> str:
     """Two decimals, a real minus sign, no negative zero."""
     text = f"{value:+.2f}" if sign else f"{value:.2f}"
-    if float(text) == 0:
-        text = "0.00"
-    return text.replace("-", "−")
+    return "0.00" if float(text) == 0 else text.replace("-", "−")
 
 
 def make_table(
     grid: Grid,
     rows: Sequence[Row],
     groups: Sequence[tuple[str | None, Sequence[Column]]],
-    selection: Callable[[Row], str],
-    summarise: Summarise,
+    summarise: Callable[[Row, Sequence[str], str], Summary],
     *,
     key: str,
     title: str,
@@ -112,38 +107,34 @@ def make_table(
     breaks: list[int] = []
     blocks = _blocks(rows)
     for name, columns in groups:
-        summaries = [[summarise(row, column) for column in columns] for row in rows]
+        summaries = [[summarise(row, column.datasets, column.measure) for column in columns] for row in rows]
         best = _best(summaries, blocks, grid.headline.higher_is_better) if mark_best else set()
         breaks += blocks if name is None else [len(lines)]
         first = () if name is None else (Entry(name, number=False),)
         for i, row in enumerate(rows):
             shown = [show(summary, sign) for summary in summaries[i]]
             cells = [Entry(e.text, e.detail, (i, j) in best) for j, e in enumerate(shown)]
-            lines.append((*first, *_row_entries(row, selection), *cells))
-            flat += [_flat(grid, row, selection, c, s) for c, s in zip(columns, summaries[i], strict=True)]
+            lines.append((*first, *_row_entries(grid, row), *cells))
+            flat += [_flat(grid, row, c, s) for c, s in zip(columns, summaries[i], strict=True)]
     named, columns = groups[0]
     headings = ("Method", "Shots", "Selection", *(column.heading for column in columns))
-    return Table(
-        key,
-        title,
-        tuple(notes),
-        headings if named is None else ("Data set", *headings),
-        tuple(lines),
-        tuple(place for place in breaks if place),
-        (*FLAT, *FLAT_NUMBERS),
-        tuple(flat),
-    )
+    headings = headings if named is None else ("Data set", *headings)
+    rules = tuple(place for place in breaks if place)
+    return Table(key, title, tuple(notes), headings, tuple(lines), rules, (*FLAT, *FLAT_NUMBERS), tuple(flat))
 
 
-def _row_entries(row: Row, selection: Callable[[Row], str]) -> tuple[Entry, ...]:
-    shots = "0" if row.shots is None else str(row.shots)
-    return Entry(row.variant, number=False), Entry(shots), Entry(selection(row), number=False)
+def selection_of(grid: Grid, row: Row) -> str:
+    """How the runs of a row chose their hyperparameters."""
+    return ", ".join(sorted(grid.selections.get(row, ()))) or MISSING
 
 
-def _flat(
-    grid: Grid, row: Row, selection: Callable[[Row], str], column: Column, summary: Summary
-) -> tuple[str | int | float | None, ...]:
-    names = (grid.protocol.name, grid.model, grid.source, row.variant, row.method, row.shots or 0, selection(row))
+def _row_entries(grid: Grid, row: Row) -> tuple[Entry, ...]:
+    return Entry(row.variant, number=False), Entry(str(row.shots or 0)), Entry(selection_of(grid, row), number=False)
+
+
+def _flat(grid: Grid, row: Row, column: Column, summary: Summary) -> tuple[str | int | float | None, ...]:
+    chosen = selection_of(grid, row)
+    names = (grid.protocol.name, grid.model, grid.source, row.variant, row.method, row.shots or 0, chosen)
     numbers = (summary.mean, summary.std, summary.n, summary.n_expected, summary.low, summary.high)
     return (*names, column.dataset, column.measure, *numbers)
 
@@ -156,7 +147,7 @@ def _blocks(rows: Sequence[Row]) -> list[int]:
 
 
 def _best(summaries: Sequence[Sequence[Summary]], blocks: Sequence[int], highest: bool) -> set[tuple[int, int]]:
-    """Where the best mean of each column stands in each block; nowhere if a mean is missing or is the only one."""
+    """The place of the best mean of each column in each block; none if a mean is missing or is the only one."""
     best: set[tuple[int, int]] = set()
     for start, stop in zip(blocks, (*blocks[1:], len(summaries)), strict=True):
         for j in range(len(summaries[start])):

@@ -68,7 +68,7 @@ class LocalEngine:
         pool, self.pools[worker], self.pids[worker] = self.pools[worker], None, None
         if pool is None:
             return
-        # Also one that is still importing the libraries, whose id nobody has; the pool itself would wait for its run.
+        # Killed here, also while it imports the libraries: the pool itself would wait for the end of its run.
         for process in list((pool._processes or {}).values()):
             process.kill()
         # A pool whose thread is alive when Python exits may print an OSError of its closed pipe.

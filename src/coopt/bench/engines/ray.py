@@ -13,7 +13,7 @@ from coopt.errors import ConfigError, require_extra
 
 
 class RayWorker:
-    """An actor: one process on some machine of the cluster."""
+    """A Ray actor: one process on a machine of the cluster."""
 
     def __init__(self) -> None:
         self.shared = Shared()
@@ -49,13 +49,11 @@ class RayEngine:
     ) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to a server
         self.ray = require_extra("ray", "ray", "--engine ray")
-        own: dict[str, Any] = {"include_dashboard": False}
-        if n_workers is not None:
-            own["num_cpus"] = n_workers * n_threads
+        options: dict[str, Any] = {"address": address or "local", "logging_level": logging.ERROR}
+        if not address:
+            options |= {"include_dashboard": False, "num_cpus": n_workers and n_workers * n_threads}
         try:
-            self.ray.init(
-                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own)
-            )
+            self.ray.init(log_to_driver=False, **options)
         except (ConnectionError, ValueError, TimeoutError) as error:
             raise ConfigError(f"There is no Ray cluster at --address {address!r}: {error}") from error
         self.n_workers = n_workers or max(1, int(self.ray.cluster_resources().get("CPU", 1)) // n_threads)
