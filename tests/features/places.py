@@ -31,5 +31,5 @@ def with_places(vlm: VLM) -> VLM:
         found = (pixels.float() ** 2).mean((1, 2, 3))[:, None, None] * ramp  # (B, R, width)
         return found if kind == "tokens" else found[:, 0]
 
-    made.encode_image_at = encode_image_at
+    made.encode_image_at, made.n_positions = encode_image_at, N_POSITIONS
     return made

@@ -17,7 +17,7 @@ def join_datasets(sources: Mapping[str, Splits]) -> Splits:
     first = dict(zip(sources, np.cumsum([0, *sizes]).tolist(), strict=False))  # the number of its first class
     labels = [f"{name}/{label}" for name, part in whole.items() for label in part.class_labels or part.class_names]
     words = [word for part in whole.values() for word in part.class_names]
-    parts = {}
+    parts: dict[str, ImageDataset | None] = {}
     for split in ("train", "val", "test", "all"):
         held = {name: splits.parts[split] for name, splits in sources.items() if split in splits.parts}
         if held:
@@ -33,5 +33,5 @@ def join_datasets(sources: Mapping[str, Splits]) -> Splits:
             )
     made_by = "; ".join(f"{name}: {splits.made_by}" for name, splits in sources.items())
     notes = tuple(f"{name}: {note}" for name, splits in sources.items() for note in splits.notes)
-    parts["unsplit"] = parts.pop("all")
+    parts["unsplit"] = parts.pop("all", None)
     return Splits(**parts, made_by=made_by, notes=notes, ignored_files=sum(s.ignored_files for s in sources.values()))
