@@ -244,3 +244,25 @@ def test_outside_the_main_thread_it_trains_without_signals() -> None:
     thread.start()
     thread.join()
     assert done == [7]
+
+
+@pytest.mark.parametrize("n_steps", [1, 3, 6])
+def test_a_signal_in_the_middle_of_a_step_leaves_a_checkpoint(tmp_path: Path, n_steps: int) -> None:
+    """It comes after the loop has looked whether to save: the step after it saves and stops."""
+    path, whole, stopped, left = tmp_path / "c.safetensors", make(), make(), [n_steps]
+    fit(whole, features(), RECIPE, seed=3)
+    plain = stopped.task.progress
+
+    def progress(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(logits, targets)
+
+    stopped.task.progress = progress  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        fit(stopped, features(), RECIPE, seed=3, checkpoint=Checkpoint(path, {}))
+    assert path.is_file()
+    resumed = make(seed=8)
+    fit(resumed, features(), RECIPE, seed=3, checkpoint=Checkpoint(path, {}, resume=True))
+    assert torch.equal(resumed.ctx, whole.ctx)

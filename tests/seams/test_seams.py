@@ -316,6 +316,8 @@ def test_several_data_sets_are_learned_at_once(tmp_path: Path) -> None:
         f"b/{label}" for label in sorted(second.labels)
     ]
     assert config["task"]["settings"] == {"grouped": True}
+    shown = CliRunner().invoke(app, ["evaluate", str(run), str(a), str(b)])
+    assert shown.exit_code == 0 and "b/square" in shown.output
     both = called("evaluate", str(run), str(a), str(b), "--json")
     assert both["n_images"] == 18
     assert both["accuracy"] == fitted["test"]["accuracy"]

@@ -96,3 +96,15 @@ def test_logits_that_are_not_finite_are_refused() -> None:
         Classification(["a", "b"]).metrics(logits, torch.tensor([0, 1, 0]))
     with pytest.raises(DataError, match="no labelled image"):
         Classification(["a", "b"]).metrics(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
+
+
+def test_classes_of_the_same_words_are_told_apart_by_their_labels() -> None:
+    """Two data sets learned at once, or ImageNet's list, have classes with the same words."""
+    task = Classification(["cat", "dog", "cat"], ["a/cat", "a/dog", "b/cat"])
+    logits = torch.tensor([[3.0, 1, 0], [0, 2, 1], [1, 0, 2], [2, 0, 1]])
+    metrics = task.metrics(logits, torch.tensor([0, 1, 2, 2]))
+    assert metrics.per_class == {"a/cat": 100.0, "dog": 100.0, "b/cat": 50.0}
+    per_class, confusion = metrics.tables()
+    assert per_class.rows[2] == ("b/cat", "2", "50.0%", "a/cat (1)")
+    assert [row[0] for row in confusion.rows] == ["1 a/cat", "2 dog", "3 b/cat"]
+    assert task.decide(logits, 2).text(2).startswith("b/cat ")

@@ -100,8 +100,9 @@ def fit(
                 optimizer.zero_grad(set_to_none=True)
                 with autocast():
                     losses = method.gradients(batch, scaler.scale)
-                saves = checkpoint is not None and (stop.is_set() or checkpoint.is_due())
-                checks = saves or stop.is_set() or step + 1 == len(batches) or step % check_every == 0
+                stops = stop.is_set()  # asked once: a signal that comes later in the step waits for the next one
+                saves = checkpoint is not None and (stops or checkpoint.is_due())
+                checks = saves or stops or step + 1 == len(batches) or step % check_every == 0
                 if checks:
                     check_finite(losses.total, epoch, step, rate, recipe)
                 scaler.step(optimizer)
@@ -117,7 +118,7 @@ def fit(
                     loss_so_far, progress_so_far = sums.tolist()
                     place = TrainingState(epoch, step + 1, loss_so_far, progress_so_far, seen, past)
                     checkpoint.save(method, optimizer, scaler, place)
-                if stop.is_set():
+                if stops:
                     raise Interrupted(f"stopped in epoch {epoch + 1} of {recipe.epochs}, after step {step + 1}")
             method.end_epoch(epoch, recipe.epochs)
             total_loss, total_progress = sums.tolist()

@@ -1,5 +1,6 @@
 """Classification: one of C classes, decided by the largest logit."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -120,6 +121,9 @@ class Classification(Task):
         self, class_names: Sequence[str], class_labels: Sequence[str] | None = None, *, grouped: bool = False
     ) -> None:
         super().__init__(class_names, class_labels)
+        repeated = {name for name, n in Counter(self.class_names).items() if n > 1}
+        pairs = zip(self.class_names, self.class_labels, strict=True)
+        self.shown_names = [label if name in repeated else name for name, label in pairs]
         self.groups: Int[Tensor, " C"] | None = None
         if grouped:
             self.settings = {"grouped": True}
@@ -156,7 +160,7 @@ class Classification(Task):
 
     def decide(self, logits: Float[Tensor, "N C"], top_k: int = 1) -> ClassDecisions:
         """The likeliest classes with their probabilities."""
-        return ClassDecisions(logits.cpu().softmax(-1), self.class_names, self.class_labels, top_k)
+        return ClassDecisions(logits.cpu().softmax(-1), self.shown_names, self.class_labels, top_k)
 
     def for_classes(self, class_names: Sequence[str], class_labels: Sequence[str] | None = None) -> "Classification":
         """Other classes; they have no groups."""
@@ -184,7 +188,7 @@ class Classification(Task):
             calibration_error=100 * expected_calibration_error(logits, targets),
             per_class={
                 name: 100 * float(confusion[c, c]) / int(counts[c]) if counts[c] else None
-                for c, name in enumerate(self.class_names)
+                for c, name in enumerate(self.shown_names)
             },
             confusion=confusion.tolist(),
         )
