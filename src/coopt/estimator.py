@@ -18,7 +18,7 @@ from coopt.evaluate import dataset_logits
 from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for
 from coopt.methods import Method, Predictor, find_method, method_name
 from coopt.models import VLM, load_model
-from coopt.tasks import Decisions, check_logits
+from coopt.tasks import Decisions, Task, check_logits
 
 
 class _Unset(Enum):
@@ -53,7 +53,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         seed: of shots, initial context, order and augmentation.
         epochs, lr, batch_size, views, precision: the most used parts of the recipe; None keeps the paper's.
         recipe: further parts of the recipe, by name (see `coopt.fit.Recipe`).
-        task: what labels mean: a name in `coopt.tasks.TASKS`, or `module:Class`.
+        task: what labels mean: a name in `coopt.tasks.TASKS`, `module:Class`, or a class that inherits from `Task`.
         task_settings: settings of the task, by name.
         class_names: map or file from label to the words of the prompt; the labels themselves when None.
         device, dtype: of the model.
@@ -88,7 +88,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         views: int | str | None = None,
         precision: str | None = None,
         recipe: Mapping[str, Any] | None = None,
-        task: str = "classification",
+        task: str | type[Task] = "classification",
         task_settings: Mapping[str, Any] | None = None,
         class_names: Any = None,
         device: str | None = None,
@@ -196,6 +196,16 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             return answers
         return self.classes_[[self._places[answer] for answer in answers.tolist()]]
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
+        """Accuracy; for other tasks the headline figure of `task.metrics`, negative where lower is better."""
+        task = self.predictor_.task if hasattr(self, "predictor_") else None
+        if task is None or hasattr(task.decide(torch.zeros(1, len(task.class_names))), "probabilities"):
+            return float(super().score(X, y, sample_weight))
+        dataset = load_dataset(X, labels=y, make_split=False).whole()
+        metrics = task.metrics(torch.from_numpy(self.decision_function(X)), task.targets(dataset))
+        value = metrics.figures()[metrics.shown[0].name]
+        return value if metrics.shown[0].higher_is_better else -value
+
     def _decide(self, X: Any) -> Decisions:  # noqa: N803
         logits = torch.from_numpy(self.decision_function(X))
         return self.predictor_.task.decide(logits)
@@ -230,6 +240,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         vlm = model if isinstance(model, VLM) else run.load_vlm(device, model=model)
         settings = dict(run.config["settings"])
         prompt = {name: settings.pop(name) for name in PROMPT_SETTINGS if name in settings}
+        pairs = list(zip(run.task.class_labels, run.class_names, strict=True))
         classifier = cls(
             model=vlm.name,
             method=run.config["method"],
@@ -240,6 +251,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             shots=run.config.get("shots"),
             seed=run.config.get("seed", 1),
             recipe=run.config.get("recipe"),
+            class_names=dict(pairs) if any(label != name for label, name in pairs) else None,
         )
         classifier.learned_ = None
         numeric = [int(label) for label in run.task.class_labels] if run.config.get("numeric_labels") else None

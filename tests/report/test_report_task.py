@@ -123,6 +123,6 @@ def test_a_headline_is_checked(changes: dict[str, Any], message: str) -> None:
 
 def test_figures_in_words() -> None:
     assert ACCURACY.show(81.25) == "81.2%"
-    assert Figure(**HEADLINE).show(3.44) == "3.4 years"
+    assert Figure(**HEADLINE).show(3.44) == "3.44 years"  # an error may be small: 0.54, not 0.5
     assert (ACCURACY.plural, Figure(**HEADLINE).plural) == ("accuracies", "mean absolute errors")
     assert Figure("auc", "AUC", "", True).label == "AUC"

@@ -57,7 +57,7 @@ SEAMS = [
     Seam(HERE + "Frames", moving=True),
     Seam(HERE + "Patches"),
     Seam(HERE + "NoGradients"),
-    Seam(HERE + "Around", settings={"base": {"method": "kgcoop", "ctx_init": None, "n_ctx": 4}}),
+    Seam(HERE + "Around", settings={"base": {"method": "kgcoop", "ctx_init": None, "n_ctx": 3}}),
     Seam(HERE + "Rounds"),
     Seam(HERE + "Candidates"),
     Seam(HERE + "Plain", task="tests.seams.tasks:RealValued", labels=("1.5", "2.0", "4.25")),
@@ -194,6 +194,12 @@ def test_it_is_an_estimator(vlm: VLM, seam: Seam, data: Path, tmp_path: Path) ->
     if seam.task == "classification":
         assert answers.tolist() == [seam.labels_sorted[c] for c in logits.argmax(1)]
         assert np.allclose(classifier.predict_proba(test).sum(1), 1, atol=1e-5)
+    true = [path.parent.name for path in test]
+    if seam.task == "classification":
+        assert classifier.score(test, true) == np.mean(answers == np.array(true))
+    elif seam.labels[0] == "1.5":
+        expected = -np.mean(np.abs(answers - np.array(true, dtype=float)))  # an error: lower is better
+        assert classifier.score(test, true) == pytest.approx(expected, rel=1e-5)
     classifier.save(tmp_path / "run")
     loaded = PromptClassifier.load(tmp_path / "run", model=vlm, trust_code=True)
     assert np.array_equal(loaded.decision_function(test), logits)

@@ -27,7 +27,7 @@ from coopt.methods import METHODS, Classifier, Method, Predictor, build_method
 from coopt.methods.settings import METHOD
 from coopt.models import VLM, load_model
 from coopt.outside import is_outside
-from coopt.tasks import TASKS, Task, find_task
+from coopt.tasks import TASKS, Task, make_task
 from coopt.version import __version__
 
 
@@ -51,7 +51,7 @@ class Run:
     def task(self) -> Task:
         """What its labels mean."""
         facts = self.config["task"]
-        return find_task(facts["name"])(self.class_names, self.config.get("class_labels"), **facts["settings"])
+        return make_task(facts["name"], self.class_names, self.config.get("class_labels"), facts["settings"])
 
     def load_vlm(
         self,
@@ -89,6 +89,7 @@ class Run:
         """
         self.check_backbone(vlm)
         key, settings = self.config["method"], self.config["settings"]
+        task = self.task
         if class_names is not None and list(class_names) != self.class_names:
             if len(set(class_names)) != len(class_names):
                 repeated = sorted({name for name in class_names if list(class_names).count(name) > 1})
@@ -99,7 +100,7 @@ class Run:
                     f"(method {key!r}, settings {settings}); it cannot take other class names. Train a shared prompt "
                     "(coop without class_specific) for that."
                 )
-        task = self.task if class_names is None else self.task.for_classes(class_names)
+            task = self.task.for_classes(class_names)
         method = build_method(key, vlm, task.class_names, settings, task)
         found = {name: tuple(value.shape) for name, value in self.tensors.items()}
         method.reshape(found)

@@ -159,7 +159,6 @@ def evaluate(
         learner = for_classes(learner, task, changes)
     elif is_new:
         columns = align_labels(dataset, source)  # the classes of the source that the variant has
-    torch.manual_seed(run.seed)  # whatever a method draws at test time
     predictor = learner.predictor()
     found = dataset_logits(learner.vlm, predictor, dataset, encoded=encoded, seed=run.seed, n_workers=run.n_decoders)
     for name, reason in found.skipped:

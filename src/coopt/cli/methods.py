@@ -22,13 +22,12 @@ def methods(
 
     Example: coopt methods coop
     """
-    if name is not None:
-        find_method(name)
-    rows = [facts(key, method) for key, method in METHODS.items() if name in (None, key)]
+    methods = METHODS if name is None else {name: find_method(name)}
+    rows = [facts(key, method) for key, method in methods.items()]
     if as_json:
         print_json(rows[0] if name is not None else rows)
     elif name is not None:
-        show(name, METHODS[name])
+        show(name, methods[name])
     else:
         heads = ("method", "kind", "learns", "looks at", "new classes", "presets (--preset)")
         print_table(heads, [overview(row) for row in rows])
@@ -79,8 +78,9 @@ def show(key: str, method: type[Method]) -> None:
         ]
         print_table(("name", "sets", "source"), presets)
     for section in ("Differences from the official code", "Shape", "Reference"):
-        heading(section)
-        out.print(Text(plain(told.sections[section])))
+        if section in told.sections:  # a method from outside may say less of itself
+            heading(section)
+            out.print(Text(plain(told.sections[section])))
     heading("Errors")
     print_table(("error", "when"), [[k, plain(v)] for k, v in told.errors.items()])
 

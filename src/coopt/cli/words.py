@@ -7,7 +7,7 @@ import typer
 from coopt.artifacts import load_run
 from coopt.cli.console import print_json
 from coopt.cli.downloads import download_bar
-from coopt.cli.options import Device, Json, OtherModel, RunFolder
+from coopt.cli.options import Device, Json, OtherModel, RunFolder, TrustCode
 from coopt.cli.tables import print_table
 from coopt.errors import RunError
 from coopt.prompting import nearest_words
@@ -21,6 +21,7 @@ def words(
     ] = None,
     model: OtherModel = None,
     device: Device = None,
+    trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
     """Nearest vocabulary words of each learned context vector, by Euclidean distance.
@@ -29,7 +30,7 @@ def words(
 
     Example: coopt words runs/photos-coop-16shot-seed1
     """
-    loaded = load_run(run)
+    loaded = load_run(run, trust_code=trust_code)
     ctx = loaded.tensors.get("ctx")
     if ctx is None:
         raise RunError(f"The run {run} (method {loaded.config['method']!r}) has no learned context vectors.")

@@ -1,5 +1,7 @@
 """Logits of a whole data set, whatever the predictor looks at: features, tokens, pixels, views or frames."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -46,7 +48,7 @@ def dataset_logits(
         predictor: what is left of a trained method.
         dataset: N images.
         encoded: their plain features, where they are known; used if the predictor looks at nothing else.
-        seed: of the views that a method asks for at test time.
+        seed: of the views that a method asks for at test time, and of what it draws then.
         batch_size: images at a time.
         n_workers: decoding processes.
         strict: make an unreadable image an error instead of skipping it.
@@ -70,10 +72,19 @@ def dataset_logits(
         progress=progress,
     )
     predictor.reset()
-    parts = [(predictor(shown).float().to(vlm.device), rows) for shown, rows in images]
+    with own_stream(seed):
+        parts = [(predictor(shown).float().to(vlm.device), rows) for shown, rows in images]
     return ImageLogits(
         torch.cat([logits for logits, _ in parts]), torch.cat([rows for _, rows in parts]), list(images.skipped)
     )
+
+
+@contextmanager
+def own_stream(seed: int) -> Iterator[None]:
+    """Random numbers of the seed; the caller's stay as they are. A GPU that nobody uses is not woken for it."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def measure(predictor: Predictor, found: ImageLogits, dataset: ImageDataset) -> Metrics:

@@ -1,7 +1,7 @@
 """The main job in one function: draw the shots, encode them, train the method."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from coopt.artifacts import resolve_starts, training_details
 from coopt.data import ImageDataset, Skipped
 from coopt.errors import ConfigError, DataError
+from coopt.evaluate import own_stream
 from coopt.fit.loop import EpochRecord
 from coopt.fit.recipe import Recipe, recipe_for
 from coopt.fit.reporter import Reporter
@@ -20,7 +21,7 @@ from coopt.fit.work import Work
 from coopt.messages import listening
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset
 from coopt.models import VLM
-from coopt.tasks import find_task
+from coopt.tasks import Task, make_task
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def learn(
     method: str = "coop",
     settings: Mapping[str, Any] | None = None,
     preset: str | None = None,
-    task: str = "classification",
+    task: str | type[Task] = "classification",
     task_settings: Mapping[str, Any] | None = None,
     shots: int | None = 16,
     seed: int = 1,
@@ -109,25 +110,25 @@ def learn(
         raise DataError(f"Learning needs labelled images; {train.source or 'the data'} has no labels.")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
+    if weight is not None and (len(weight) != len(train) or not np.all(weight >= 0) or not np.any(weight > 0)):
+        raise ConfigError(
+            f"weight has {len(weight)} numbers from {np.min(weight):g} to {np.max(weight):g}; one is needed for each "
+            f"of the {len(train)} training images, from 0 on and not all 0."
+        )
     settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
-    made_task = find_task(task)(train.class_names, train.class_labels, **(task_settings or {}))
-    with listening(reporter.note) if reporter else nullcontext(), own_stream():
+    made_task = make_task(task, train.class_names, train.class_labels, task_settings)
+    with listening(reporter.note) if reporter else nullcontext(), own_stream(seed):
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
         drawn = work.draw(kind, train, val, shots, strict)
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
         if learner.inputs.unlabelled:
-            work.unlabelled = rest_of(train, drawn, unlabelled)
+            work.unlabelled = rest_of(train, drawn, unlabelled, n_workers)
         if weight is not None:
             work.weight = torch.as_tensor(weight[drawn.indices], dtype=torch.float32)
-        identity = {"shots": shots, "task": {"name": task, **made_task.settings}}
+            if not bool((work.weight > 0).any()):
+                raise ConfigError("weight is 0 for each of the images that were drawn; give some of them a weight.")
+        identity = {"shots": shots, "task": {"name": made_task.key, **made_task.settings}}
         records = work.run(learner, identity, checkpoint_path, resume)
     return Learned(learner, records, recipe, work.train, work.val, drawn.skipped, shots, seed)
-
-
-@contextmanager
-def own_stream() -> Iterator[None]:
-    """Leave the caller's random numbers as they are; a GPU that nobody uses is not woken for it."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
-        yield

@@ -82,7 +82,7 @@ def fit(
     records = [EpochRecord(**record) for record in state.records] if state else []
     # Sums over the epoch's steps, of losses and of the task's figure. They stay on the device: to read them is to wait.
     sums = running_sums((state.total_loss, state.progress) if state else (0.0, 0.0), method.device)
-    check_every = 1 if method.device.type == "cpu" else CHECK_EVERY
+    check_every = steps_between_checks(method.device)
     for record in records:
         on_epoch(record)
 
@@ -144,8 +144,9 @@ def fit(
     return records
 
 
-CHECK_EVERY = 16
-"""Steps between two looks at whether loss and parameters are finite, on a device that would have to be waited for."""
+def steps_between_checks(device: torch.device) -> int:
+    """How often loss and parameters are looked at; a device other than the CPU would have to be waited for."""
+    return 1 if device.type == "cpu" else 16
 
 
 def running_sums(start: tuple[float, float], device: torch.device) -> Float[Tensor, "2"]:

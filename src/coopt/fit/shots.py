@@ -60,18 +60,23 @@ def all_readable(train: ImageDataset, strict: bool, n_workers: int, check: Check
     return FewShot(left, kept, list(bad.values()), notes)
 
 
-def rest_of(train: ImageDataset, drawn: FewShot, unlabelled: ImageDataset | None) -> ImageDataset:
+def rest_of(train: ImageDataset, drawn: FewShot, unlabelled: ImageDataset | None, n_workers: int = 0) -> ImageDataset:
     """The images that a method learns from without labels: those given, or what was not drawn of the training images.
 
     Raises:
-        DataError: none are given and all training images were drawn.
+        DataError: none are given and all training images were drawn, or none can be read.
     """
-    if unlabelled is not None:
-        return unlabelled
-    left = np.setdiff1d(np.arange(len(train)), drawn.indices)
-    if not len(left):
+    given = train.subset(np.setdiff1d(np.arange(len(train)), drawn.indices)) if unlabelled is None else unlabelled
+    bad = find_unreadable(given, n_workers=n_workers)
+    left = [index for index in range(len(given)) if index not in bad]
+    new = [skipped.name for skipped in bad.values() if skipped not in drawn.skipped]  # the others were told
+    if not left and unlabelled is not None:
+        raise DataError(f"None of the {len(given)} unlabelled images can be read: {', '.join(new[:3])}.")
+    if new:
+        tell(f"{len(new)} unreadable unlabelled image(s) left out: {', '.join(new)}.", DataWarning)
+    if not left:
         raise DataError(
             "This method learns from unlabelled images too, and none are left: all training images are shots. Give "
             "some (--unlabelled, unlabelled=...), or take fewer shots."
         )
-    return train.subset(left)
+    return given.subset(left)

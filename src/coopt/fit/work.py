@@ -103,11 +103,13 @@ class Work:
             "fingerprint": self.vlm.fingerprint,
             "class_names": self.task.class_names,
             "images": self.train.names,
+            "unlabelled": [] if self.unlabelled is None else self.unlabelled.names,
+            "weight": [] if self.weight is None else self.weight.tolist(),
         }
 
     def look(self, method: Method) -> Shots | None:
         """What the method sees of the shots, if it looks at them before the first step or after the last."""
-        if not looks_at_shots(type(method)):
+        if not looks_at_shots(type(method)) or not type(method).uses_shots:
             return None
         inputs = method.inputs if method.inputs.kind != "pixels" else Inputs(train_views=method.inputs.train_views)
         train = self.examples(f"{len(self.train)} training images", self.train, inputs)
@@ -145,13 +147,14 @@ class Work:
         )
 
     def batches(self, training: Training, recipe: Recipe, shots: Shots | None) -> TrainingBatches:
-        """The images of one training; features that the method has seen are not computed again."""
+        """The images of one training; known features of all training images are not computed again."""
         part, targets, weight = self.train, self.task.targets(self.train), self.weight
         views = None if shots is None else shots.train.views
         encoded = (views if recipe.views else self.encoded) if training.method.inputs.kind != "pixels" else None
         if training.shots is not None:
             part, targets, encoded = part.subset(training.shots.tolist()), targets[training.shots], None
             weight = None if weight is None else weight[training.shots]
+        weight = None if weight is None else weight / weight.mean()
         if training.pseudo is not None:
             assert self.unlabelled is not None and training.pseudo_targets is not None  # the method got them
             part = joined(part, self.unlabelled.subset(training.pseudo.tolist()))
@@ -162,7 +165,7 @@ class Work:
         return TrainingBatches(
             self.images(training.method, part, recipe, encoded),
             targets,
-            weight=None if weight is None else weight / weight.mean(),
+            weight=weight,
             unlabelled=beside,
             n_unlabelled=recipe.batch_size,
             seed=self.seed,

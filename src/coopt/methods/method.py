@@ -179,8 +179,8 @@ class Method(nn.Module):
     def predictor(self) -> Predictor:
         """The trained method as a module from inputs to logits; class features are computed once."""
         class_features = self.class_features()
-        if class_features is None:
-            return MethodPredictor(self)
+        if class_features is None or type(self).forward is not Method.forward:
+            return MethodPredictor(self)  # the logits are not, or not only, cosines to the class features
         linear, probe = None, torch.zeros(1, self.vlm.embed_dim, device=self.device)
         if self.inputs.are_plain and self.image_features(probe) is probe:  # features are compared as they are
             bias = class_features.new_full((len(class_features),), self.vlm.logit_bias)

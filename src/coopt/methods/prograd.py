@@ -110,7 +110,7 @@ class ProGrad(Method):
         layout = PromptLayout.build(vlm, class_names, len(ctx), position, words=words, truncate_names=truncate_names)
         self.encoder = PromptEncoder(vlm.text, layout)
         self.ctx = nn.Parameter(ctx)  # (M, d_t)
-        self.settings["n_ctx"] = self.ctx.shape[-2]
+        self.settings |= {"n_ctx": self.ctx.shape[-2], "ctx_init": ctx_init}  # whatever templates it is given later
 
     def class_features(self) -> Float[Tensor, "C E"]:
         """Normalised class features of the prompts as they are now."""

@@ -11,7 +11,7 @@ from coopt.errors import ConfigError, did_you_mean
 from coopt.methods.method import Method, Preset
 from coopt.methods.table import METHODS, find_method
 from coopt.models import VLM
-from coopt.outside import outside_name
+from coopt.outside import class_key
 from coopt.tasks import Task
 
 METHOD = "method"
@@ -28,9 +28,7 @@ READERS: list[tuple[type, str, Callable[[str], Any]]] = [
 
 def method_name(method: str | type[Method]) -> str:
     """The name under which a method is found: in `METHODS`, or `module:Class`."""
-    if isinstance(method, str):
-        return method
-    return next((key for key, kind in METHODS.items() if kind is method), outside_name(method))
+    return class_key(method, METHODS, Method)
 
 
 def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +51,7 @@ def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     if missing:
         raise ConfigError(f"The method {key!r} needs a value for {', '.join(missing)}, such as --set {missing[0]}=...")
     for name, parameter in allowed.items():
-        if _is_method(parameter.annotation) and not isinstance(resolved[name], Method):
+        if _is_method(parameter.annotation) and not _is_made(resolved[name], parameter.annotation):
             inner, inner_settings = _method_value(key, name, resolved[name])
             resolved[name] = {METHOD: inner, **check_settings(inner, inner_settings)}
     return resolved
@@ -87,7 +85,7 @@ def build_method(
     resolved = check_settings(key, settings or {})
     kind = find_method(key)
     for name, parameter in kind.setting_parameters().items():
-        if _is_method(parameter.annotation) and not isinstance(resolved[name], Method):
+        if _is_method(parameter.annotation) and not _is_made(resolved[name], parameter.annotation):
             inner = resolved[name]  # as check_settings made it
             resolved[name] = build_method(inner[METHOD], vlm, class_names, {k: inner[k] for k in inner if k != METHOD})
     method = kind(vlm, class_names, **resolved)
@@ -170,6 +168,11 @@ def _parse_value(key: str, name: str, text: str, annotation: Any) -> Any:
             except (KeyError, ValueError):
                 raise ConfigError(f"{key}: {name} is {what}; got {text!r}.") from None
     return text
+
+
+def _is_made(value: Any, annotation: Any) -> bool:
+    """Whether the value of a setting that is a method needs no making: a method, or None where that is allowed."""
+    return isinstance(value, Method) or (value is None and type(None) in get_args(annotation))
 
 
 def _is_method(annotation: Any) -> bool:

@@ -47,7 +47,7 @@ def is_plain(x: Tensor, *layers: Layer) -> bool:
     return all(
         type(layer) is nn.Linear
         and layer.weight.dtype == torch.float32
-        and not layer.weight.requires_grad
+        and not any(parameter.requires_grad for parameter in layer.parameters())
         and not (layer._forward_hooks or layer._forward_pre_hooks)
         for layer in layers
     )

@@ -2,7 +2,7 @@
 
 from coopt.tasks.classification import Classification, ClassificationMetrics
 from coopt.tasks.metrics import expected_calibration_error, wilson_interval
-from coopt.tasks.table import DEFAULT_TASK, TASKS, find_task
+from coopt.tasks.table import DEFAULT_TASK, TASKS, find_task, make_task
 from coopt.tasks.task import Decisions, Figure, Metrics, Table, Task, check_logits
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "check_logits",
     "expected_calibration_error",
     "find_task",
+    "make_task",
     "wilson_interval",
 ]

@@ -1,7 +1,11 @@
 """The one list of tasks."""
 
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from coopt.errors import ConfigError, did_you_mean
-from coopt.outside import import_class, is_outside
+from coopt.outside import class_key, import_class, is_outside
 from coopt.tasks.classification import Classification
 from coopt.tasks.task import Task
 
@@ -9,12 +13,34 @@ DEFAULT_TASK = "classification"
 TASKS: dict[str, type[Task]] = {"classification": Classification}
 
 
-def find_task(name: str) -> type[Task]:
+def make_task(
+    task: str | type[Task],
+    class_names: Sequence[str],
+    class_labels: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Task:
+    """A task for the classes of a data set.
+
+    Raises:
+        ConfigError: there is no such task, or it has no such setting.
+    """
+    kind = find_task(task)
+    allowed = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    unknown = [name for name in settings or {} if name not in allowed]
+    if unknown:
+        why = " (it is what several data sets at once need)" if "grouped" in unknown else ""
+        listed = ", ".join(allowed) or "none"
+        raise ConfigError(f"The task {task!r} has no setting {unknown[0]!r}{why}; its settings are: {listed}.")
+    return kind(class_names, class_labels, **(settings or {}))
+
+
+def find_task(task: str | type[Task]) -> type[Task]:
     """The class of a task's name, or of `module:Class`.
 
     Raises:
         ConfigError: there is no such task.
     """
+    name = class_key(task, TASKS, Task)
     if is_outside(name):
         return import_class(name, Task)  # type: ignore[type-abstract]
     if name not in TASKS:

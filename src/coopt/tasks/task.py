@@ -41,8 +41,8 @@ class Figure:
         return f"{self.title[:-1]}ies" if self.title.endswith("y") else f"{self.title}s"
 
     def show(self, value: float | None) -> str:
-        """`81.2%`, or a dash where there is no number."""
-        return "-" if value is None else f"{value:.1f}{self.unit}"
+        """`81.2%`, `0.54 years` (two digits, where a figure may be small), or a dash where there is no number."""
+        return "-" if value is None else f"{value:.{1 if self.unit == '%' else 2}f}{self.unit}"
 
     def show_interval(self, figures: Mapping[str, Any]) -> str:
         """`81.2% (95% interval 70.1% to 89.0%)`, or only the number where it has no interval."""
