@@ -67,7 +67,7 @@ def evaluate(
             reporter.note(f"{n_trained_on} of these {len(dataset)} images were trained on; this is no test of them.")
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
-    metrics = measure(predictor, found, dataset)
+    metrics = measure(predictor.task, found, dataset)
     if as_json:
         facts = {"run": str(run), "data": " ".join(data), "part": part, "n_trained_on": n_trained_on}
         print_json({**facts, **metrics.as_dict(), "skipped": found.skipped})
