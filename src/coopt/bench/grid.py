@@ -16,6 +16,9 @@ from coopt.fit import recipe_for
 from coopt.methods import check_settings, find_method, jsonable
 from coopt.version import __version__
 
+RESULTS = 2
+"""Raised when the same run gives other numbers than before, so that its records are not taken from before."""
+
 
 @dataclass(frozen=True)
 class ModelChoice:
@@ -60,7 +63,7 @@ class Run:
     def key(self) -> str:
         """What the training is: readable, and a hash of everything that its result depends on."""
         identity = {
-            "library": __version__.split(".")[0],
+            "library": [__version__.split(".")[0], RESULTS],
             "protocol": self.protocol,
             "model": [self.model.name, self.model.fingerprint, self.model.dtype or "float32"],
             # The row's name too: a row of another name is measured again, and its cells are not missing.
