@@ -116,7 +116,7 @@ class _Pool(NamedTuple):
     def of(cls, dataset: ImageDataset, strata: Indices | None, classes: Sequence[int] | None) -> "_Pool":
         groups = _groups(dataset, strata)
         named = [f"stratum {number}" for number in range(groups.max(initial=0) + 1)]
-        kept = np.ones(len(dataset), dtype=bool) if classes is None else np.isin(dataset.labels, list(classes))
+        kept = np.ones(len(dataset), bool) if classes is None else np.isin(_groups(dataset, None), list(classes))
         return cls(dataset, groups, dataset.class_names if strata is None else named, kept, classes)
 
 
