@@ -59,6 +59,7 @@ class LinearProbe(Method):
     paper = "https://arxiv.org/abs/2103.00020"
     kind = "classifier on features"
     summary = "a linear classifier on image features; no words"
+    steps = False
     uses_validation = True
     new_classes = False
 
