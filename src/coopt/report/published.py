@@ -22,6 +22,8 @@ NOTE = (
 )
 NAMED = ("views",)
 """Parts of the recipe that a line names where ours differ, but that do not forbid the comparison."""
+LATER = {"warmup": "constant"}
+"""Parts of the recipe that earlier records do not have, and what their runs did."""
 NOT_RECORDED = object()
 TEMPLATE_NAMES = {plain_name(name): templates for name, templates in TEMPLATES.items()}
 
@@ -197,7 +199,7 @@ def _part(recipe: Mapping[str, Any], named: bool) -> dict[str, Any]:
 def _differing(wanted: Mapping[str, Any], values: Mapping[str, Any], e: Record) -> list[str]:
     differing = []
     for name, value in wanted.items():
-        ours = values.get(name, NOT_RECORDED)
+        ours = values.get(name, LATER.get(name, NOT_RECORDED) if values else NOT_RECORDED)
         if name == "templates":
             value = _templates(value, e)
             ours = list(TEMPLATES.get(ours, [ours])) if isinstance(ours, str) else ours
