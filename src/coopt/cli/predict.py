@@ -14,14 +14,10 @@ from coopt.cli.downloads import download_bar
 from coopt.cli.evaluate import run_logits
 from coopt.cli.options import BatchSize, Device, Dtype, Json, OtherModel, RunFolder, Strict, TrustCode, Workers
 from coopt.cli.tables import print_table
-from coopt.data import ImageDataset, load_dataset, read_class_names
+from coopt.data import ImageDataset, holds_images, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
 from coopt.files import write_text
 from coopt.tasks import Decisions, check_logits
-
-SOURCES = (".zip", ".tar", ".gz", ".tgz", ".csv", ".tsv", ".jsonl", ".parquet")
-"""How the name of a file ends that holds many images or names them."""
-
 
 def predict(
     run: RunFolder,
@@ -79,7 +75,7 @@ def read_images(images: list[str]) -> ImageDataset:
     paths = [Path(image) for image in images]
     wrong = [str(path) for path in paths if not path.is_file()]
     source: str | list[Path] = paths
-    if len(paths) == 1 and (wrong or paths[0].suffix.lower() in SOURCES):
+    if len(paths) == 1 and (wrong or holds_images(paths[0].name)):
         source = images[0]
     elif wrong:
         raise DataError(
@@ -95,13 +91,8 @@ def read_names(file: Path) -> list[str]:
     Raises:
         DataError: the file does not exist, or does not hold two names in one of these ways.
     """
-    if file.suffix == ".json":
-        words = read_class_names(file)
-        names = list(words.values()) if isinstance(words, dict) else words
-    elif file.is_file():
-        names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    else:
-        raise DataError(f"The class names file '{file}' does not exist.")
+    words = read_class_names(file)
+    names = list(words.values()) if isinstance(words, dict) else words
     if len(names) < 2:
         raise DataError(f"The class names file '{file}' has {len(names)} names; a classifier needs at least 2.")
     return names

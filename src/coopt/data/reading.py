@@ -9,7 +9,9 @@ import numpy as np
 
 from coopt.data.classes import ClassNames, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.sampling import split_train_val_test
+from coopt.data.labels import distinct_labels, folder_label
+from coopt.data.sampling import split_groups, split_train_val_test
+from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
 
@@ -29,12 +31,15 @@ class Rows:
     labels: list[str] | None = None
     """Label text of each image, or None where the source gives none."""
     names: list[str] = field(default_factory=list)
+    groups: list[str] | None = None
+    """What images of one object share; None where the source does not say."""
 
     def add(self, other: "Rows") -> None:
-        """Append other images; their labels too, unless one of both has none."""
+        """Append other images; their labels and groups too, unless one of both has none."""
         self.images += other.images
         self.names += other.names
         self.labels = None if self.labels is None or other.labels is None else self.labels + other.labels
+        self.groups = None if self.groups is None or other.groups is None else self.groups + other.groups
 
 
 @dataclass
@@ -83,7 +88,7 @@ def assemble(
     # A part that was asked for by name stays whole.
     splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
     made = _split(datasets, seed, fractions) if splittable else _as_found(datasets)
-    notes = list(reading.notes)
+    notes = [*reading.notes, *_shared_groups(made)]
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
@@ -93,6 +98,7 @@ def assemble(
 
 def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -> dict[str, ImageDataset]:
     """Each part with whole numbers for its labels, and the words of the classes."""
+    _unite_labels(reading, parts)
     class_labels = reading.class_labels
     if class_labels is None:
         present = {text for rows in parts.values() for text in rows.labels or []}
@@ -110,11 +116,26 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
             class_names=words,
             class_labels=class_labels,
             split=name or None,
-            names=rows.names,
+            names=[one_form(text) for text in rows.names],
             source=reading.where,
+            groups=rows.groups,
         )
         for name, rows in parts.items()
     }
+
+
+def _unite_labels(reading: Reading, parts: dict[str, Rows]) -> None:
+    """Labels that several spellings stand for (0 and 0.0, two Unicode forms) become one label, with a note."""
+    spellings: dict[str, set[str]] = {}
+    for rows in parts.values():
+        for text in set(rows.labels or []):
+            spellings.setdefault(folder_label(text), set()).add(text)
+        rows.labels = None if rows.labels is None else [folder_label(text) for text in rows.labels]
+    if reading.class_labels is not None:
+        reading.class_labels = distinct_labels(reading.class_labels, reading.where)
+    for label, found in spellings.items():
+        if len({one_form(text).strip() for text in found}) > 1:
+            reading.notes.append(f"{some(sorted(found))} are one class, {label!r}")
 
 
 def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)) -> Splits:
@@ -132,11 +153,15 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
             f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
             f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
         )
-    indices = split_train_val_test(dataset.labels, seed, fractions)
+    if dataset.groups is not None:
+        indices = split_groups(dataset.labels, dataset.groups, seed, fractions)
+    else:
+        indices = split_train_val_test(dataset.labels, seed, fractions)
     parts = zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
     train, val, test = (replace(part, split=name) for name, part in parts)
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
-    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}")
+    kept = ", groups kept together" * (dataset.groups is not None)
+    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}{kept}")
 
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
@@ -192,6 +217,18 @@ def _as_found(datasets: dict[str, ImageDataset]) -> Splits:
     if "" in datasets:
         return Splits(unsplit=datasets[""], made_by="nobody: the images are in no parts")
     return Splits(datasets.get("train"), datasets.get("val"), datasets.get("test"))
+
+
+def _shared_groups(made: Splits) -> list[str]:
+    """Notes on objects with images in two parts: a test of them says too much."""
+    parts = [(name, set(part.groups)) for name, part in made.parts.items() if part.groups is not None]
+    return [
+        f"{count(len(both), 'group has', 'groups have')} images in the {name} part and in the {other} part: "
+        f"{some(sorted(both), 5)}"
+        for index, (name, groups) in enumerate(parts)
+        for other, others in parts[index + 1 :]
+        if (both := groups & others)
+    ]
 
 
 def _check_classes(made: Splits, where: str) -> list[str]:

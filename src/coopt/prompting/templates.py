@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from coopt.data.text import parse_json, read_text, text_lines
 from coopt.errors import ConfigError, did_you_mean
 from coopt.models import VLM
 from coopt.prompting.layout import clean_name
@@ -56,16 +57,14 @@ def _read_file(path: Path) -> list[str]:
             f"The templates {str(path)!r} are neither a template with '{{}}', nor a known name, nor a file. "
             f"Known names: {', '.join(TEMPLATES)}." + did_you_mean(str(path), TEMPLATES)
         )
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"The templates file {str(path)!r} is not valid JSON: {error}.") from error
-        if not isinstance(value, list):
-            raise ConfigError(f"The templates file {str(path)!r} must hold a JSON list of strings.")
-        return value
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    what = f"The templates file {str(path)!r}"
+    text = read_text(path, what)
+    if path.suffix.lower() != ".json":
+        return text_lines(text)
+    value = parse_json(text, what)
+    if not isinstance(value, list):
+        raise ConfigError(f"{what} must hold a JSON list of strings.")
+    return value
 
 
 @torch.no_grad()
