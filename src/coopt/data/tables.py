@@ -161,7 +161,7 @@ def _choose_column(
     found = [name for name in certain if name in columns] or [name for name in columns if name.lower() in usual]
     if len(found) == 1:
         return found[0]
-    if found:
+    if found and required:
         raise DataError(
             f"The table '{where}' has several columns that may be the {kind}: {some(found)}. "
             f"Name one with {kind}_column (--{kind}-column)."

@@ -111,7 +111,9 @@ def _strict(content: bytes, encoding: str, what: str) -> str:
     except UnicodeDecodeError as error:
         line = len(re.findall(rb"\r\n|\r|\n", content[: error.start])) + 1
         before, after = content[: error.start], content[error.start :]
-        guess = (re.split(rb"[\r\n]", before)[-1][-30:] + re.split(rb"[\r\n]", after)[0][:30]).decode("cp1252", "replace")
+        guess = (re.split(rb"[\r\n]", before)[-1][-30:] + re.split(rb"[\r\n]", after)[0][:30]).decode(
+            "cp1252", "replace"
+        )
         raise DataError(
             f"{what} is not {encoding.upper()} text: line {line} has the byte {content[error.start]:#04x}. It may be in "
             f"an older encoding, such as Windows-1252 or Latin-1 (in which this place reads {guess.strip()!r}). Save it as "

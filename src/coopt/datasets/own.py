@@ -89,6 +89,7 @@ def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
     address = entry["path"]
     values["path"] = address if address.startswith("hf:") else str(file.parent / Path(address).expanduser())
     if "image_root" in entry:
-        values["image_root"] = str(file.parent / Path(entry["image_root"]).expanduser())
+        root = file.parent / Path(entry["image_root"]).expanduser()
+        values["image_root"] = str(root) if root.is_dir() else entry["image_root"]  # else a folder of the archive
     words = entry.get("class_names")
     return OwnBenchmark(name, class_names=None if words is None else file.parent / words, **values)
