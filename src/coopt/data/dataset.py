@@ -208,6 +208,17 @@ class Splits:
         """The first part there is."""
         return next(iter(self.parts.values()))
 
+    def shared_groups(self) -> list[str]:
+        """A note for each two parts that have images of the same group: a test of them says too much."""
+        parts = [(name, set(part.groups)) for name, part in self.parts.items() if part.groups is not None]
+        return [
+            f"{count(len(both), 'group has', 'groups have')} images in the {name} part and in the {other} part: "
+            f"{some(sorted(both), 5)}"
+            for index, (name, groups) in enumerate(parts)
+            for other, others in parts[index + 1 :]
+            if (both := groups & others)
+        ]
+
     def whole(self) -> ImageDataset:
         """All parts in one data set: train, then val, then test."""
         parts = list(self.parts.values())

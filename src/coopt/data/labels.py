@@ -11,7 +11,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from coopt.data.unicode import one_form
+from coopt.data.wording import some
 from coopt.errors import DataError
 
 MISSING = frozenset(
@@ -52,9 +53,8 @@ def label_text(value: Any) -> str | None:
         return str(value)
     if isinstance(value, Integral):
         return str(int(value))
-    if isinstance(value, Decimal) or (isinstance(value, Real) and math.isfinite(value)):
-        whole = value == int(value) and abs(value) <= MAX_EXACT
-        return str(int(value)) if whole else str(value)
+    if isinstance(value, (Decimal, Real)) and math.isfinite(number := float(value)):
+        return str(int(number)) if number.is_integer() and abs(number) <= MAX_EXACT else str(value)
     raise TypeError(f"{value!r} is no label")
 
 
@@ -95,3 +95,14 @@ def distinct_labels(labels: Iterable[str], where: str) -> list[str]:
             raise DataError(f"{where} declares the class {label!r} twice, as {found[label]!r} and as {name!r}.")
         found[label] = str(name)
     return list(found)
+
+
+def unite_labels(labels: Sequence[str] | None) -> tuple[list[str] | None, list[str]]:
+    """Labels by the rule above, and a note for each that stands for several spellings of the source."""
+    if labels is None:
+        return None, []
+    spellings: dict[str, set[str]] = {}
+    for text in set(labels):
+        spellings.setdefault(folder_label(text), set()).add(one_form(text).strip())
+    notes = [f"{some(sorted(found))} are one class, {label!r}" for label, found in spellings.items() if len(found) > 1]
+    return [folder_label(text) for text in labels], sorted(notes)

@@ -21,7 +21,6 @@ from coopt.data.tree import FolderTree
 from coopt.data.trees import read_tree
 from coopt.errors import DataError, did_you_mean
 
-
 TABLE_OPTIONS = ("image_column", "label_column", "group_column", "image_root", "image_suffix")
 """Arguments of `load_dataset` that say how a table is read."""
 

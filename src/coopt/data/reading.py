@@ -9,7 +9,7 @@ import numpy as np
 
 from coopt.data.classes import ClassNames, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.labels import distinct_labels, folder_label
+from coopt.data.labels import distinct_labels, unite_labels
 from coopt.data.sampling import split_groups, split_train_val_test
 from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
@@ -88,7 +88,7 @@ def assemble(
     # A part that was asked for by name stays whole.
     splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
     made = _split(datasets, seed, fractions) if splittable else _as_found(datasets)
-    notes = [*reading.notes, *_shared_groups(made)]
+    notes = [*reading.notes, *made.shared_groups()]
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
@@ -98,8 +98,10 @@ def assemble(
 
 def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -> dict[str, ImageDataset]:
     """Each part with whole numbers for its labels, and the words of the classes."""
-    _unite_labels(reading, parts)
-    class_labels = reading.class_labels
+    for rows in parts.values():
+        rows.labels, notes = unite_labels(rows.labels)
+        reading.notes += notes
+    class_labels = None if reading.class_labels is None else distinct_labels(reading.class_labels, reading.where)
     if class_labels is None:
         present = {text for rows in parts.values() for text in rows.labels or []}
         class_labels = order_labels(present) if reading.numeric_labels else sorted(present)
@@ -122,20 +124,6 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
         )
         for name, rows in parts.items()
     }
-
-
-def _unite_labels(reading: Reading, parts: dict[str, Rows]) -> None:
-    """Labels that several spellings stand for (0 and 0.0, two Unicode forms) become one label, with a note."""
-    spellings: dict[str, set[str]] = {}
-    for rows in parts.values():
-        for text in set(rows.labels or []):
-            spellings.setdefault(folder_label(text), set()).add(text)
-        rows.labels = None if rows.labels is None else [folder_label(text) for text in rows.labels]
-    if reading.class_labels is not None:
-        reading.class_labels = distinct_labels(reading.class_labels, reading.where)
-    for label, found in spellings.items():
-        if len({one_form(text).strip() for text in found}) > 1:
-            reading.notes.append(f"{some(sorted(found))} are one class, {label!r}")
 
 
 def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)) -> Splits:
@@ -217,18 +205,6 @@ def _as_found(datasets: dict[str, ImageDataset]) -> Splits:
     if "" in datasets:
         return Splits(unsplit=datasets[""], made_by="nobody: the images are in no parts")
     return Splits(datasets.get("train"), datasets.get("val"), datasets.get("test"))
-
-
-def _shared_groups(made: Splits) -> list[str]:
-    """Notes on objects with images in two parts: a test of them says too much."""
-    parts = [(name, set(part.groups)) for name, part in made.parts.items() if part.groups is not None]
-    return [
-        f"{count(len(both), 'group has', 'groups have')} images in the {name} part and in the {other} part: "
-        f"{some(sorted(both), 5)}"
-        for index, (name, groups) in enumerate(parts)
-        for other, others in parts[index + 1 :]
-        if (both := groups & others)
-    ]
 
 
 def _check_classes(made: Splits, where: str) -> list[str]:

@@ -1,15 +1,16 @@
 """Tables of images and labels: CSV, TSV, JSON, JSONL and Parquet; which column is which."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from coopt.data.cells import Find, MissingImage, read_cell
 from coopt.data.columns import column_reader
-from coopt.data.labels import distinct_labels, is_missing, is_whole, label_text
+from coopt.data.labels import is_missing, label_text
 from coopt.data.parsing import parse_csv, parse_json_lines, parse_json_table
 from coopt.data.reading import Reading, Rows
+from coopt.data.table_labels import table_labels
 from coopt.data.text import read_text
 from coopt.data.unicode import find_file
 from coopt.data.wording import count, some, table_rows
@@ -126,7 +127,7 @@ def read_table(
     images, names = _images(table, image_column, find, image_suffix or "")
     reading = Reading(f"the table '{table.where}'", {})
     kept = _rows_with_content(table, images, label_column, reading)
-    labels = _labels(table, label_column, kept, reading, require_labels) if label_column is not None else None
+    labels = table_labels(table, label_column, kept, reading, require_labels) if label_column is not None else None
     groups = None if group_column is None else _every(table, group_column, kept, "group")
     splits = [""] * table.n_rows
     if split_column is not None:
@@ -224,48 +225,6 @@ def _rows_with_content(table: Table, images: list[Any], label_column: str | None
     if empty:
         reading.notes.append(f"left out: {count(len(empty), 'row has', 'rows have')} neither an image nor a label")
     return sorted(set(range(table.n_rows)) - set(empty))
-
-
-def _labels(table: Table, column: str, kept: list[int], reading: Reading, required: bool) -> list[str] | None:
-    cells = table.columns[column]
-    declared = table.class_names.get(column)
-    if declared:
-        reading.class_labels = distinct_labels(declared, f"The column {column!r} of '{table.where}'")
-    texts: list[str | None] = [None] * len(cells)
-    for index in kept:
-        texts[index] = _label(table, column, index, reading.class_labels)
-    empty = [index for index in kept if texts[index] is None]
-    if empty:
-        if len(empty) == len(kept) and (declared or not required):
-            return None
-        if required:
-            raise DataError(
-                f"{table_rows(empty)} of '{table.where}' have no label in column {column!r} ({len(empty)} of "
-                f"{count(len(kept), 'row', 'rows')}). Fill them in, or take the rows out."
-            )
-        reading.notes.append(f"labels are not used: {count(len(empty), 'row has', 'rows have')} none")
-        return None
-    reading.numeric_labels = not declared and all(is_whole(texts[index] or "") for index in kept)
-    return [text or "" for text in texts]
-
-
-def _label(table: Table, column: str, index: int, declared: list[str] | None) -> str | None:
-    """The label of one row; in a column of declared classes the cells are their numbers."""
-    cell = table.columns[column][index]
-    try:
-        text = label_text(cell)
-    except TypeError:
-        raise DataError(
-            f"Column {column!r} of '{table.where}' holds lists or objects, the first in row {index + 1} (counted below "
-            f"the header); one label per image is needed."
-        ) from None
-    if declared is None or text is None:
-        return text
-    if text == "-1":  # so do data sets of the hub write the hidden labels of a test part
-        return None
-    if not (is_whole(text) and 0 <= int(text) < len(declared)):
-        raise DataError(f"'{table.where}' has label {cell} in {column!r}, but names {len(declared)} classes.")
-    return declared[int(text)]
 
 
 def _every(table: Table, column: str, kept: list[int], what: str) -> list[str]:

@@ -72,7 +72,7 @@ class PromptLayout:
 
         Raises:
             ConfigError: `position` is not one of `POSITIONS`, or `n_ctx` is negative.
-            DataError: a name is empty, its prompt is longer than the model's context, or two names have the same prompt.
+            DataError: a name is empty, its prompt is longer than the model's context, or two names have one prompt.
         """
         if position not in POSITIONS:
             raise ConfigError(
