@@ -1,15 +1,15 @@
-"""What stands in the image column of a table: a path, or an image itself as bytes, in base64 or as a data URI.
+r"""What stands in the image column of a table: a path, or an image itself as bytes, in base64 or as a data URI.
 
 The rule is one for all tables, whether text (CSV, JSON) or binary (Parquet, Arrow):
 
 | cell | becomes |
 | --- | --- |
-| path | the file: relative to the table's folder or `image_root`; '\\' is '/'; `file://`; with `image_suffix` at its end |
+| path | the file below the table's folder or `image_root`; `\\` is `/`; `file://`; `image_suffix` may be missing |
 | number | the path that it spells, for tables of image numbers |
 | `data:image/png;base64,...`; base64 of an image file | the image |
 | bytes; `{"bytes": ..., "path": ...}` | the image, or the file at the path where it has no bytes |
 | list of one image | that image |
-| nothing (None, NaN, empty text) | `MissingImage`: told, skipped and counted when it is opened, like a file that is missing |
+| nothing (None, NaN, empty text) | `MissingImage`: skipped and counted when it is opened, as a missing file is |
 | other lists and objects, true and false | refused, with column and row |
 """
 

@@ -64,9 +64,7 @@ def read_labels(labels: Any, n_images: int) -> tuple[list[str], bool]:
         except TypeError:
             text = None
         if text is None or (isinstance(value, (float, np.floating)) and not is_whole(text)):
-            raise DataError(
-                f"Label {index} is {value!r}; a label must be a whole number, a truth value or a text that is not empty."
-            )
+            raise DataError(f"Label {index} is {value!r}; a label must be a whole number, a truth value or a text.")
         texts.append(text)
     return texts, not any(isinstance(value, str) for value in values) and all(map(is_whole, texts))
 

@@ -92,8 +92,8 @@ def parse_json_table(text: str, name: str) -> Columns:
             return {"path": list(value), "label": cells}
     raise DataError(
         f"The table '{name}' is JSON of another layout than those that are read: a list of objects such as "
-        f'[{{"image": "1.png", "label": "cat"}}], an object of columns {{"image": [...], "label": [...]}}, or an object '
-        f'of labels by path {{"1.png": "cat"}}.'
+        f'[{{"image": "1.png", "label": "cat"}}], an object of columns {{"image": [...], "label": [...]}}, or an '
+        f'object of labels by path {{"1.png": "cat"}}.'
     )
 
 

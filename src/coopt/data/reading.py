@@ -100,7 +100,7 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
     """Each part with whole numbers for its labels, and the words of the classes."""
     for rows in parts.values():
         rows.labels, notes = unite_labels(rows.labels)
-        reading.notes += notes
+        reading.notes += [note for note in notes if note not in reading.notes]
     class_labels = None if reading.class_labels is None else distinct_labels(reading.class_labels, reading.where)
     if class_labels is None:
         present = {text for rows in parts.values() for text in rows.labels or []}

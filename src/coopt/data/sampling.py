@@ -153,8 +153,8 @@ def split_groups(
     per_class = (counts > 0).sum(0)  # (C,)
     if alone := np.flatnonzero(per_class == 1).tolist():
         raise DataError(
-            f"{len(alone)} class(es) have all their images in one group each, the first is class number {alone[0]} with "
-            f"the group {names[int(np.flatnonzero(counts[:, alone[0]])[0])]!r}: a group stays in one part, so such a "
+            f"{len(alone)} class(es) have all their images in one group each, the first is class number {alone[0]} "
+            f"with the group {names[int(np.flatnonzero(counts[:, alone[0]])[0])]!r}: a group stays in one part, so such a "
             "class cannot be learned and tested. Give them images of other groups, leave them out, or split the data."
         )
     order = list(range(len(names)))

@@ -19,7 +19,7 @@ from coopt.errors import DataError, did_you_mean
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz")
 """How the names of tables end."""
 GIVEN_SUFFIXES = (*SUFFIXES, ".txt", ".json", ".txt.gz", ".json.gz")
-"""How the name of a file ends that is read as a table where the user names it; in folders such files are many things."""
+"""How the name of a file ends that is read as a table where the user names it; in folders they may be anything."""
 
 IMAGE_COLUMNS = (
     "image", "img", "images", "file_name", "filename", "file", "filepath", "file_path", "path", "image_path",

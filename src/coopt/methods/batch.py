@@ -51,7 +51,7 @@ class Examples:
     views: Float[Tensor, "V N ..."] | None = None
     """As many augmented views as `inputs.train_views` says."""
     groups: Int[Tensor, " N"] | None = None
-    """A number for the object that each image shows, where the data says so: cross-validation keeps objects together."""
+    """The number of the object that each image shows, where the data says so; cross-validation keeps them together."""
 
 
 @dataclass(frozen=True)

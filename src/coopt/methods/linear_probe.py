@@ -139,7 +139,7 @@ def validation_score(
 
 
 def cross_validation(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Training and held-out positions of up to 5 folds, groups kept together; none where a class has one image or group.
+    """Training and held-out positions of up to 5 folds, groups kept together; none where a class has one only.
 
     Folds without images of some class to train on are left out.
     """
