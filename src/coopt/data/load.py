@@ -19,6 +19,7 @@ from coopt.data.sampling import check_fractions
 from coopt.data.tables import disk_finder, is_table_name, parse_table, read_table
 from coopt.data.tree import FolderTree
 from coopt.data.trees import read_tree
+from coopt.data.webdataset import is_shards, is_webdataset, read_shards, read_webdataset
 from coopt.errors import DataError, did_you_mean
 
 TABLE_OPTIONS = ("image_column", "label_column", "group_column", "image_root", "image_suffix")
@@ -50,6 +51,7 @@ def load_dataset(
     | .csv .tsv .json .jsonl .parquet .txt | a table with an image column, a label column and perhaps a split column |
     | .zip .tar .tar.gz ... | any of these in an archive, which is read in place |
     | folder of a Hugging Face data set | Parquet files and card, or what `save_to_disk` wrote |
+    | tar or tars of a WebDataset | `0001.jpg` beside `0001.cls`, `.json` or `.txt` |
     | "hf:owner/name" | a data set of the hub (also `/folder`, `@revision`), through the hub's cache |
     | array, tensor | (N, H, W), (N, H, W, C), (N, C, H, W), with `labels` |
     | list | paths, PIL images, arrays, tensors, bytes, with `labels` |
@@ -137,7 +139,12 @@ def _read_path(path: Path, options: dict[str, Any], pattern: re.Pattern[str] | N
         raise DataError(_missing_text(path))
     if path.is_dir() or is_archive_name(path.name):
         tree = FolderTree(path) if path.is_dir() else ArchiveTree(path)
-        return read_tree(tree, **options) if pattern is None else read_images(tree)
+        if pattern is not None:
+            return read_images(tree)
+        if is_shards(tree) or is_webdataset(tree):
+            read = read_shards if is_shards(tree) else read_webdataset
+            return read(tree, options["label_column"], options["require_labels"])
+        return read_tree(tree, **options)
     if is_table_name(path.name, given=True):
         root, columns = options["image_root"], {name: options[name] for name in options if name != "image_root"}
         return read_table(parse_table(path, path.name, str(path)), disk_finder(path.parent, root), **columns)

@@ -142,6 +142,7 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
             f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
         )
     if dataset.groups is not None:
+        _refuse_single_groups(dataset, dataset.groups)
         indices = split_groups(dataset.labels, dataset.groups, seed, fractions)
     else:
         indices = split_train_val_test(dataset.labels, seed, fractions)
@@ -150,6 +151,19 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
     kept = ", groups kept together" * (dataset.groups is not None)
     return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}{kept}")
+
+
+def _refuse_single_groups(dataset: ImageDataset, groups: Sequence[str]) -> None:
+    assert dataset.labels is not None  # the caller looked
+    found: dict[int, set[str]] = {}
+    for label, group in zip(dataset.labels.tolist(), groups, strict=True):
+        found.setdefault(label, set()).add(group)
+    alone = [f"{dataset.class_names[label]} ({min(of)})" for label, of in sorted(found.items()) if len(of) == 1]
+    if alone:
+        raise DataError(
+            f"A group of images stays in one part, and some classes have one group only, so that they cannot be both "
+            f"learned and tested: {some(alone)}. Add images of other groups, or give the source parts of its own."
+        )
 
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:

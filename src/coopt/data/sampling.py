@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Int, Int64
 
-from coopt.errors import ConfigError, DataError
+from coopt.errors import ConfigError
 
 Labels = Sequence[int] | Int[np.ndarray, " _"]
 """Class indices, one per image."""
@@ -139,10 +139,7 @@ def split_groups(
     """As `split_train_val_test`, with all images of a group (pictures of one object) in the same part.
 
     Groups are taken in an order drawn from the seed, those of the rarest classes first; each goes to the part whose
-    share of the group's classes is farthest from `fractions`. Every class gets a training image and a test image.
-
-    Raises:
-        DataError: a class lies in one group only, so that it cannot be both in train and in test.
+    share of the group's classes is farthest below `fractions`, where possible so that every class is in train and in test.
     """
     label_array = np.asarray(labels, dtype=np.int64)
     names = sorted(set(groups))
@@ -151,12 +148,6 @@ def split_groups(
     counts = np.zeros((len(names), int(label_array.max(initial=0)) + 1))  # (groups, C)
     np.add.at(counts, (group_of, label_array), 1)
     per_class = (counts > 0).sum(0)  # (C,)
-    if alone := np.flatnonzero(per_class == 1).tolist():
-        raise DataError(
-            f"{len(alone)} class(es) have all their images in one group each, the first is class number {alone[0]} "
-            f"with the group {names[int(np.flatnonzero(counts[:, alone[0]])[0])]!r}: a group stays in one part, so such a "
-            "class cannot be learned and tested. Give them images of other groups, leave them out, or split the data."
-        )
     order = list(range(len(names)))
     random.Random(seed).shuffle(order)
     order.sort(key=lambda group: per_class[counts[group] > 0].min())  # stable: the draw decides among equals
@@ -168,7 +159,7 @@ def split_groups(
         missing = np.array(fractions)[:, None] * totals[here] - held[:, here]  # (3, classes here)
         score = (missing / totals[here]).sum(1)
         for part in (2, 0):  # a class without training or test images comes before all shares
-            score[part] += 10 * float((held[part, here] == 0).any())
+            score[part] += 10 * int((held[part, here] == 0).sum())
         score[np.asarray(fractions) == 0] = -np.inf
         part_of[group] = int(score.argmax())
         held[part_of[group]] += counts[group]

@@ -116,6 +116,6 @@ def _strict(content: bytes, encoding: str, what: str) -> str:
         )
         raise DataError(
             f"{what} is not {encoding.upper()} text: line {line} has the byte {content[error.start]:#04x}. It may be "
-            f"in an older encoding, such as Windows-1252 or Latin-1 (in which this place reads {guess.strip()!r}). Save it "
-            "as UTF-8, in an editor or with: iconv -f WINDOWS-1252 -t UTF-8."
+            f"in an older encoding, such as Windows-1252 or Latin-1 (in which this place reads {guess.strip()!r}). "
+            "Save it as UTF-8, in an editor or with: iconv -f WINDOWS-1252 -t UTF-8."
         ) from error
