@@ -90,5 +90,7 @@ def test_unlabelled_samples_can_be_predicted(tmp_path: Path) -> None:
 
 
 def test_captions_beside_class_folders_are_no_labels(tmp_path: Path) -> None:
-    members = {f"{c}/{i}.{e}": png(picture(i)) if e == "png" else "text" for c in "ab" for i in (0, 1) for e in ("png", "txt")}
+    members = {
+        f"{c}/{i}.{e}": png(picture(i)) if e == "png" else "text" for c in "ab" for i in (0, 1) for e in ("png", "txt")
+    }
     assert load_dataset(tar(tmp_path / "t.tar", members), make_split=False).unsplit.class_labels == ["a", "b"]

@@ -19,7 +19,7 @@ from coopt.data.sampling import check_fractions
 from coopt.data.tables import disk_finder, is_table_name, parse_table, read_table
 from coopt.data.tree import FolderTree
 from coopt.data.trees import read_tree
-from coopt.data.webdataset import is_shards, is_webdataset, read_shards, read_webdataset
+from coopt.data.webdataset import is_webdataset, read_webdataset
 from coopt.errors import DataError, did_you_mean
 
 TABLE_OPTIONS = ("image_column", "label_column", "group_column", "image_root", "image_suffix")
@@ -141,9 +141,8 @@ def _read_path(path: Path, options: dict[str, Any], pattern: re.Pattern[str] | N
         tree = FolderTree(path) if path.is_dir() else ArchiveTree(path)
         if pattern is not None:
             return read_images(tree)
-        if is_shards(tree) or is_webdataset(tree):
-            read = read_shards if is_shards(tree) else read_webdataset
-            return read(tree, options["label_column"], options["require_labels"])
+        if is_webdataset(tree):
+            return read_webdataset(tree, options["label_column"], options["require_labels"])
         return read_tree(tree, **options)
     if is_table_name(path.name, given=True):
         root, columns = options["image_root"], {name: options[name] for name in options if name != "image_root"}

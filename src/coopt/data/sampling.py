@@ -139,7 +139,7 @@ def split_groups(
     """As `split_train_val_test`, with all images of a group (pictures of one object) in the same part.
 
     Groups are taken in an order drawn from the seed, those of the rarest classes first; each goes to the part whose
-    share of the group's classes is farthest below `fractions`, where possible so that every class is in train and in test.
+    share of the group's classes is farthest below `fractions`; every class is in train and in test where possible.
     """
     label_array = np.asarray(labels, dtype=np.int64)
     names = sorted(set(groups))

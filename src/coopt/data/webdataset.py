@@ -26,7 +26,12 @@ JSON_KEYS = ("cls", *LABEL_COLUMNS)
 
 
 def is_webdataset(tree: FileTree) -> bool:
-    """Whether images have their labels in files beside them: `.cls` files, or others in a folder of images only."""
+    """Whether images have their labels in files beside them: `.cls` files, or others in a folder of images only.
+
+    A folder of tars without images or tables of its own is such a data set, too.
+    """
+    if _is_shards(tree):
+        return True
     images = {_key(path) for path in tree.paths if is_image_name(path)}
     beside = {ending: {_key(path) for path in tree.paths if _ending(path) == ending} for ending in ENDINGS}
     if images & beside["cls"]:
@@ -36,7 +41,7 @@ def is_webdataset(tree: FileTree) -> bool:
     return bool(images) and flat and no_tables and images <= beside["json"] | beside["txt"]
 
 
-def is_shards(tree: FileTree) -> bool:
+def _is_shards(tree: FileTree) -> bool:
     """Whether a folder holds tars, and neither images nor tables of its own."""
     if not isinstance(tree, FolderTree) or not any(path.endswith(".tar") for path in tree.paths):
         return False
@@ -54,6 +59,8 @@ def read_webdataset(tree: FileTree, label_column: str | None, require_labels: bo
     Raises:
         DataError: an image has no label, or a file cannot be read as one.
     """
+    if isinstance(tree, FolderTree) and _is_shards(tree):
+        return _read_shards(tree, label_column, require_labels)
     reading = read_images(tree)
     files = {(_key(path), _ending(path)): path for path in tree.paths if _ending(path) in ENDINGS}
     reading.ignored_files -= len(files)
@@ -63,7 +70,7 @@ def read_webdataset(tree: FileTree, label_column: str | None, require_labels: bo
     return reading
 
 
-def read_shards(tree: FolderTree, label_column: str | None, require_labels: bool) -> Reading:
+def _read_shards(tree: FolderTree, label_column: str | None, require_labels: bool) -> Reading:
     """The images of all tars of a folder as one data set."""
     merged = Reading(tree.where, {}, ignored_files=tree.hidden)
     readings = []
@@ -100,8 +107,7 @@ def _label_rows(
     if missing and required:
         raise DataError(
             f"{count(len(missing), 'image', 'images')} of {len(labels)} in {tree.where} have no label in a .cls, .json "
-            f"or .txt file beside them: {some(missing, 3)}. label_column (--label-column) names the label's key in .json "
-            "files."
+            f"or .txt file beside them: {some(missing, 3)}. label_column (--label-column) names the label's key in .json files."
         )
     if missing and len(missing) < len(labels):
         reading.notes.append(f"labels are not used: {count(len(missing), 'image has', 'images have')} none")

@@ -48,7 +48,7 @@ def refuse_equal_prompts(prompts: Sequence[Hashable], class_names: Sequence[str]
     ]
     if not pairs:
         return
-    shown = "; ".join(f"{one!r} and {other!r}" for one, other in pairs[:SHOWN])
+    shown = "; ".join(f"{_short(one)!r} and {_short(other)!r}" for one, other in pairs[:SHOWN])
     more = f"; and {len(pairs) - SHOWN} more pairs" if len(pairs) > SHOWN else ""
     why = " (the last tokens of names that are too long are cut)" if cut else ""
     raise DataError(
@@ -56,6 +56,10 @@ def refuse_equal_prompts(prompts: Sequence[Hashable], class_names: Sequence[str]
         f"become the same tokens{why}. Give them other words with class_names (--class-names FILE), or allow it with "
         "allow_equal_prompts=True (--allow-equal-prompts)."
     )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:30]} ... {name[-20:]}"
 
 
 def check_class_names(vlm: VLM, class_names: Sequence[str]) -> None:
