@@ -107,7 +107,8 @@ def _label_rows(
     if missing and required:
         raise DataError(
             f"{count(len(missing), 'image', 'images')} of {len(labels)} in {tree.where} have no label in a .cls, .json "
-            f"or .txt file beside them: {some(missing, 3)}. label_column (--label-column) names the label's key in .json files."
+            f"or .txt file beside them: {some(missing, 3)}. label_column "
+            "(--label-column) names the label's key in .json files."
         )
     if missing and len(missing) < len(labels):
         reading.notes.append(f"labels are not used: {count(len(missing), 'image has', 'images have')} none")
