@@ -182,3 +182,20 @@ def test_damaged_text_is_told_when_it_is_opened(make_files: Make) -> None:
     for index, reason in ((1, "its text is not base64"), (2, "its data URI has no content"), (3, "")):
         with pytest.raises(UnreadableImageError, match=f"'t.json row {index + 1}': {reason}"):
             dataset.load(index)
+
+
+def test_lists_in_memory_follow_the_same_rule(make_files: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_files("a folder", *IMAGES)
+    monkeypatch.chdir(root)
+    items = ["images\\0.png", (root / IMAGES[1]).as_uri(), TEXTS[2], {"bytes": CONTENTS[3], "path": None}]
+    for source in (items, [root / path for path in IMAGES], [f"data:image/png;base64,{text}" for text in TEXTS]):
+        dataset = load_dataset(source, labels=LABELS, make_split=False).unsplit
+        assert [dataset.load(index).tobytes() for index in range(4)] == WANTED
+    for item, message in (
+        ("x" * 5000, "Image 1, 'x{200}', is not there: its 5,000 characters are neither a path nor an image"),
+        ("C:\\photos\\a.png", "is not there: it is an absolute path of a Windows machine"),
+        ({"url": "x"}, "Image 1 is an object with the keys 'url'; an object needs 'bytes' or 'path'"),
+        ("images/5.png", "Image 1: 'images/5.png' is not a file. Did you mean"),
+    ):
+        with pytest.raises(DataError, match=message):
+            load_dataset([IMAGES[0], item], labels=["a", "b"])

@@ -18,10 +18,12 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from coopt.data.labels import is_missing, label_text
+from coopt.data.unicode import find_file
 
 Find = Callable[[str], Any]
 """From a path ('/' between its parts) to something that `open_image` opens; None where there is no such file."""
@@ -73,8 +75,8 @@ def read_cell(value: Any, find: Find, suffix: str = "") -> tuple[Any, str | None
         return (bytes(value), None) if len(value) else (MissingImage("the table's cell is empty"), None)
     if isinstance(value, bool):
         raise TypeError(f"the value {value}")
-    if isinstance(value, str):
-        text = value.strip()
+    if isinstance(value, (str, Path)):
+        text = str(value).strip()
     else:
         text = label_text(value) or ""  # a number
     if text.startswith("data:"):
@@ -87,6 +89,24 @@ def read_cell(value: Any, find: Find, suffix: str = "") -> tuple[Any, str | None
     if BASE64.fullmatch(text) and _from_base64(text[:40]).startswith(HEADS):
         return EmbeddedImage(text), None
     return MissingImage(why_missing(text)), text if len(text) <= LONGEST_PATH and "\n" not in text else None
+
+
+def memory_item(item: Any) -> Any:
+    """An element of a list of images: the path that a text spells, or the image that it holds; others as they are.
+
+    Raises:
+        TypeError: it is an object that is no image.
+    """
+    if not isinstance(item, (str, Path, dict)) or (isinstance(item, Path) and item.is_file()):
+        return item
+    found, _ = read_cell(item, find_on_disk)
+    return item if isinstance(found, MissingImage) and not isinstance(item, dict) else found
+
+
+def find_on_disk(path: str) -> str | None:
+    """The file at a path as it is seen from the working directory."""
+    found = find_file(Path(), path)
+    return None if found is None else str(found)
 
 
 def locate(text: str, find: Find, suffix: str = "") -> Any:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from coopt.data.arrays import CHANNELS, check_array, image_axes
+from coopt.data.cells import EmbeddedImage, MissingImage, memory_item, why_missing
 from coopt.data.labels import is_missing, is_whole, label_text
 from coopt.data.reading import Reading, Rows
 from coopt.data.wording import count
@@ -32,7 +33,7 @@ def read_memory(images: Any, labels: Any) -> Reading:
         names = [str(index) for index in range(len(items))]
         where = f"the {type(images).__name__} of shape {tuple(images.shape)}"
     else:
-        items = list(images)
+        items = [_read_item(item, index) for index, item in enumerate(images)]
         names = [_check_item(item, index) for index, item in enumerate(items)]
         where = f"the list of {len(items)} images"
     rows = Rows(images=items, names=names)
@@ -81,8 +82,18 @@ def _unstack(images: np.ndarray | torch.Tensor) -> list[Any]:
     return [images[index] for index in range(shape[0])]
 
 
+def _read_item(item: Any, index: int) -> Any:
+    try:
+        return memory_item(item)
+    except TypeError as error:
+        raise DataError(f"Image {index} is {error}; an object needs 'bytes' or 'path'.") from None
+
+
 def _check_item(item: Any, index: int) -> str:
     if isinstance(item, (str, Path)):
+        reason = why_missing(str(item))
+        if reason != MissingImage().reason:
+            raise DataError(f"Image {index}, '{str(item)[:200]}', is not there: {reason}.")
         if not Path(item).is_file():
             folder = Path(item).parent
             siblings = [child.name for child in folder.iterdir()] if folder.is_dir() else []
@@ -95,7 +106,7 @@ def _check_item(item: Any, index: int) -> str:
                 f"of {CHANNELS}."
             )
         check_array(item, f"Image {index}")
-    elif not isinstance(item, (bytes, Image.Image)):
+    elif not isinstance(item, (bytes, Image.Image, EmbeddedImage, MissingImage)):
         raise DataError(
             f"Image {index} is a {type(item).__name__}; allowed are paths, bytes, PIL images, arrays and tensors."
         )
