@@ -98,3 +98,26 @@ def test_equal_prompts_of_an_own_data_set(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("mine: {path: here, allow_equal_prompts: 3}")
     with pytest.raises(DataError, match="gives allow_equal_prompts as 3; true or false is needed"):
         load_benchmark("mine", tmp_path, extra=tmp_path / "own.yaml")
+
+
+def test_the_bench_refuses_equal_prompts_before_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = shapes_folder(tmp_path / "shapes", n_train=2, n_test=2)
+    words = {"circle": "Disc", "square": "disc", "triangle": "wedge"}
+    (tmp_path / "words.json").write_text(json.dumps(words))
+    entry: dict[str, Any] = {"path": str(root), "class_names": "words.json"}
+    command = [
+        "bench",
+        "fewshot",
+        "--datasets",
+        "mine",
+        "--data-file",
+        tmp_path / "own.yaml",
+        "--methods",
+        "linear-probe",
+    ]
+    command += ["--shots", "1", "--seeds", "1", "--workers", "0", "--out", tmp_path / "bench"]
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"mine": entry}))
+    code, _, messages = call(capsys, *command)
+    assert code == 3 and "mine: Classes have the same prompt" in messages and "'Disc' and 'disc'" in messages
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"mine": {**entry, "allow_equal_prompts": True}}))
+    assert call(capsys, *command)[0] == 0

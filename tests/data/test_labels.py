@@ -53,7 +53,7 @@ def test_a_folder_is_never_missing() -> None:
 @pytest.mark.parametrize(("label", "words"), [
     ("-1", "-1"), ("-0.5", "-0.5"), ("-.5", "-.5"), ("1-2", "1 2"), ("t-shirt", "t shirt"), ("temp_-5", "temp -5"),
     ("0--5", "0 -5"), ("-5_to_-1", "-5 to -1"), ("--x", "x"), ("x-1", "x 1"), ("é-1", "é 1"), ("(-3)", "(-3)"),
-    ("_-_2", "2"),
+    ("_-_2", "2"), ("red\x1b[31m\nfox", "red [31m fox"),
 ])  # fmt: skip
 def test_a_sign_is_no_joiner(label: str, words: str) -> None:
     assert clean_words(label) == words

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from coopt.data.labels import folder_label, label_text
-from coopt.data.text import parse_json, read_text, text_lines, unique_keys
+from coopt.data.text import CONTROL, parse_json, read_text, text_lines, unique_keys
 from coopt.data.unicode import one_form
 from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
@@ -33,7 +33,7 @@ def clean_words(label: str) -> str:
     Raises:
         DataError: nothing is left.
     """
-    words = " ".join(JOINER.sub(" ", label).split())
+    words = " ".join(CONTROL.sub(" ", JOINER.sub(" ", label)).split())
     if not words:
         raise DataError(f"The label {label!r} has no words left after '_' and '-' became spaces. Rename the class.")
     return words
