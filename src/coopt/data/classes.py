@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from coopt.data.labels import folder_label, label_text
 from coopt.data.text import CONTROL, parse_json, read_text, text_lines, unique_keys
@@ -10,7 +11,7 @@ from coopt.data.unicode import one_form
 from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
 
-ClassNames = Mapping[str, str] | Sequence[str] | str | Path | None
+ClassNames = Mapping[Any, Any] | Sequence[str] | str | Path | None
 """Words for the classes: a map from label to words, words in class order, a file with either, or None."""
 
 
@@ -92,7 +93,7 @@ def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
     )
 
 
-def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str) -> list[str]:
+def _from_map(class_labels: Sequence[str], given: Mapping[Any, Any], origin: str) -> list[str]:
     # Words for further labels are fine: one map may serve a data set and parts of it.
     by_label: dict[str, str] = {}
     for key, words in given.items():

@@ -74,7 +74,7 @@ def is_missing(value: Any) -> bool:
         return value.strip() in MISSING
     if isinstance(value, (np.datetime64, np.timedelta64)):
         return bool(np.isnat(value))
-    return isinstance(value, (float, np.floating, Decimal)) and value != value
+    return isinstance(value, (float, np.floating, Decimal)) and bool(value != value)
 
 
 def is_whole(label: str) -> bool:
