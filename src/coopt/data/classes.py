@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from coopt.data.label_values import label_text
 from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
 
-ClassNames = Mapping[str, str] | Sequence[str] | str | Path | None
+ClassNames = Mapping[Any, str] | Sequence[str] | str | Path | None
 """Words for the classes: a map from label to words, words in class order, a JSON file with either, or None."""
 
 
@@ -83,7 +85,8 @@ def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
     )
 
 
-def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str) -> list[str]:
+def _from_map(class_labels: Sequence[str], given: Mapping[Any, str], origin: str) -> list[str]:
+    given = {label_text(label): words for label, words in given.items()}
     # Words for further labels are fine: one map may serve a data set and parts of it.
     missing = [label for label in class_labels if label not in given]
     if missing:

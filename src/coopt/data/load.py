@@ -10,6 +10,15 @@ from coopt.data.archives import ArchiveTree, is_archive_name
 from coopt.data.classes import ClassNames
 from coopt.data.dataset import ImageDataset, Splits
 from coopt.data.decode import is_image_name
+from coopt.data.frames import (
+    dataset_items,
+    frame_table,
+    image_column_of,
+    is_frame,
+    is_item_dataset,
+    is_series,
+    item_labels,
+)
 from coopt.data.hub import download
 from coopt.data.memory import is_memory, read_memory
 from coopt.data.reading import Reading, Rows, assemble, split_dataset
@@ -32,6 +41,7 @@ def load_dataset(
     fractions: Sequence[float] = (0.5, 0.2, 0.3),
     make_split: bool = True,
     require_labels: bool = True,
+    check_files: bool = True,
 ) -> Splits:
     """Read images and labels from any source. No image is decoded yet; paths and tables are checked.
 
@@ -42,13 +52,15 @@ def load_dataset(
     | .zip .tar .tar.gz ... | any of these in an archive, which is read in place |
     | folder of a Hugging Face data set | Parquet files and card, or what `save_to_disk` wrote |
     | "hf:owner/name" | a data set of the hub (also `/folder`, `@revision`), through the hub's cache |
-    | array, tensor | (N, H, W), (N, H, W, C), (N, C, H, W), with `labels` |
-    | list | paths, PIL images, arrays, tensors, bytes, with `labels` |
+    | array, tensor | (N, H, W), (N, H, W, C), (N, C, H, W), with `labels`; one image (H, W, C) |
+    | list, column of a data frame | paths, PIL images, arrays, tensors, bytes, with `labels` |
+    | data frame, `datasets.Dataset`, map of columns | its image column; its label column, or `labels` |
+    | torch `Dataset` | items, or pairs of an item and its label |
     | `ImageDataset`, `Splits` | split as the other arguments say; as it is |
 
     Args:
         source: see the table.
-        labels: for images in memory: a whole number or a text for each.
+        labels: for images in memory: a text, a number or a truth value for each.
         split: read only this part of the source, by the source's name for it; a train part then stays whole.
         image_column: the column of a table with the images, where its name is not a usual one.
         label_column: the column of a table with the labels, likewise.
@@ -58,6 +70,7 @@ def load_dataset(
         fractions: train, validation and test share of that split.
         make_split: whether to split a source that is not split; if not, all its images are `unsplit`.
         require_labels: whether images without labels are an error; if not, they become `unsplit`.
+        check_files: whether an element of a list that is no image or no file is an error; if not, opening it says so.
 
     Raises:
         DataError: the source cannot be read as images and labels; the message says what was found and what to do.
@@ -74,7 +87,7 @@ def load_dataset(
         return Splits(unsplit=source, made_by="nobody: the images are in no parts")
     options = {"image_column": image_column, "label_column": label_column, "require_labels": require_labels}
     return assemble(
-        _read(source, labels, options),
+        _read(source, labels, options, check_files),
         split=split,
         class_names=class_names,
         seed=seed,
@@ -84,15 +97,27 @@ def load_dataset(
     )
 
 
-def _read(source: Any, labels: Any, options: dict[str, Any]) -> Reading:
+def _read(source: Any, labels: Any, options: dict[str, Any], check: bool) -> Reading:
     if isinstance(source, Image.Image):
         source = [source]
-    if is_memory(source):
-        return read_memory(source, labels)
+    if is_frame(source):
+        table = frame_table(source)
+        if labels is None and options["require_labels"]:
+            return read_table(table, disk_resolver(Path()), **options)
+        column = image_column_of(table, options["image_column"])
+        return read_memory(table.columns[column], labels, check=check)
+    if is_item_dataset(source):
+        items, own, names = dataset_items(source)
+        if labels is None and options["require_labels"]:
+            labels = own if own is not None else item_labels(source)
+            labels = labels if names is None or labels is None else [names[label] for label in labels]
+        return read_memory(items, labels, check=check)
+    if is_memory(source) or is_series(source):
+        return read_memory(source, labels, check=check)
     if not isinstance(source, (str, Path)):
         raise DataError(
-            f"A data source cannot be a {type(source).__name__}; give a path, 'hf:owner/name', an array, a tensor or a "
-            f"list of images."
+            f"A data source cannot be a {type(source).__name__}; give a path, 'hf:owner/name', an array, a tensor, a "
+            f"list of images, a column or a data frame, or a data set whose items are found by number."
         )
     if labels is not None:
         raise DataError(f"Labels were given beside '{source}'; they go with images in memory or a list of paths.")

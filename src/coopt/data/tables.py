@@ -93,10 +93,10 @@ def read_table(
         DataError: a column is missing or ambiguous, a row has no image or no label, or no image exists.
     """
     columns = list(table.columns)
-    image_column = _choose_column(table.where, columns, image_column, "image", IMAGE_COLUMNS, table.image_columns)
+    image_column = choose_column(table.where, columns, image_column, "image", IMAGE_COLUMNS, table.image_columns)
     assert image_column is not None  # required, so chosen or refused
     others = [name for name in columns if name != image_column]
-    label_column = _choose_column(
+    label_column = choose_column(
         table.where, others, label_column, "label", LABEL_COLUMNS, list(table.class_names), require_labels
     )
     split_column = next((name for name in others if name.lower() in SPLIT_COLUMNS and name != label_column), None)
@@ -119,7 +119,7 @@ def read_table(
     return reading
 
 
-def _choose_column(
+def choose_column(
     where: str,
     columns: list[str],
     asked: str | None,
@@ -128,6 +128,7 @@ def _choose_column(
     certain: Sequence[str],
     required: bool = True,
 ) -> str | None:
+    """The column of a kind: the one asked for, one that the table declares, or the one with a usual name."""
     if asked is not None:
         if asked in columns:
             return asked

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from coopt.artifacts import resolve_starts, training_details
@@ -17,6 +16,7 @@ from coopt.fit.loop import EpochRecord
 from coopt.fit.recipe import Recipe, recipe_for
 from coopt.fit.reporter import Reporter
 from coopt.fit.shots import rest_of
+from coopt.fit.weights import ClassWeight, check_weighted, read_weight, shot_weights, without_zeros
 from coopt.fit.work import Work
 from coopt.messages import listening
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset
@@ -69,7 +69,8 @@ def learn(
     shots: int | None = 16,
     seed: int = 1,
     recipe: Recipe | None = None,
-    weight: np.ndarray | None = None,
+    weight: Any = None,
+    class_weight: ClassWeight = None,
     n_workers: int = 0,
     strict: bool = False,
     checkpoint_path: Path | None = None,
@@ -94,7 +95,8 @@ def learn(
         shots: images per class; None learns from all images.
         seed: of the shots, the initial context, the order and the augmentation.
         recipe: the method's own by default, changed by its preset (`recipe_for`).
-        weight: what each image of `train` counts; scaled to 1 on average over the shots.
+        weight: what each image of `train` counts; 0 leaves it out; scaled to 1 on average over the shots.
+        class_weight: "balanced", or what the images of a class count, by label; multiplies `weight`.
         n_workers: decoding processes.
         strict: make an unreadable image an error.
         checkpoint_path: file to save the running fit to; further trainings of one method have files beside it.
@@ -110,11 +112,9 @@ def learn(
         raise DataError(f"Learning needs labelled images; {train.source or 'the data'} has no labels.")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
-    if weight is not None and (len(weight) != len(train) or not np.all(weight >= 0) or not np.any(weight > 0)):
-        raise ConfigError(
-            f"weight has {len(weight)} numbers from {np.min(weight):g} to {np.max(weight):g}; one is needed for each "
-            f"of the {len(train)} training images, from 0 on and not all 0."
-        )
+    check_weighted(method, kind, weight, class_weight)
+    if weight is not None:
+        train, weight = without_zeros(train, read_weight(weight, len(train)))
     settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
     made_task = make_task(task, train.class_names, train.class_labels, task_settings)
@@ -125,10 +125,8 @@ def learn(
         learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
         if learner.inputs.unlabelled:
             work.unlabelled = rest_of(train, drawn, unlabelled, n_workers)
-        if weight is not None:
-            work.weight = torch.as_tensor(weight[drawn.indices], dtype=torch.float32)
-            if not bool((work.weight > 0).any()):
-                raise ConfigError("weight is 0 for each of the images that were drawn; give some of them a weight.")
+        weights = shot_weights(drawn.dataset, None if weight is None else weight[drawn.indices], class_weight)
+        work.weight = None if weights is None else torch.as_tensor(weights, dtype=torch.float32)
         identity = {"shots": shots, "task": {"name": made_task.key, **made_task.settings}}
         records = work.run(learner, identity, checkpoint_path, resume)
     return Learned(learner, records, recipe, work.train, work.val, drawn.skipped, shots, seed)

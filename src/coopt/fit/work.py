@@ -26,7 +26,7 @@ class Work:
 
     Attributes:
         train, val, unlabelled: the images that were drawn; None where there are none.
-        weight: what each training image counts; None counts all alike.
+        weight: what each training image counts, 1 on average; None counts all alike.
         encoded: what the method looks at of the plain training images, where that is known.
     """
 
@@ -118,7 +118,7 @@ class Work:
         if inputs.train_views:
             train = replace(train, views=self.views(self.train, inputs, inputs.train_views))
         return Shots(
-            train=train,
+            train=replace(train, weight=self.weight),
             val=self.examples(f"{len(self.val)} validation images", self.val, inputs) if self.val else None,
             unlabelled=self.examples(f"{len(self.unlabelled)} unlabelled images", self.unlabelled, inputs, False)
             if self.unlabelled

@@ -26,6 +26,12 @@ class Batch:
     unlabelled: "Batch | None" = None
     """Where `inputs.unlabelled` asks for them."""
 
+    def weighed(self, values: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """Numbers of each image, times what the image counts."""
+        if self.weight is None:
+            return values
+        return values * self.weight.reshape(-1, *[1] * (values.ndim - 1))
+
 
 @dataclass
 class Losses:
@@ -50,6 +56,8 @@ class Examples:
     targets: Shaped[Tensor, "N ..."] | None = None
     views: Float[Tensor, "V N ..."] | None = None
     """As many augmented views as `inputs.train_views` says."""
+    weight: Float[Tensor, " N"] | None = None
+    """What each image counts, 1 on average; None counts all alike."""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class TipAdapter(Method):
     kind = "cache of features"
     summary = "nothing; the shots' features vote beside hand-written prompts"
     uses_validation = True
+    uses_weights = False  # the cache is filled, not trained
     new_classes = False
     recipe: ClassVar[Mapping[str, object]] = {"min_crop": 0.5}
     presets: ClassVar[Mapping[str, Preset]] = {
