@@ -20,6 +20,7 @@ from coopt.errors import (
     RunError,
     TrainingError,
 )
+from coopt.messages import command_line
 from coopt.version import __version__
 
 EXIT_CODES: dict[type[Exception], int] = {
@@ -95,10 +96,12 @@ def _version(asked: bool | None) -> None:
 
 @app.callback()
 def _options(
+    ctx: typer.Context,
     version: bool | None = typer.Option(None, "--version", callback=_version, is_eager=True, help="Print the version."),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Options that every command takes; --debug is read by `main`, which accepts it anywhere."""
+    ctx.with_resource(command_line())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

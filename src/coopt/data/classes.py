@@ -8,6 +8,7 @@ from typing import Any
 from coopt.data.label_values import label_text
 from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
+from coopt.messages import option
 
 ClassNames = Mapping[Any, str] | Sequence[str] | str | Path | None
 """Words for the classes: a map from label to words, words in class order, a JSON file with either, or None."""
@@ -58,7 +59,7 @@ def name_classes(class_labels: Sequence[str], class_names: ClassNames = None) ->
         if name in first:
             raise DataError(
                 f"The labels {first[name]!r} and {label!r} both become the class name {name!r}. Rename one, or give "
-                f"each label its own words with class_names (--class-names FILE)."
+                f"each label its own words with {option('--class-names FILE', 'class_names')}."
             )
         first[name] = label
     return words

@@ -58,16 +58,18 @@ def label_values(labels: Any, name: str = "labels") -> LabelValues:
     missing = [index for index, item in enumerate(items) if is_missing(item)]
     if missing:
         raise DataError(
-            f"{name}: {count(len(missing), 'label is', 'labels are')} missing (None, NaN or empty), the first is number "
-            f"{missing[0]}. Leave these images out, or fill in their labels."
+            f"{name}: {count(len(missing), 'label is', 'labels are')} missing (None, NaN or empty), the first is "
+            f"number {missing[0]}. Leave these images out, or fill in their labels."
         )
-    kinds = {_kind(item) for item in items}
-    if None in kinds:
+    kinds = {str(_kind(item)) for item in items}
+    if "None" in kinds:
         index = next(index for index, item in enumerate(items) if _kind(item) is None)
         raise DataError(f"{name}: label {index} is {items[index]!r}; {ALLOWED}.")
     if len(kinds) > 1:
         examples = " and ".join(repr(next(item for item in items if _kind(item) == kind)) for kind in sorted(kinds))
-        raise DataError(f"{name}: {' and '.join(sorted(kinds))} are mixed, such as {examples}; give labels of one kind.")
+        raise DataError(
+            f"{name}: {' and '.join(sorted(kinds))} are mixed, such as {examples}; give labels of one kind."
+        )
     if values.dtype.kind == "O" and kinds and kinds != {"texts"}:
         values = np.asarray(items)
     distinct, codes = np.unique(values, return_inverse=True)

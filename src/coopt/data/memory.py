@@ -55,7 +55,9 @@ def _objects(array: np.ndarray) -> Any:
     if array.ndim > 2 and array.dtype.kind == "O":
         return np.array(array.tolist())
     if array.ndim == 2 and array.shape[1] != 1:
-        raise DataError(f"The array of images has shape {array.shape}; paths are a flat list, (N,), or a column, (N, 1).")
+        raise DataError(
+            f"The array of images has shape {array.shape}; paths are a flat list, (N,), or a column, (N, 1)."
+        )
     return list(array.reshape(len(array)))
 
 

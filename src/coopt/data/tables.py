@@ -12,6 +12,7 @@ from coopt.data.columns import column_reader
 from coopt.data.reading import Reading, Rows
 from coopt.data.wording import count, some, table_rows
 from coopt.errors import DataError, did_you_mean
+from coopt.messages import option
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
@@ -142,13 +143,13 @@ def choose_column(
     if found:
         raise DataError(
             f"The table '{where}' has several columns that may be the {kind}: {some(found)}. "
-            f"Name one with {kind}_column (--{kind}-column)."
+            f"Name one with {option(f'--{kind}-column', f'{kind}_column')}."
         )
     if not required:
         return None
     raise DataError(
         f"The table '{where}' has no column with a usual name for the {kind} ({', '.join(usual[:6])}, ...); it "
-        f"has {some(columns)}. Name it with {kind}_column (--{kind}-column)."
+        f"has {some(columns)}. Name it with {option(f'--{kind}-column', f'{kind}_column')}."
     )
 
 

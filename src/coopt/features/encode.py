@@ -20,6 +20,7 @@ from coopt.errors import ConfigError, DataError
 from coopt.features.cache import FeatureCache
 from coopt.features.inputs import PLAIN, Inputs
 from coopt.features.known import KnownFeatures
+from coopt.messages import option
 from coopt.models import VLM
 
 CPU_CHUNK = 4
@@ -68,7 +69,7 @@ def encode_batch(vlm: VLM, pixels: Float[Tensor, "B *V_F 3 H W"], inputs: Inputs
     if not bool(torch.isfinite(features).all()):
         raise DataError(
             f"The model {vlm.name!r} gave image features that are not finite in {vlm.dtype}. "
-            "Use float32 (--dtype float32), or check its weights."
+            f"Use float32 ({option('--dtype float32', 'dtype float32')}), or check its weights."
         )
     return features.unflatten(0, pixels.shape[:-3])
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from coopt.data import ImageDataset
+from coopt.data import DataWarning, ImageDataset
 from coopt.data.label_values import label_text
 from coopt.data.wording import some
 from coopt.errors import ConfigError, did_you_mean
+from coopt.messages import tell
 from coopt.methods import METHODS, Method
 
 ClassWeight = str | Mapping[Any, float] | None
@@ -49,7 +50,8 @@ def read_weight(weight: Any, n: int, name: str = "weight") -> np.ndarray:
     if values.ndim == 0:
         values = np.full(n, float(values))
     if values.shape != (n,):
-        raise ConfigError(f"{name} has shape {values.shape}; one number is needed for each of the {n} images.")
+        found = f"{len(values)} numbers" if values.ndim == 1 else f"shape {values.shape}"
+        raise ConfigError(f"{name} has {found}; one number is needed for each of the {n} images.")
     if not (np.isfinite(values).all() and (values >= 0).all() and (values > 0).any()):
         raise ConfigError(
             f"{name} has numbers from {values.min():g} to {values.max():g}; allowed are finite numbers from 0 on, not "
@@ -58,21 +60,17 @@ def read_weight(weight: Any, n: int, name: str = "weight") -> np.ndarray:
     return values
 
 
-def without_zeros(train: ImageDataset, weight: np.ndarray, name: str = "weight") -> tuple[ImageDataset, np.ndarray]:
-    """The images that count at all: weight 0 leaves an image out.
-
-    Raises:
-        ConfigError: a class has no other images.
-    """
-    if (weight > 0).all():
+def without_zeros(train: ImageDataset, weight: np.ndarray) -> tuple[ImageDataset, np.ndarray]:
+    """The images that count: weight 0 leaves an image out. A class that has no others keeps its images, with a note."""
+    if (weight > 0).all() or train.labels is None:
         return train, weight
-    kept = np.flatnonzero(weight > 0)
-    left = train.subset(kept)
-    lost = (train.class_counts() > 0) & (left.class_counts() == 0)
+    counts = np.bincount(train.labels, weights=weight > 0, minlength=len(train.class_names))
+    lost = (train.class_counts() > 0) & (counts == 0)
     if lost.any():
         classes = [train.class_names[c] for c in np.flatnonzero(lost)]
-        raise ConfigError(f"{name} is 0 for each image of: {some(classes)}. Give some of them a weight above 0.")
-    return left, weight[kept]
+        tell(f"Each image of {some(classes)} has weight 0: nothing is learned from them.", DataWarning)
+    kept = np.flatnonzero((weight > 0) | lost[train.labels])
+    return train.subset(kept), weight[kept]
 
 
 def shot_weights(drawn: ImageDataset, weight: np.ndarray | None, class_weight: ClassWeight) -> np.ndarray | None:
@@ -88,7 +86,7 @@ def shot_weights(drawn: ImageDataset, weight: np.ndarray | None, class_weight: C
         assert drawn.labels is not None  # shots are labelled
         assert drawn.class_labels is not None  # set in ImageDataset.__post_init__
         values = values * class_factors(class_weight, drawn.labels, drawn.class_labels, values)[drawn.labels]
-    return values / values.mean()
+    return values / values.mean() if values.mean() else values
 
 
 def class_factors(

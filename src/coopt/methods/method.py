@@ -61,6 +61,8 @@ class Method(nn.Module):
     """Whether it chooses something on validation shots (by cross-validation on the shots where there are none)."""
     uses_weights: ClassVar[bool] = True
     """Whether what it learns changes with weights of the images: by `task_loss`, or by its own use of them."""
+    uses_words: ClassVar[bool] = True
+    """Whether the words of the classes are part of what it computes."""
     new_classes: bool = True
     """Whether what was learned applies to class names never seen in training; an instance may say no."""
     recipe: ClassVar[Mapping[str, Any]] = {}
@@ -178,7 +180,16 @@ class Method(nn.Module):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied as what makes it again: its class, settings and learned tensors, none of the model's."""
         tensors = {name: value.detach().cpu() for name, value in self.state_dict().items()}
-        return _remake, (type(self), self.vlm, self.class_names, self.settings, self.task, self.key, self.found, tensors)
+        return _remake, (
+            type(self),
+            self.vlm,
+            self.class_names,
+            self.settings,
+            self.task,
+            self.key,
+            self.found,
+            tensors,
+        )
 
     # What is left when learning is over.
 

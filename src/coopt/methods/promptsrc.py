@@ -178,7 +178,8 @@ class PromptSRC(Method):
         terms = {
             "cross_entropy": self.task_loss(logits, batch),
             "text_distance": self.text_weight * F.l1_loss(text, self.frozen_text_features),
-            "image_distance": self.image_weight * batch.weighed(F.l1_loss(image, frozen_image, reduction="none")).mean(),
+            "image_distance": self.image_weight
+            * batch.weighed(F.l1_loss(image, frozen_image, reduction="none")).mean(),
             "divergence": divergence / (len(logits) if self.kl_mean == "batch" else logits.numel()),
         }
         return Losses(torch.stack(list(terms.values())).sum(), logits.detach(), terms)
