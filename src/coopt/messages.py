@@ -30,7 +30,12 @@ def listening(listener: Callable[[str], None]) -> Iterator[None]:
 
 def option(flag: str, parameter: str) -> str:
     """What a message calls a setting: the option of a command, or the parameter in Python."""
-    return flag if _on_command_line.get() else parameter
+    return flag if is_command_line() else parameter
+
+
+def is_command_line() -> bool:
+    """Whether a command runs."""
+    return _on_command_line.get()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from coopt.bench.grid import Run
 from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
 from coopt.bench.shared import Shared
+from coopt.data import Splits
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits
@@ -113,7 +114,9 @@ def execute(run: Run, shared: Shared) -> Result:
 def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> Learned:
     """Train on the run's shots, with the data set's own validation images where a method chooses something."""
     classes = classes_of(benchmark, run.subset)
-    train, val = benchmark.train, benchmark.val
+    parts = Splits(benchmark.train, benchmark.val, made_by=benchmark.made_by)
+    parts = parts if find_method(run.method).uses_validation else parts.without_validation()
+    train, val = parts.train, parts.val
     if not find_method(run.method).uses_shots:
         train, val = benchmark.test, None  # for its class names
     assert train is not None  # `choose` refuses others

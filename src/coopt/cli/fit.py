@@ -93,7 +93,8 @@ def fit(
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
-    splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
+    validation = find_method(method).uses_validation
+    splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed, validation=validation)
     if splits.train is None:
         raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
     beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None

@@ -61,9 +61,9 @@ def is_item_dataset(source: Any) -> bool:
 
 def is_series(source: Any) -> bool:
     """Whether a source is one column, or another container with an order and a length."""
-    return all(hasattr(source, name) for name in ("__len__", "__iter__", "__getitem__")) and not isinstance(
-        source, (str, bytes, Path, Mapping, set, frozenset, DataLoader)
-    )
+    is_ordered = hasattr(source, "__getitem__") or hasattr(source, "__array__")
+    has_items = is_ordered and hasattr(source, "__len__") and hasattr(source, "__iter__")
+    return has_items and not isinstance(source, (str, bytes, Path, Mapping, DataLoader))
 
 
 def frame_table(frame: Any) -> Table:

@@ -42,6 +42,7 @@ def load_dataset(
     make_split: bool = True,
     require_labels: bool = True,
     check_files: bool = True,
+    validation: bool = True,
 ) -> Splits:
     """Read images and labels from any source. No image is decoded yet; paths and tables are checked.
 
@@ -71,6 +72,8 @@ def load_dataset(
         make_split: whether to split a source that is not split; if not, all its images are `unsplit`.
         require_labels: whether images without labels are an error; if not, they become `unsplit`.
         check_files: whether an element of a list that is no image or no file is an error; if not, opening it says so.
+        validation: whether a split that is made here sets images aside for validation; if not, the training part has
+            them, and the test part is the same.
 
     Raises:
         DataError: the source cannot be read as images and labels; the message says what was found and what to do.
@@ -83,10 +86,11 @@ def load_dataset(
         if source.labels is None and require_labels:
             raise DataError("The data set has no labels.")
         if make_split and source.labels is not None:
-            return split_dataset(source, seed, fractions)
+            made = split_dataset(source, seed, fractions)
+            return made if validation else made.without_validation()
         return Splits(unsplit=source, made_by="nobody: the images are in no parts")
     options = {"image_column": image_column, "label_column": label_column, "require_labels": require_labels}
-    return assemble(
+    made = assemble(
         _read(source, labels, options, check_files),
         split=split,
         class_names=class_names,
@@ -95,6 +99,7 @@ def load_dataset(
         make_split=make_split,
         require_labels=require_labels,
     )
+    return made if validation else made.without_validation()
 
 
 def _read(source: Any, labels: Any, options: dict[str, Any], check: bool) -> Reading:

@@ -31,7 +31,8 @@ def facts_of(classifier: Any) -> Facts:
     else:
         details, records = learned.details(), [record.as_dict() for record in learned.records]
         details |= {} if classifier.preset is None else {"preset": classifier.preset}
-    return {**details, "label_dtype": classifier.classes_.dtype.name}, records
+    dtype = classifier.classes_.dtype
+    return {**details, "label_dtype": "str" if dtype.kind == "U" else dtype.name}, records
 
 
 def run_facts(run: Run) -> Facts:

@@ -9,7 +9,7 @@ import numpy as np
 from coopt.data import DataWarning
 from coopt.data.wording import some
 from coopt.errors import ConfigError
-from coopt.messages import option, tell
+from coopt.messages import is_command_line, option, tell
 from coopt.methods import Method
 
 BARE_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
@@ -41,8 +41,13 @@ def read_seed(seed: Any) -> int:
 
 
 def note_bare_numbers(kind: type[Method], class_names: Sequence[str]) -> None:
-    """Tell a user whose prompts say numbers and nothing else that words are missing."""
-    if kind.uses_words and class_names and all(BARE_NUMBER.fullmatch(name.strip()) for name in class_names):
+    """Tell a user whose prompts say numbers and nothing else that words are missing.
+
+    0 and 1 in Python are how scikit-learn's users write no and yes: only commands say it of them.
+    """
+    is_flag = sorted(class_names) == ["0", "1"] and not is_command_line()
+    are_numbers = bool(class_names) and all(BARE_NUMBER.fullmatch(name.strip()) for name in class_names)
+    if kind.uses_words and are_numbers and not is_flag:
         tell(
             f"The class names are bare numbers ({some(class_names, 3)}), so the prompts say nothing about the images. "
             f"Give the words of each class with {option('--class-names FILE', 'class_names={label: words}')}.",
