@@ -1,6 +1,7 @@
 """From labels as a source writes them to class names as a prompt says them."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ ClassNames = Mapping[Any, str] | Sequence[str] | str | Path | None
 """Words for the classes: a map from label to words, words in class order, a JSON file with either, or None."""
 
 
+JOINER = re.compile(r"_|-(?!\.?\d)|(?<=[^\W_])-")
+"""What joins words in a label. A '-' before a number and not behind a letter or digit is its sign."""
+
+
 def order_labels(labels: Iterable[str]) -> list[str]:
     """The distinct labels of a column: by number where all are whole numbers, else by text."""
     distinct = set(labels)
@@ -24,12 +29,12 @@ def order_labels(labels: Iterable[str]) -> list[str]:
 
 
 def clean_words(label: str) -> str:
-    """A label as words: '_' and '-' become spaces, runs of spaces one; camel case is kept.
+    """A label as words: '_' and '-' become spaces, runs of spaces one; camel case and a minus sign are kept.
 
     Raises:
         DataError: nothing is left.
     """
-    words = " ".join(label.replace("_", " ").replace("-", " ").split())
+    words = " ".join(JOINER.sub(" ", label).split())
     if not words:
         raise DataError(f"The label {label!r} has no words left after '_' and '-' became spaces. Rename the class.")
     return words

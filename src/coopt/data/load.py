@@ -105,6 +105,8 @@ def load_dataset(
 def _read(source: Any, labels: Any, options: dict[str, Any], check: bool) -> Reading:
     if isinstance(source, Image.Image):
         source = [source]
+    if hasattr(source, "tocsr"):
+        raise DataError("A sparse matrix is no source of images; sparse input is not supported.")
     if is_frame(source):
         table = frame_table(source)
         if labels is None and options["require_labels"]:

@@ -108,7 +108,7 @@ def learn(
         shots: images per class; "all" or None learns from all images.
         seed: of the shots, the initial context, the order and the augmentation.
         recipe: the method's own by default, changed by its preset (`recipe_for`).
-        weight: what each image of `train` counts; 0 leaves it out; scaled to 1 on average over the shots.
+        weight: what each image of `train` counts; 0 leaves it out. A step scales them to 1 on average.
         class_weight: "balanced", or what the images of a class count, by label; multiplies `weight`.
         n_workers: decoding processes.
         strict: make an unreadable image an error.

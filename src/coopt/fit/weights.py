@@ -41,7 +41,7 @@ def read_weight(weight: Any, n: int, name: str = "weight") -> np.ndarray:
     """One finite number from 0 on for each of `n` images.
 
     Raises:
-        ConfigError: another shape, a number out of range, or 0 for all.
+        ConfigError: another shape, a number out of range, or zero for all.
     """
     try:
         values = np.asarray(weight, dtype=np.float64)
@@ -52,11 +52,12 @@ def read_weight(weight: Any, n: int, name: str = "weight") -> np.ndarray:
     if values.shape != (n,):
         found = f"{len(values)} numbers" if values.ndim == 1 else f"shape {values.shape}"
         raise ConfigError(f"{name} has {found}; one number is needed for each of the {n} images.")
-    if not (np.isfinite(values).all() and (values >= 0).all() and (values > 0).any()):
+    if not (np.isfinite(values).all() and (values >= 0).all()):
         raise ConfigError(
-            f"{name} has numbers from {values.min():g} to {values.max():g}; allowed are finite numbers from 0 on, not "
-            "all 0."
+            f"{name} has numbers from {values.min():g} to {values.max():g}; allowed are finite numbers from 0 on."
         )
+    if not (values > 0).any():
+        raise ConfigError(f"{name} is zero for all {n} images; give some of them a weight above 0.")
     return values
 
 
@@ -74,7 +75,7 @@ def without_zeros(train: ImageDataset, weight: np.ndarray) -> tuple[ImageDataset
 
 
 def shot_weights(drawn: ImageDataset, weight: np.ndarray | None, class_weight: ClassWeight) -> np.ndarray | None:
-    """What each drawn image counts, 1 on average; None where all count alike because nothing was asked for.
+    """What each drawn image counts; None where all count alike because nothing was asked for.
 
     Raises:
         ConfigError: `class_weight` cannot be used.
@@ -86,7 +87,7 @@ def shot_weights(drawn: ImageDataset, weight: np.ndarray | None, class_weight: C
         assert drawn.labels is not None  # shots are labelled
         assert drawn.class_labels is not None  # set in ImageDataset.__post_init__
         values = values * class_factors(class_weight, drawn.labels, drawn.class_labels, values)[drawn.labels]
-    return values / values.mean() if values.mean() else values
+    return values
 
 
 def class_factors(

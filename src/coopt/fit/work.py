@@ -26,7 +26,7 @@ class Work:
 
     Attributes:
         train, val, unlabelled: the images that were drawn; None where there are none.
-        weight: what each training image counts, 1 on average; None counts all alike.
+        weight: what each training image counts; None counts all alike.
         encoded: what the method looks at of the plain training images, where that is known.
     """
 

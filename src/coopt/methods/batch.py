@@ -57,7 +57,7 @@ class Examples:
     views: Float[Tensor, "V N ..."] | None = None
     """As many augmented views as `inputs.train_views` says."""
     weight: Float[Tensor, " N"] | None = None
-    """What each image counts, 1 on average; None counts all alike."""
+    """What each image counts, as it was given; None counts all alike."""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,8 @@ class Method(nn.Module):
     def __init__(self, vlm: VLM, class_names: Sequence[str]) -> None:
         super().__init__()
         if len(class_names) < 2:
-            raise DataError(f"A classifier needs at least 2 class names; got {len(class_names)}: {list(class_names)}.")
+            n = "1 class" if len(class_names) == 1 else "none"
+            raise DataError(f"A classifier needs at least 2 class names; got {n}: {list(class_names)}.")
         self.vlm = vlm
         self.class_names = list(class_names)
         self.task: Task = Classification(class_names)
