@@ -4,7 +4,6 @@ A check that cannot apply is named below with its reason.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 

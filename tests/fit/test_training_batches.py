@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from coopt.data import ImageDataset, epoch_order, load_dataset
+from coopt.data import DataWarning, ImageDataset, epoch_order, load_dataset
 from coopt.features import FeatureViews, encode_dataset
 from coopt.fit import Recipe, TrainingBatches, fit, learn
 from coopt.methods import Batch, CoOp, Examples, Shots, build_method

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from coopt.artifacts.earlier import FORMAT, READABLE, upgrade
 from coopt.artifacts.place import CLASSIFIER, CONFIG, WEIGHTS, finish_swap
+from coopt.data.wording import some
 from coopt.download import Progress
 from coopt.errors import RunError
 from coopt.features import Inputs
@@ -42,6 +43,13 @@ class Run:
     """The learned tensors, by the method's parameter names."""
     classifier: Classifier | None
     """None where the method's logits are not linear in the image feature."""
+
+    def __repr__(self) -> str:
+        """Folder, method, model and classes on one line."""
+        names = some(self.class_names, 3)
+        model = self.config["base_model_name_or_path"]
+        n = len(self.class_names)
+        return f"Run({str(self.folder)!r}, {self.config['method']!r} on {model!r}, {n} classes: {names})"
 
     @property
     def class_names(self) -> list[str]:

@@ -162,7 +162,7 @@ class PromptClassifier(FittedClassifier):
                 recipe=recipe,
                 weight=weight,
                 class_weight=self.class_weight,
-                n_workers=self.n_workers,
+                n_workers=int(self.n_workers),
                 strict=self.strict,
                 reporter=told,
             )

@@ -122,8 +122,8 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):
                 self.vlm_,
                 self.predictor_,
                 dataset,
-                seed=self.seed,
-                n_workers=self.n_workers,
+                seed=int(self.seed),
+                n_workers=int(self.n_workers),
                 strict=strict,
                 progress=reporter.encoding(f"{len(dataset)} images"),
             )

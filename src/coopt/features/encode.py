@@ -44,6 +44,10 @@ class ImageFeatures:
     skipped: list[Skipped] = field(default_factory=list)
     """Name of and reason for each image that could not be read."""
 
+    def __repr__(self) -> str:
+        """The shape, and how many were skipped."""
+        return f"ImageFeatures(shape={tuple(self.features.shape)}, {len(self.skipped)} skipped)"
+
 
 def training_augmentation(vlm: VLM, seed: int, epoch: int, min_crop: float = SCALE[0]) -> Augmentation:
     """The random resized crop and flip of one epoch, at the model's own size, scale and normalisation."""

@@ -24,6 +24,7 @@ from coopt.methods.settings import (
     jsonable,
     method_name,
     parse_settings,
+    plain,
     set_task,
 )
 from coopt.methods.table import METHODS, find_method
@@ -65,6 +66,7 @@ __all__ = [
     "find_preset",
     "for_classes",
     "jsonable",
+    "plain",
     "method_name",
     "parse_settings",
     "set_task",

@@ -47,7 +47,7 @@ def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(
             f"The method {key!r} has no setting {' or '.join(map(repr, unknown))}; its settings are: {listed}.{hints}"
         )
-    resolved = {name: settings.get(name, parameter.default) for name, parameter in allowed.items()}
+    resolved = {name: plain(settings.get(name, parameter.default)) for name, parameter in allowed.items()}
     missing = [name for name, value in resolved.items() if value is inspect.Parameter.empty]
     if missing:
         example = option(f"--set {missing[0]}=...", f"settings={{{missing[0]!r}: ...}}")
@@ -122,6 +122,11 @@ def jsonable(value: Any) -> Any:
         return [jsonable(item) for item in value]
     if isinstance(value, Path):
         return str(value)
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy as Python's own; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value
 
 
