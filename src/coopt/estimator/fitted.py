@@ -7,17 +7,17 @@ import torch
 from jaxtyping import Float, Int64
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 from torch import Tensor
 
 from coopt.data import DataWarning, Skipped
-from coopt.data.label_values import LabelValues, label_values
+from coopt.data.label_values import LabelValues, label_text, label_values
 from coopt.data.wording import count
 from coopt.errors import ConfigError
 from coopt.estimator.inputs import images_of, labelled
 from coopt.estimator.progress import progress_of
 from coopt.evaluate import dataset_logits
+from coopt.fit.weights import read_weight
 from coopt.messages import tell
 from coopt.methods import Method, Predictor
 from coopt.models import VLM
@@ -100,9 +100,13 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):
         task: Task = self.predictor_.task
         data = images_of(X) if y is None else labelled(X, label_values(y, "y"))
         if self._has_probabilities():
-            true = label_values(y, "y") if y is not None else None
-            labels = true.values[true.codes] if true is not None else self.classes_[task.targets(data).numpy()]
-            return float(accuracy_score(labels, self.predict(X), sample_weight=sample_weight))
+            # By text: 0, 0.0 and "0" are one label; scikit-learn's own accuracy refuses labels such as 0.5.
+            found = [label_text(label) for label in self.predict(X)]
+            true = (
+                [label_text(self.classes_[c]) for c in task.targets(data)] if y is None else label_values(y, "y").names
+            )
+            weight = None if sample_weight is None else read_weight(sample_weight, len(data), "sample_weight")
+            return float(np.average([t == f for t, f in zip(true, found, strict=True)], weights=weight))
         if sample_weight is not None:
             raise ConfigError(f"sample_weight cannot be used: the figure of the task {task.key!r} has no weights.")
         logits, _, _ = self._logits(data, "raise")
