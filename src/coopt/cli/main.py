@@ -63,6 +63,11 @@ class Commands(typer.core.TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         return name, load_command(str(name)), rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; messages name its options."""
+        with command_line():
+            return super().invoke(ctx)
+
 
 def load_command(name: str) -> Any:
     """The command itself, with its options."""
@@ -96,12 +101,10 @@ def _version(asked: bool | None) -> None:
 
 @app.callback()
 def _options(
-    ctx: typer.Context,
     version: bool | None = typer.Option(None, "--version", callback=_version, is_eager=True, help="Print the version."),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Options that every command takes; --debug is read by `main`, which accepts it anywhere."""
-    ctx.with_resource(command_line())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

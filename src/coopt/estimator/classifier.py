@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from coopt.artifacts import load_run
 from coopt.estimator.fitted import FittedClassifier
 from coopt.estimator.inputs import images_of, is_grey_stack, training_images
@@ -11,10 +13,13 @@ from coopt.estimator.keep import pickled_state, run_facts, run_parameters, run_v
 from coopt.estimator.progress import progress_of
 from coopt.estimator.settings import UNSET, method_settings, training_recipe
 from coopt.fit import Learned, Reporter, learn
+from coopt.fit.asked import read_seed, read_shots
 from coopt.fit.weights import check_weighted, read_weight
 from coopt.methods import Method, find_method, method_name
 from coopt.models import VLM, load_model
 from coopt.tasks import Task
+
+Whole = int | np.integer
 
 
 class PromptClassifier(FittedClassifier):
@@ -73,12 +78,12 @@ class PromptClassifier(FittedClassifier):
         ctx_init: Any = UNSET,
         settings: Mapping[str, Any] | None = None,
         preset: str | None = None,
-        shots: int | str | None = 16,
-        seed: int = 1,
-        epochs: int | None = None,
-        lr: float | None = None,
-        batch_size: int | None = None,
-        views: int | str | None = None,
+        shots: Any = 16,
+        seed: Any = 1,
+        epochs: Whole | None = None,
+        lr: float | Whole | np.floating | None = None,
+        batch_size: Whole | None = None,
+        views: Whole | str | None = None,
         precision: str | None = None,
         recipe: Mapping[str, Any] | None = None,
         task: str | type[Task] = "classification",
@@ -87,7 +92,7 @@ class PromptClassifier(FittedClassifier):
         class_names: Any = None,
         device: str | None = None,
         dtype: str | None = None,
-        n_workers: int = 0,
+        n_workers: Whole = 0,
         strict: bool = False,
         verbose: bool | int = False,
     ) -> None:
@@ -142,7 +147,7 @@ class PromptClassifier(FittedClassifier):
         kind = find_method(method)
         settings, recipe = method_settings(self), training_recipe(self)
         check_weighted(method, kind, sample_weight, self.class_weight, "sample_weight")
-        options = {"class_names": self.class_names, "seed": self.seed, "require_labels": kind.uses_shots}
+        options = {"class_names": self.class_names, "seed": read_seed(self.seed), "require_labels": kind.uses_shots}
         train, val, values = training_images(X, y, **options)
         weight = None if sample_weight is None else read_weight(sample_weight, len(train), "sample_weight")
         vlm = self.model if isinstance(self.model, VLM) else load_model(self.model, self.device, self.dtype)
@@ -157,8 +162,8 @@ class PromptClassifier(FittedClassifier):
                 preset=self.preset,
                 task=self.task,
                 task_settings=self.task_settings,
-                shots=self.shots,
-                seed=self.seed,
+                shots=read_shots(self.shots),
+                seed=read_seed(self.seed),
                 recipe=recipe,
                 weight=weight,
                 class_weight=self.class_weight,

@@ -29,8 +29,8 @@ ON_ERROR = ("raise", "skip")
 class FittedClassifier(ClassifierMixin, BaseEstimator):
     """The base of `PromptClassifier`: what follows from a trained method. It has no `fit` of its own."""
 
-    seed: int
-    n_workers: int
+    seed: Any
+    n_workers: Any
     verbose: bool | int
     vlm_: VLM
     method_: Method

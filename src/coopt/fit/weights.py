@@ -13,7 +13,7 @@ from coopt.errors import ConfigError, did_you_mean
 from coopt.messages import tell
 from coopt.methods import METHODS, Method
 
-ClassWeight = str | Mapping[Any, float] | None
+ClassWeight = Any
 """``"balanced"``: all classes count alike in sum; a map from label to number, 1 for labels that it lacks; None."""
 
 
