@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 
@@ -67,6 +67,7 @@ class PromptClassifier(FittedClassifier):
         learned_: what was learned from what (`coopt.fit.Learned`); None after `load` and in a pickle.
     """
 
+    @no_type_check  # as scikit-learn has it, a parameter may be set to anything; `fit` checks it
     def __init__(
         self,
         model: str | VLM = "builtin",
