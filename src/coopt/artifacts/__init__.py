@@ -1,17 +1,9 @@
 """Run folders: saving and loading what was learned."""
 
-from coopt.artifacts.card import card
-from coopt.artifacts.place import check_target
-from coopt.artifacts.run_folder import Run, load_run
-from coopt.artifacts.save import save_run, training_details
-from coopt.artifacts.start import resolve_starts
-
-__all__ = [
-    "Run",
-    "card",
-    "check_target",
-    "load_run",
-    "resolve_starts",
-    "save_run",
-    "training_details",
-]
+from coopt.artifacts.card import card as card
+from coopt.artifacts.place import check_target as check_target
+from coopt.artifacts.run_folder import Run as Run
+from coopt.artifacts.run_folder import load_run as load_run
+from coopt.artifacts.save import save_run as save_run
+from coopt.artifacts.save import training_details as training_details
+from coopt.artifacts.start import resolve_starts as resolve_starts

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from coopt.bench.shared import Shared
 from coopt.data import Splits
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
-from coopt.evaluate import dataset_logits
+from coopt.evaluate import dataset_logits, measure, own_stream
 from coopt.evaluate.record import Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.messages import listening
@@ -103,6 +104,7 @@ def execute(run: Run, shared: Shared) -> Result:
             peak_memory_mb=memory.peak_mb,
             task=method.task.key,
             headline=method.task.figures[0],
+            date=datetime.now(timezone.utc).date().isoformat(),
             versions={**describe_versions(PACKAGES), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()
@@ -112,21 +114,21 @@ def execute(run: Run, shared: Shared) -> Result:
 
 
 def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> Learned:
-    """Train on the run's shots, with the data set's own validation images where a method chooses something."""
-    classes = classes_of(benchmark, run.subset)
+    """Train on the run's shots, with the data set's own validation images where a method chooses something.
+
+    Shots are drawn from all classes and then cut to the run's, as in the authors' code.
+    """
     parts = Splits(benchmark.train, benchmark.val, made_by=benchmark.made_by)
     parts = parts if find_method(run.method).uses_validation else parts.without_validation()
     train, val = parts.train, parts.val
     if not find_method(run.method).uses_shots:
         train, val = benchmark.test, None  # for its class names
     assert train is not None  # `choose` refuses others
-    if run.subset != "all":
-        train = train.select_classes(classes)
-        val = val.select_classes(classes) if val is not None else None
     return learn(
         vlm,
         train,
         val=val,
+        classes=None if run.subset == "all" else classes_of(benchmark, run.subset),
         method=run.method,
         task=benchmark.task or DEFAULT_TASK,
         settings=run.settings_for(run.source, benchmark.template),
@@ -166,9 +168,7 @@ def evaluate(
     found = dataset_logits(learner.vlm, predictor, dataset, encoded=encoded, seed=run.seed, n_workers=run.n_decoders)
     for name, reason in found.skipped:
         reporter.note(f"skipped {name}: {reason}")
-    logits = found.logits if columns is None else found.logits[:, columns]
-    targets = task.targets(dataset)[found.indices.cpu()].to(logits.device)
-    metrics = task.metrics(logits, targets)
+    metrics = measure(task, found, dataset, columns)
     facts = {"n_classes": len(dataset.class_names), "n_test": metrics.n_images, "metrics": metrics.figures()}
     return facts, time.perf_counter() - started
 
@@ -187,13 +187,11 @@ def selection(run: Run, benchmark: Benchmark) -> str:
 def settled(seed: int, n_threads: int) -> Iterator[None]:
     """Set seeds and threads, so that a result does not depend on what this process did before; then restore them."""
     states = random.getstate(), np.random.get_state(), torch.get_num_threads()
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # asking would wake the others
     torch.set_num_threads(n_threads)
     try:
-        with torch.random.fork_rng(devices=gpus), threadpool_limits(n_threads):
+        with own_stream(seed), threadpool_limits(n_threads):
             random.seed(seed)
             np.random.seed(seed % 2**32)
-            torch.manual_seed(seed)
             yield
     finally:
         random.setstate(states[0])

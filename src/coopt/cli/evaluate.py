@@ -50,7 +50,8 @@ def evaluate(
     """Accuracy with its 95% interval, per class, macro F1, confusion matrix and calibration error.
 
     Where the data has no test part of its own and is what the run was trained on, the split that `fit` made is made
-    again. Images that were trained on are counted in a note.
+    again. A note (n_trained_on in --json) says how many of the images were trained on: those of the same names, where
+    their pictures are the same; not copies under other names, and none where one of them has changed.
 
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
@@ -68,7 +69,7 @@ def evaluate(
             reporter.note(f"{n_trained_on} of these {len(dataset)} images were trained on; this is no test of them.")
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
-    metrics = measure(predictor, found, dataset)
+    metrics = measure(predictor.task, found, dataset)
     if as_json:
         facts = {"run": str(run), "data": " ".join(data), "part": part, "n_trained_on": n_trained_on}
         print_json({**facts, **metrics.as_dict(), "skipped": found.skipped})

@@ -245,7 +245,7 @@ def compare(
     results = []
     for predictor in (zero_shot.predictor(), method.predictor()):
         found = dataset_logits(method.vlm, predictor, test, encoded=encoded, seed=seed, **options)
-        results.append(measure(predictor, found, test))
+        results.append(measure(predictor.task, found, test))
     return results[0], results[1]
 
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, no_type_check
-
-import numpy as np
+from typing import Any
 
 from coopt.artifacts import load_run
 from coopt.estimator.fitted import FittedClassifier
@@ -15,11 +13,8 @@ from coopt.estimator.settings import UNSET, method_settings, training_recipe
 from coopt.fit import Learned, Reporter, learn
 from coopt.fit.asked import read_seed, read_shots
 from coopt.fit.weights import check_weighted, read_weight
-from coopt.methods import Method, find_method, method_name
+from coopt.methods import find_method, method_name
 from coopt.models import VLM, load_model
-from coopt.tasks import Task
-
-Whole = int | np.integer
 
 
 class PromptClassifier(FittedClassifier):
@@ -67,36 +62,36 @@ class PromptClassifier(FittedClassifier):
         learned_: what was learned from what (`coopt.fit.Learned`); None after `load` and in a pickle.
     """
 
-    @no_type_check  # as scikit-learn has it, a parameter may be set to anything; `fit` checks it
     def __init__(
         self,
-        model: str | VLM = "builtin",
-        method: str | type[Method] = "coop",
+        model: Any = "builtin",
+        method: Any = "coop",
         *,
         n_ctx: Any = UNSET,
         position: Any = UNSET,
         class_specific: Any = UNSET,
         ctx_init: Any = UNSET,
-        settings: Mapping[str, Any] | None = None,
-        preset: str | None = None,
+        settings: Any = None,
+        preset: Any = None,
         shots: Any = 16,
         seed: Any = 1,
-        epochs: Whole | None = None,
-        lr: float | Whole | np.floating | None = None,
-        batch_size: Whole | None = None,
-        views: Whole | str | None = None,
-        precision: str | None = None,
-        recipe: Mapping[str, Any] | None = None,
-        task: str | type[Task] = "classification",
-        task_settings: Mapping[str, Any] | None = None,
+        epochs: Any = None,
+        lr: Any = None,
+        batch_size: Any = None,
+        views: Any = None,
+        precision: Any = None,
+        recipe: Any = None,
+        task: Any = "classification",
+        task_settings: Any = None,
         class_weight: Any = None,
         class_names: Any = None,
-        device: str | None = None,
-        dtype: str | None = None,
-        n_workers: Whole = 0,
-        strict: bool = False,
-        verbose: bool | int = False,
+        device: Any = None,
+        dtype: Any = None,
+        n_workers: Any = 0,
+        strict: Any = False,
+        verbose: Any = False,
     ) -> None:
+        # As scikit-learn has it, a parameter may be set to anything; `fit` checks it.
         self.model = model
         self.method = method
         self.n_ctx = n_ctx

@@ -1,6 +1,6 @@
 """The main job in one function: draw the shots, encode them, train the method."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from coopt.fit.asked import note_bare_numbers, read_seed, read_shots
 from coopt.fit.loop import EpochRecord
 from coopt.fit.recipe import Recipe, recipe_for
 from coopt.fit.reporter import Reporter
-from coopt.fit.shots import rest_of
+from coopt.fit.shots import of_classes, rest_of
 from coopt.fit.weights import ClassWeight, check_weighted, read_weight, shot_weights, without_zeros
 from coopt.fit.work import Work
 from coopt.messages import listening
@@ -80,6 +80,7 @@ def learn(
     task: str | type[Task] = "classification",
     task_settings: Mapping[str, Any] | None = None,
     shots: int | str | None = 16,
+    classes: Sequence[int] | None = None,
     seed: int = 1,
     recipe: Recipe | None = None,
     weight: Any = None,
@@ -106,6 +107,8 @@ def learn(
         task: a name in `coopt.tasks.TASKS`, or `module:Class`: what the labels mean.
         task_settings: its settings.
         shots: images per class; "all" or None learns from all images.
+        classes: the labels to learn, renumbered in this order; None means all. The shots are drawn from all classes
+            and then cut to these, as in the authors' base-to-new protocol.
         seed: of the shots, the initial context, the order and the augmentation.
         recipe: the method's own by default, changed by its preset (`recipe_for`).
         weight: what each image of `train` counts; 0 leaves it out. A step scales them to 1 on average.
@@ -128,17 +131,18 @@ def learn(
     weight = None if weight is None else read_weight(weight, len(train))
     settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
-    made_task = make_task(task, train.class_names, train.class_labels, task_settings)
+    learnt = of_classes(train.subset([]), classes)  # for its classes
+    made_task = make_task(task, learnt.class_names, learnt.class_labels, task_settings)
     with listening(reporter.note) if reporter else nullcontext(), own_stream(seed):
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
         note_bare_numbers(kind, made_task.class_names)
         if weight is not None:
             train, weight = without_zeros(train, weight)
-        drawn = work.draw(kind, train, val, shots, strict)
+        drawn = work.draw(kind, train, val, shots, strict, classes)
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
         if learner.inputs.unlabelled:
-            work.unlabelled = rest_of(train, drawn, unlabelled, n_workers)
+            work.unlabelled = rest_of(train, drawn, unlabelled, n_workers, classes)
         weights = shot_weights(drawn.dataset, None if weight is None else weight[drawn.indices], class_weight)
         work.weight = None if weights is None else torch.as_tensor(weights, dtype=torch.float32)
         identity = {"shots": shots, "task": {"name": made_task.key, **made_task.settings}}
