@@ -20,7 +20,7 @@ from tests.models.folders import clip_folder
 
 CANNOT_APPLY = {
     "check_sample_weight_equivalence_on_dense_data": "it wants float64; features are float32, to the last bits of which "
-    "the other images of a batch matter (the equivalence is tested below)",
+    "the other images of a batch matter (test_estimator_contract.py has it with a tolerance)",
     "check_parameters_default_constructible": "UNSET tells a setting that nobody gave from None, which is a value",
 }
 
