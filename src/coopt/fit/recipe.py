@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from coopt.errors import ConfigError, did_you_mean
-from coopt.methods import find_method, find_preset
+from coopt.methods import find_method, find_preset, plain
 
 MAX_LR = 1e6
 """Beyond it even one step leaves the range of float32."""
@@ -62,6 +62,8 @@ class Recipe:
     """auto (bf16 autocast on CUDA that has it, else fp32), fp32, bf16 or fp16; the prompt itself stays in fp32."""
 
     def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            object.__setattr__(self, name, plain(value))
         check_types(vars(self))
         problems = []
         for name in ("batch_size", "epochs"):
@@ -116,7 +118,8 @@ class Recipe:
             )
         # A whole number is a number too: "lr": 1 from JSON or a command line.
         decimals = {field.name for field in fields(cls) if field.type is float}
-        read: dict[str, Any] = {k: float(v) if k in decimals and _is_int(v) else v for k, v in values.items()}
+        given = {name: plain(value) for name, value in values.items()}
+        read: dict[str, Any] = {k: float(v) if k in decimals and _is_int(v) else v for k, v in given.items()}
         check_types(read)
         return cls(**read)
 

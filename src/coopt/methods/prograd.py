@@ -138,7 +138,8 @@ class ProGrad(Method):
         logits = self(batch.images)
         general = cosine_logits(self.vlm, batch.images, self.hand_written)
         target = (general / self.temperature).softmax(-1)
-        general_loss = self.temperature**2 * F.cross_entropy(logits / self.temperature, target)
+        each = F.cross_entropy(logits / self.temperature, target, reduction="none")  # (B,)
+        general_loss = self.temperature**2 * batch.weighed(each).mean()
         total = self.task_loss(logits, batch)
         return Losses(total, logits.detach(), {"general": general_loss})
 

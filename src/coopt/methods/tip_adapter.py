@@ -69,6 +69,7 @@ class TipAdapter(Method):
     summary = "nothing; the shots' features vote beside hand-written prompts"
     steps = False
     uses_validation = True
+    uses_weights = False  # the cache is filled, not trained
     new_classes = False
     recipe: ClassVar[Mapping[str, object]] = {"min_crop": 0.5}
     presets: ClassVar[Mapping[str, Preset]] = search_presets(trained=False)
