@@ -42,6 +42,8 @@ class LinearProbe(Method):
           code of this baseline (lpclip/linear_probe.py) draws its own with numpy, class by class.
         - Cross-validation where no validation set is given; the test set is never looked at.
         - The search's last step decides, as there; the code reports the test accuracy of each step, we do not.
+        - In half precision there: the frozen model and its features. Here they are in float32; the fit is in double
+          precision, as there.
 
     Args:
         C: fixes the strength and skips the search; None searches.

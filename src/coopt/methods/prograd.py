@@ -43,7 +43,8 @@ class ProGrad(Method):
           ensemble here.
         - Its class-specific context is absent, and so are the other losses of its `LOSS.NAME` (knowledge distillation,
           projection in every step).
-        - Computes in float32 where the code has half precision.
+        - In half precision there: the frozen model and the context, but not the model that predicts by the hand-written
+          prompt. Here they are in float32, and the recipe's `precision` says what a step computes in.
 
     Args:
         n_ctx: number of learned context vectors M, 16 for None. Of words with more tokens, the first M are learned and

@@ -56,6 +56,9 @@ class PromptSRC(Method):
         - `ctx_init` is used wherever it has `n_ctx` tokens or more; there `n_ctx` above 4 always starts at random.
         - Only learned tensors are averaged; there the frozen weights too, which rounds them.
         - A tower with fewer blocks than its prompt depth is prompted in all of them.
+        - In half precision there: both models of images, the first text prompts, all other prompts where they enter a
+          block, and the frozen class features in the divergence alone. Here they are in float32, and the recipe's
+          `precision` says what a step computes in.
 
     Args:
         n_ctx, n_ctx_vision: numbers of text prompts M and of visual prompts n in each block.

@@ -40,6 +40,7 @@ class TipAdapter(Method):
         - Where the search ties, the first pair wins, as there; that the whole grid scores 0 gives the grid's first
           pair here and 0 there.
         - The upper ends of the grid are left out, as there.
+        - In half precision there: the frozen model, all features and the cache. Here they are in float32.
 
     Args:
         templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own, and "imagenet-7" on
