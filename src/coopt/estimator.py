@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
-from coopt.artifacts import load_run, save_run
+from coopt.artifacts import Run, load_run, save_run
 from coopt.data import ImageDataset, load_dataset
 from coopt.errors import ConfigError
 from coopt.evaluate import dataset_logits
-from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for
+from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for, used_settings
 from coopt.methods import Method, Predictor, find_method, method_name
 from coopt.models import VLM, load_model
 from coopt.tasks import Decisions, Task, check_logits
@@ -217,7 +217,9 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             raise ConfigError("This PromptClassifier was loaded from a run folder; copy that folder instead.")
         details = {**self.learned_.details(), "numeric_labels": self.classes_.dtype.kind in "iu"}
         records = [record.as_dict() for record in self.learned_.records]
-        return save_run(folder, self.method_, records=records, details=details, overwrite=overwrite)
+        return save_run(
+            folder, self.method_, records=records, details=details, images=self.learned_.seen(), overwrite=overwrite
+        )
 
     @classmethod
     def load(
@@ -250,7 +252,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             task_settings=run.config["task"]["settings"] or None,
             shots=run.config.get("shots"),
             seed=run.config.get("seed", 1),
-            recipe=run.config.get("recipe"),
+            recipe=_used_recipe(run),
             class_names=dict(pairs) if any(label != name for label, name in pairs) else None,
         )
         classifier.learned_ = None
@@ -315,6 +317,12 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.no_validation = True
         return tags
+
+
+def _used_recipe(run: Run) -> dict[str, Any] | None:
+    """What the run's method used of its recipe; runs of earlier versions say all of it."""
+    used = used_settings(run.config["method"])
+    return {name: value for name, value in (run.config.get("recipe") or {}).items() if name in used} or None
 
 
 def _images(X: Any) -> ImageDataset:  # noqa: N803

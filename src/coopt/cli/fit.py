@@ -4,17 +4,18 @@ import contextlib
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from coopt.artifacts import check_target, save_run
+from coopt.artifacts import SeenImages, check_target, save_run
 from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
+    AllowDuplicates,
     Device,
     Dtype,
     ImageColumn,
@@ -25,6 +26,7 @@ from coopt.cli.options import (
     Strict,
     Workers,
 )
+from coopt.cli.parts import honest_test, remember_split
 from coopt.data import ImageDataset, Splits, join_datasets, load_dataset
 from coopt.errors import ConfigError, DataError
 from coopt.evaluate import dataset_logits, measure
@@ -76,6 +78,7 @@ def fit(
     dtype: Dtype = None,
     workers: Workers = 0,
     strict: Strict = False,
+    allow_duplicates: AllowDuplicates = False,
     as_json: Json = False,
 ) -> None:
     """Learn a classifier from a few labelled images and save it as a run folder.
@@ -105,6 +108,7 @@ def fit(
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
             reporter.note(note)
         announce(splits, vlm, method, reporter)
+        split = remember_split(splits)
         learned = learn(
             vlm,
             splits.train,
@@ -123,10 +127,11 @@ def fit(
             resume=resume,
             reporter=reporter,
         )
-        tested = None
-        if splits.test is not None:
-            tested = compare(learned.method, splits.test, template, seed, reading, reporter)
-    write(learned, splits, tested, folder, overwrite=overwrite, revision_asked=revision, preset=preset)
+        seen = replace(learned.seen(), split=split)
+        test, tested = honest_test(splits.test, seen, allow_duplicates, reporter), None
+        if test is not None:
+            tested = compare(learned.method, test, template, seed, reading, reporter)
+    write(learned, splits, tested, folder, seen, overwrite=overwrite, revision_asked=revision, preset=preset)
     remove_partial(partial)
     if as_json:
         print_json(as_dict(learned, tested, folder, reporter.notes))
@@ -154,6 +159,7 @@ def write(
     splits: Splits,
     tested: tuple[Metrics, Metrics] | None,
     folder: Path,
+    seen: SeenImages,
     *,
     overwrite: bool,
     **facts: Any,
@@ -164,7 +170,7 @@ def write(
     records: list[dict[str, Any]] = [record.as_dict() for record in learned.records]
     if tested:
         records.append({"data": "test", **tested[1].as_dict()})
-    save_run(folder, learned.method, records=records, details=details, overwrite=overwrite)
+    save_run(folder, learned.method, records=records, details=details, images=seen, overwrite=overwrite)
 
 
 def as_dict(learned: Learned, tested: tuple[Metrics, Metrics] | None, folder: Path, notes: list[str]) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int64
 from PIL import Image
 
+from coopt.data.digests import number_images
 from coopt.data.sources import open_frames, open_image
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
@@ -71,6 +73,11 @@ class ImageDataset:
         assert self.names is not None  # set in __post_init__
         return self.names[index]
 
+    @cached_property
+    def digests(self) -> Int64[np.ndarray, " _"]:
+        """A number for each image by its content, 0 where it cannot be read; every file is read for it, once."""
+        return number_images(self.images)
+
     def load(self, index: int) -> Image.Image:
         """Open one image as 8-bit RGB.
 
@@ -92,12 +99,16 @@ class ImageDataset:
     def subset(self, indices: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
         """The images at `indices`, in that order, with the same classes."""
         positions = [int(index) for index in indices]
-        return replace(
+        at = np.array(positions, dtype=np.int64)
+        part = replace(
             self,
             images=[self.images[index] for index in positions],
-            labels=None if self.labels is None else self.labels[np.array(positions, dtype=np.int64)],
+            labels=None if self.labels is None else self.labels[at],
             names=[self.name(index) for index in positions],
         )
+        if "digests" in vars(self):  # known: the files are not read again
+            vars(part)["digests"] = self.digests[at]
+        return part
 
     def select_classes(self, classes: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
         """The images of some classes only, relabelled from 0 in the given order.

@@ -5,7 +5,15 @@ from coopt.fit.batches import TrainingBatches
 from coopt.fit.checkpoint import Checkpoint
 from coopt.fit.learn import Learned, learn
 from coopt.fit.loop import EpochRecord, fit
-from coopt.fit.recipe import Recipe, learning_rate, make_optimizer, paper_epochs, recipe_for, recipe_value
+from coopt.fit.recipe import (
+    Recipe,
+    learning_rate,
+    make_optimizer,
+    paper_epochs,
+    recipe_for,
+    recipe_value,
+    used_settings,
+)
 from coopt.fit.reporter import Reporter
 
 __all__ = [
@@ -23,4 +31,5 @@ __all__ = [
     "paper_epochs",
     "recipe_for",
     "recipe_value",
+    "used_settings",
 ]

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from coopt.artifacts import resolve_starts, training_details
+from coopt.artifacts import SeenImages, resolve_starts, training_details
 from coopt.data import ImageDataset, Skipped
 from coopt.errors import ConfigError, DataError
 from coopt.evaluate import own_stream
 from coopt.fit.loop import EpochRecord
-from coopt.fit.recipe import Recipe, recipe_for
+from coopt.fit.recipe import Recipe, recipe_for, used_settings
 from coopt.fit.reporter import Reporter
-from coopt.fit.shots import rest_of
+from coopt.fit.shots import rest_of, tell_conflicts
 from coopt.fit.work import Work
 from coopt.messages import listening
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset
@@ -42,6 +42,11 @@ class Learned:
     """Images per class that were asked for; None for all."""
     seed: int
 
+    def seen(self) -> SeenImages:
+        """The images that were learned from or chosen on, by their content: files are read, once for a result."""
+        parts = [self.train] + ([self.val] if self.val is not None and self.method.uses_validation else [])
+        return SeenImages(np.concatenate([part.digests for part in parts]))
+
     def details(self) -> dict[str, Any]:
         """What a run folder keeps beyond the method itself."""
         return training_details(
@@ -49,9 +54,11 @@ class Learned:
             self.val,
             self.skipped,
             self.method.task.class_labels,
-            shots=self.shots,
+            shots=self.shots if self.method.uses_shots else None,
             seed=self.seed,
-            recipe=self.recipe.as_dict(),
+            recipe={
+                name: value for name, value in self.recipe.as_dict().items() if name in used_settings(self.method.key)
+            },
         )
 
 
@@ -121,10 +128,15 @@ def learn(
     with listening(reporter.note) if reporter else nullcontext(), own_stream(seed):
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
         drawn = work.draw(kind, train, val, shots, strict)
+        tell_conflicts(work.train)
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
         if learner.inputs.unlabelled:
             work.unlabelled = rest_of(train, drawn, unlabelled, n_workers)
+        elif unlabelled is not None:
+            raise ConfigError(
+                f"unlabelled: {method!r} does not learn from unlabelled images; leave them out."
+            )
         if weight is not None:
             work.weight = torch.as_tensor(weight[drawn.indices], dtype=torch.float32)
             if not bool((work.weight > 0).any()):

@@ -59,6 +59,7 @@ class LinearProbe(Method):
     summary = "a linear classifier on image features; no words"
     uses_validation = True
     new_classes = False
+    recipe_settings = ()
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, C: float | None = None) -> None:  # noqa: N803
         super().__init__(vlm, class_names)

@@ -1,7 +1,7 @@
 """What every method is: learnable parameters over a frozen model, images in, logits out."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -63,6 +63,8 @@ class Method(nn.Module):
     """Whether what was learned applies to class names never seen in training; an instance may say no."""
     recipe: ClassVar[Mapping[str, Any]] = {}
     """Where the paper's training differs from CoOp's: fields of `coopt.fit.Recipe`."""
+    recipe_settings: ClassVar[Collection[str] | None] = None
+    """The fields of `coopt.fit.Recipe` that it uses, where it has no training steps; None for all of them."""
     presets: ClassVar[Mapping[str, Preset]] = {}
     """The authors' other settings, by protocol ("base-to-new", "cross-dataset", "few-shot")."""
 

@@ -67,6 +67,7 @@ class TipAdapter(Method):
     summary = "nothing; the shots' features vote beside hand-written prompts"
     uses_validation = True
     new_classes = False
+    recipe_settings = ("min_crop",)
     recipe: ClassVar[Mapping[str, object]] = {"min_crop": 0.5}
     presets: ClassVar[Mapping[str, Preset]] = {
         "dtd": Preset(SOURCE + "dtd.yaml", {"templates": "dtd", "max_alpha": 13.0, "max_beta": 13.0}),
