@@ -60,8 +60,8 @@ class SeenImages:
     def split_again(self, dataset: ImageDataset) -> tuple[dict[str, ImageDataset], int] | None:
         """The parts of the split that was made, and how many images are new; None where the data is other data.
 
-        It is this data if half of it, or half of what was split, is known. New images are test images. A picture that is
-        in several parts belongs to the first of them.
+        It is this data if half of it, or half of what was split, is known. New images are test images. A picture that
+        is in several parts belongs to the first of them.
         """
         if not self.split:
             return None
