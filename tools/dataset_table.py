@@ -14,7 +14,7 @@ HEADING = (
 def table(suite: str) -> str:
     """The Markdown table of a suite; the last fact is where the set lies, or which package it comes from."""
     shifted = "shift" in suite
-    made = suite.startswith("offline")
+    made = all(BENCHMARKS[name].make for name in SUITES[suite])
     last = "package" if made else "folder"
     heading = HEADING.format(last=last)
     if shifted:

@@ -2,10 +2,12 @@
 
     python -m tools.offline_benchmark                    # everything: hours on two cores
     python -m tools.offline_benchmark main methods       # some of its parts
-    python -m tools.offline_benchmark --tables-only      # reports and docs/results from the records that are there
+    python -m tools.offline_benchmark --tables-only      # run nothing: the pages again, from the committed records
 
-Records lie in `work/bench/PART` and are kept: typing the command again goes on where it ended. The reports' tables and
-figures are copied to `docs/results/PART`, which is what docs/results.md and docs/findings.md show.
+Runs write into `work/bench/PART` and are kept there: typing the command again goes on where it ended. What a part has
+measured is then copied to `docs/results/PART/records`, a bench folder with one file per protocol, which is committed.
+The tables and figures in `docs/results/PART` are made from those records alone; docs/results.md and docs/findings.md
+show them.
 """
 
 import argparse
@@ -13,7 +15,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
+
+from coopt.bench.records import GRID, BenchFolder, read_failures, read_records
+from coopt.errors import RunError
+from coopt.evaluate.record import Record
+from coopt.report import build_report, read_bench, write_report
+from coopt.report.records import Bench
 
 SUITES = ("offline", "offline-shift")
 BASELINES = "zero-shot; linear-probe; coop"
@@ -52,19 +63,47 @@ def run(*words: str | Path) -> None:
     subprocess.run([sys.executable, "-c", "from coopt.cli import main; main()", *command], check=False)
 
 
-def publish(folder: Path, place: Path) -> None:
-    """The report of a part, and its tables and figures in the docs."""
-    run("report", folder)
-    report = folder / "report"
-    if not (report / "report.md").is_file():
+def keep_records(folder: Path, place: Path) -> None:
+    """Replace the committed records of a part by those in the bench folder `folder`; `place` is a bench folder too.
+
+    One file per protocol instead of one per run. A failed run keeps its reason; its traceback, which names files of the
+    machine, stays behind.
+    """
+    by_protocol: dict[str, list[Record]] = defaultdict(list)
+    for record in read_records(folder):
+        by_protocol[record.protocol].append(record)
+    if not by_protocol:
         return
+    failures = read_failures(folder)
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    text = (report / "report.md").read_text(encoding="utf-8")
-    (place / "report.md").write_text(re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE), encoding="utf-8")
-    for figure in sorted((report / "figures").glob("*.svg")):
-        (place / "figures").mkdir(exist_ok=True)
-        shutil.copy(figure, place / "figures" / figure.name)
+    kept = BenchFolder(place)
+    (place / "runs").mkdir(parents=True)
+    for protocol, records in by_protocol.items():
+        kept.write_records(protocol, records)
+    for failure in failures:
+        kept.write_failure(replace(failure, traceback=None))
+    if (folder / GRID).is_file():
+        shutil.copy(folder / GRID, place / GRID)
+
+
+def publish(place: Path) -> None:
+    """The tables and figures of a part, from its committed records and from nothing else."""
+    bench = read_bench(place / "records")
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch)
+        write_report(build_report(bench), report)
+        text = origin(bench, place.name) + (report / "report.md").read_text(encoding="utf-8")
+        (place / "report.md").write_text(re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE), encoding="utf-8")
+        shutil.rmtree(place / "figures", ignore_errors=True)
+        if (report / "figures").is_dir():
+            shutil.copytree(report / "figures", place / "figures")
+
+
+def origin(bench: Bench, part: str) -> str:
+    """The first lines of a page: the weights that its records were made with, and the command that makes it."""
+    models = sorted({f"`{e.model}`, fingerprint {e.fingerprint}" for e in bench.evaluations})
+    command = f"python -m tools.offline_benchmark {part} --tables-only"
+    return f"Model {'; '.join(models)}.\nMade from the [records](records) beside this page by `{command}`.\n\n"
 
 
 def main() -> None:
@@ -72,10 +111,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.offline_benchmark", description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--data", type=Path, default=Path("work/offline"), help="folder of the data sets")
-    parser.add_argument("--work", type=Path, default=Path("work/bench"), help="folder of the records")
-    parser.add_argument("--results", type=Path, default=Path("docs/results"), help="folder of the published tables")
+    parser.add_argument("--work", type=Path, default=Path("work/bench"), help="folder that runs write into")
+    parser.add_argument("--results", type=Path, default=Path("docs/results"), help="folder of the pages and records")
     parser.add_argument("--workers", type=int, default=None, help="runs at a time; by default the machine's cores")
-    parser.add_argument("--tables-only", action="store_true", help="run nothing, make the reports again")
+    parser.add_argument("--tables-only", action="store_true", help="run nothing, make the pages from the records")
     arguments = parser.parse_args()
     unknown = [part for part in arguments.parts if part not in PARTS]
     if unknown:
@@ -85,10 +124,15 @@ def main() -> None:
         for suite in SUITES:
             run("datasets", "fetch", suite, "--root", arguments.data)
     for part in arguments.parts:
-        folder = arguments.work / part
-        for command in [] if arguments.tables_only else PARTS[part]:
-            run("bench", *command, "--root", arguments.data, "--out", folder, *workers)
-        publish(folder, arguments.results / part)
+        folder, place = arguments.work / part, arguments.results / part
+        if not arguments.tables_only:
+            for command in PARTS[part]:
+                run("bench", *command, "--root", arguments.data, "--out", folder, *workers)
+            keep_records(folder, place / "records")
+        try:
+            publish(place)
+        except RunError as error:
+            sys.exit(f"{part}: {error} Without records there are no tables; leave out --tables-only to make them.")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from coopt.datasets import BENCHMARKS, SUITES, load_benchmark
-from coopt.datasets.makers import drawn, packages, scanned, textiles
+from coopt.datasets.makers import drawn, packages, scanned, solar, textiles
 from coopt.datasets.makers.packages import Package, open_package, read_file
 from coopt.errors import DataError
 from tests.data.data_helpers import picture, png
@@ -165,6 +165,32 @@ def test_textiles(serve, tmp_path: Path) -> None:
     benchmark = load_benchmark("textiles", tmp_path)
     assert benchmark.class_names[2] == "textile without a defect"
     assert benchmark.train.class_counts().tolist() == [4, 4, 7] and len(benchmark.test) == 5
+
+
+def test_solar_cells_keep_their_grades(serve, tmp_path: Path) -> None:
+    grades = {"0.0": 10, "0.3333333333333333": 7, "0.6666666666666666": 5, "1.0": 8}
+    files, rows = {"elpv_dataset-1.0.0.post1.dist-info/licenses/LICENSE.md": b"CC"}, []
+    for grade, n in grades.items():
+        for index in range(n):
+            name = f"images/cell{len(rows):04d}.png"
+            rows.append(f"{name} {grade:>20} mono")
+            files[f"elpv_dataset/data/{name}"] = png(picture(index))
+    files["elpv_dataset/data/labels.csv"] = "\n".join(rows).encode()
+    serve(solar, "SOLAR_CELLS", files)
+    solar.make_solar_cells(tmp_path / "solar-cells")
+    benchmark = load_benchmark("solar-cells", tmp_path)
+    assert benchmark.class_names == [f"{words} solar cell" for words in solar.WORDS]
+    assert benchmark.train.class_counts().tolist() == [7, 5, 4, 6] and len(benchmark.test) == 8
+    numbers = {int(Path(str(name)).stem[4:]) for name in [*benchmark.train.names, *benchmark.test.names]}
+    assert numbers == set(range(30))  # each image once
+    assert all(10 <= int(Path(str(n)).stem[4:]) < 17 for n in benchmark.train.names if "/1/" in f"/{n}")
+
+
+def test_a_table_of_other_grades_is_refused(serve, tmp_path: Path) -> None:
+    serve(solar, "SOLAR_CELLS", {"elpv_dataset/data/labels.csv": b"images/cell0001.png 0.5 mono"})
+    with pytest.raises(DataError, match="another version was expected"):
+        solar.make_solar_cells(tmp_path / "solar-cells")
+    assert not (tmp_path / "solar-cells").exists()
 
 
 def icon_set() -> dict[str, bytes]:

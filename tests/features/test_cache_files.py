@@ -259,6 +259,29 @@ def test_processes_read_write_join_and_remove_at_once(cache: FeatureCache, monke
     assert not list(cache.folder.rglob(".*.tmp"))
 
 
+@pytest.mark.parametrize("written_anew", [False, True])
+def test_a_file_that_goes_while_it_is_opened_is_missing_and_not_damaged(
+    cache: FeatureCache, monkeypatch: pytest.MonkeyPatch, written_anew: bool
+) -> None:
+    """The library opens a file twice by its name; here it is removed between the two."""
+    file = store(cache, 3, 5)
+    content = file.read_bytes()
+    from_file = torch.UntypedStorage.from_file
+
+    def removed_first(name: str, *arguments: object, **options: object) -> object:
+        Path(name).unlink()
+        try:
+            return from_file(name, *arguments, **options)
+        finally:
+            if written_anew:
+                Path(name).write_bytes(content)
+
+    monkeypatch.setattr(torch.UntypedStorage, "from_file", removed_first)
+    assert found(cache, 3, 5) == [False, False]  # a warning would be an error
+    monkeypatch.undo()
+    assert found(cache, 3, 5) == [written_anew, written_anew]
+
+
 @pytest.fixture
 def shapes(tmp_path: Path) -> ImageDataset:
     train = load_dataset(str(shapes_folder(tmp_path / "shapes", n_train=2))).train

@@ -141,7 +141,8 @@ def test_it_is_learned_stopped_resumed_saved_and_loaded(vlm: VLM, seam: Seam, da
     run = load_run(folder, trust_code=True)
     assert torch.equal(logits_of(vlm, run.build(vlm), test), logits)
     assert torch.allclose(dataset_logits(vlm, run.predictor(vlm), test).logits, logits, atol=1e-4)
-    metrics = measure(run.predictor(vlm), dataset_logits(vlm, run.predictor(vlm), test), test)
+    predictor = run.predictor(vlm)
+    metrics = measure(predictor.task, dataset_logits(vlm, predictor, test), test)
     assert metrics.n_images == 9
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
-from tools.pretrain.evaluate import HAND_WRITTEN, METHODS, TEMPLATES, Records, tables
-from tools.pretrain.evaluation_sets import TEXTURES, texture
+from coopt.models import load_model
+from tools.pretrain.evaluate import HAND_WRITTEN, METHODS, TEMPLATES, Encoded, Records, tables
+from tools.pretrain.evaluation_sets import TEXTURES, EvaluationSet, dataset, texture
 from tools.pretrain.near_duplicates import fingerprint
 
 
@@ -27,6 +29,19 @@ def test_a_record_is_found_by_its_key(tmp_path):
     records = Records(tmp_path / "records.jsonl")
     records.add({"model": "m", "set": "cats", "seed": 1, "accuracy": 3.0})
     assert records.find(model="m", set="cats", seed=1) and not records.find(model="m", set="cats", seed=2)
+
+
+def test_unequal_classes_count_alike_where_a_set_is_balanced():
+    """Of class 0 one image of four is right, of class 1 the only one: 40% of the images, 62.5% of the classes' mean."""
+    vlm = load_model("builtin")
+    chance = np.random.default_rng(3)
+    kinds = ["bricks", "bricks", "bricks", "noise", "noise"]
+    test = dataset([texture(kind, chance) for kind in kinds], [0, 0, 0, 0, 1], ["a", "b"])
+    encoded = Encoded(vlm)
+    encoded.features[id(test)] = torch.tensor([[0.0, 1], [0, 1], [0, 1], [1, 0], [0, 1]])
+    features = torch.eye(2)
+    assert encoded.accuracy(EvaluationSet("plain", test), features) == 40
+    assert encoded.accuracy(EvaluationSet("balanced", test, balanced=True), features) == 62.5
 
 
 @pytest.mark.parametrize("name", TEXTURES)

@@ -3,6 +3,10 @@
 import importlib.util
 import math
 import random
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from sklearn.model_selection import train_test_split
 
 from coopt.data import ImageDataset, load_dataset
 from coopt.datasets.makers.demo import Look, draw, make_demo_emoji, make_demo_icons
+from coopt.datasets.makers.solar import make_solar_cells
 
 from . import demo_tables
 from .captions import clean_name
@@ -22,6 +27,7 @@ from .rasterise import svg_text
 
 FINE_GROUPS = ("animals nature", "food drink", "travel places", "activities", "objects")
 DIGITS = "zero one two three four five six seven eight nine".split()
+STAMPS = "tuxpaint-stamps-default"
 TEXTURES = (
     "horizontal stripes", "vertical stripes", "diagonal stripes", "checkerboard", "polka dots", "grid",
     "concentric circles", "zigzag lines", "waves", "bricks", "noise", "gradient",
@@ -35,6 +41,8 @@ class EvaluationSet:
     name: str
     test: ImageDataset
     train: ImageDataset | None = None
+    balanced: bool = False
+    """Whether its classes are so unequal that the mean of their accuracies is what counts."""
 
 
 def dataset(images: list, labels: list[int], class_names: list[str], split: str | None = None) -> ImageDataset:
@@ -42,18 +50,25 @@ def dataset(images: list, labels: list[int], class_names: list[str], split: str 
     return ImageDataset(images, np.array(labels, dtype=np.int64), class_names, split=split)
 
 
-def all_sets(work: Path) -> list[EvaluationSet]:
-    """Every set, drawn under `work/evaluation` or in memory; always the same ones."""
+def all_sets(work: Path, only: Sequence[str] = ()) -> list[EvaluationSet]:
+    """The sets of the groups in `SETS` that are named, or of all; drawn under `work/evaluation` or in memory."""
+    return [one for name, make in SETS.items() if not only or name in only for one in make(work)]
+
+
+def _emoji_sets(work: Path) -> list[EvaluationSet]:
     emoji = _openmoji(work / "npm")
-    sets = [_names("OpenMoji, 100 names", emoji)]
-    sets += [_names(f"OpenMoji, 100 names, draw {seed}", emoji, seed) for seed in range(2, 6)]
-    sets += [_grouped("OpenMoji, 65 subgroups", emoji, 2, 65), _grouped("OpenMoji, 9 groups", emoji, 3, 9)]
+    names = [_names("OpenMoji, 100 names", emoji)]
+    names += [_names(f"OpenMoji, 100 names, draw {seed}", emoji, seed) for seed in range(2, 6)]
+    return [*names, _grouped("OpenMoji, 65 subgroups", emoji, 2, 65), _grouped("OpenMoji, 9 groups", emoji, 3, 9)]
+
+
+def _icon_sets(work: Path) -> list[EvaluationSet]:
     icons = load_dataset(make_demo_icons(work / "evaluation" / "icons"))
-    sets.append(EvaluationSet("Font Awesome, 20 categories", icons.test, icons.train))
     shifted = load_dataset(make_demo_emoji(work / "evaluation" / "emoji"))
-    sets.append(EvaluationSet("OpenMoji, 19 of these categories", shifted.test))
-    sets += [_unicons(work / "npm"), _digits(), _textures()]
-    return sets
+    return [
+        EvaluationSet("Font Awesome, 20 categories", icons.test, icons.train),
+        EvaluationSet("OpenMoji, 19 of these categories", shifted.test),
+    ]
 
 
 def _openmoji(npm: Path) -> list[tuple[Path, str, str, str]]:
@@ -132,6 +147,57 @@ def _digits() -> EvaluationSet:
     return EvaluationSet("digits, 10 classes", parts[1], parts[0])
 
 
+def _stamps(work: Path) -> EvaluationSet:
+    """Photographs and drawings of the Debian package tuxpaint-stamps-default, by its own categories; half for testing.
+
+    The package is GPL 2. Its pictures are read on the user's machine, and no part of them comes with coopt.
+    """
+    folder = work / "stamps"
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory() as place:
+            subprocess.run(["apt-get", "download", STAMPS], cwd=place, check=True, stdout=subprocess.DEVNULL)
+            (archive,) = Path(place).glob("*.deb")
+            subprocess.run(["dpkg-deb", "-x", archive.name, "."], cwd=place, check=True)
+            shutil.move(Path(place) / "usr/share/tuxpaint/stamps", folder)
+    images, labels, classes = [], [], []
+    for category in sorted(path for path in folder.iterdir() if path.is_dir()):
+        files = {path.stem: path for path in sorted(category.rglob("*.svg")) + sorted(category.rglob("*.png"))}
+        stamps = [_stamp(path) for name, path in sorted(files.items()) if not name.endswith(("_mirror", "_flip"))]
+        stamps = [stamp for stamp in stamps if stamp is not None]
+        if len(stamps) >= 40:
+            images += stamps
+            labels += [len(classes)] * len(stamps)
+            classes.append(category.name)
+    train, test = train_test_split(np.arange(len(images)), test_size=0.5, random_state=1, stratify=labels)
+    parts = [dataset([images[i] for i in part], [labels[i] for i in part], classes) for part in (train, test)]
+    return EvaluationSet(f"Tux Paint's stamps, {len(classes)} categories", parts[1], parts[0], balanced=True)
+
+
+def _stamp(path: Path, size: int = 96) -> Image.Image | None:
+    """A picture fitted and centred on white; None for the few files that say no size."""
+    if path.suffix == ".svg":
+        try:
+            stamp = Image.fromarray(draw_svg(path.read_text(encoding="utf-8"), size))
+        except ValueError:
+            return None
+    else:
+        stamp = Image.open(path).convert("RGBA")
+        stamp.thumbnail((size, size), Image.Resampling.BICUBIC)
+    ground = Image.new("RGBA", (size, size), (255, 255, 255, 255))
+    ground.alpha_composite(stamp, ((size - stamp.width) // 2, (size - stamp.height) // 2))
+    return ground.convert("RGB")
+
+
+def _solar_cells(work: Path) -> EvaluationSet:
+    """Electroluminescence images in four grades (`coopt datasets info solar-cells`)."""
+    folder = work / "solar-cells"
+    cells = load_dataset(
+        str(folder if folder.is_dir() else make_solar_cells(folder)), class_names=folder / "class_names.json"
+    )
+    assert cells.train is not None and cells.test is not None
+    return EvaluationSet("solar cells, 4 grades", cells.test, cells.train, balanced=True)
+
+
 def _textures(per_class: int = 60) -> EvaluationSet:
     """Patterns that fill the picture, made by formula; no icon set holds them."""
     chance = np.random.default_rng(1)
@@ -177,3 +243,15 @@ def texture(name: str, chance: np.random.Generator, size: int = 96) -> Image.Ima
         first, second = second, first
     pixels = first + np.asarray(value, dtype=float)[..., None] * (second - first)
     return Image.fromarray((pixels + chance.normal(0, 6, pixels.shape)).clip(0, 255).astype(np.uint8))
+
+
+SETS: dict[str, Callable[[Path], list[EvaluationSet]]] = {
+    "openmoji": _emoji_sets,
+    "icons": _icon_sets,
+    "unicons": lambda work: [_unicons(work / "npm")],
+    "digits": lambda work: [_digits()],
+    "textures": lambda work: [_textures()],
+    "stamps": lambda work: [_stamps(work / "evaluation")],
+    "solar-cells": lambda work: [_solar_cells(work / "evaluation")],
+}
+"""What makes the sets of each group; the same ones each time."""

@@ -95,8 +95,10 @@ class Run:
                 "preprocessing. Load the same model (--model, in Python model=..., takes a local copy), or train again."
             )
 
-    def build(self, vlm: VLM, class_names: Sequence[str] | None = None) -> Method:
-        """The method with its learned tensors, for its own classes or for new ones.
+    def build(
+        self, vlm: VLM, class_names: Sequence[str] | None = None, class_labels: Sequence[str] | None = None
+    ) -> Method:
+        """The method with its learned tensors, for its own classes or for new ones, of which labels may be given too.
 
         Raises:
             RunError: the model is another one, the learned prompt belongs to its classes, or the tensors do not fit.
@@ -114,7 +116,7 @@ class Run:
                     f"(method {key!r}, settings {settings}); it cannot take other class names. Train a shared prompt "
                     "(coop without class_specific) for that."
                 )
-            task = self.task.for_classes(class_names)
+            task = self.task.for_classes(class_names, class_labels)
         found = {name: tuple(value.shape) for name, value in self.tensors.items()}
         with refusing(self.folder, f"method {key!r}"):
             method = build_method(key, vlm, task.class_names, settings, task)
@@ -126,7 +128,9 @@ class Run:
         method.found = dict(self.config.get("found") or {})
         return method
 
-    def predictor(self, vlm: VLM, class_names: Sequence[str] | None = None) -> Predictor:
+    def predictor(
+        self, vlm: VLM, class_names: Sequence[str] | None = None, class_labels: Sequence[str] | None = None
+    ) -> Predictor:
         """What predicts: the saved matrix where there is one, for which no text tower is needed, else the method.
 
         Raises:
@@ -141,7 +145,7 @@ class Run:
                     f"{vlm.embed_dim}: the file belongs to another run."
                 )
             return Predictor(Inputs(), self.task, self.classifier)
-        return self.build(vlm, class_names).predictor()
+        return self.build(vlm, class_names, class_labels).predictor()
 
 
 def inner_methods(settings: Mapping[str, Any]) -> list[str]:

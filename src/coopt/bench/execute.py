@@ -19,7 +19,7 @@ from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
 from coopt.bench.shared import Shared
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
-from coopt.evaluate import dataset_logits
+from coopt.evaluate import dataset_logits, measure, own_stream
 from coopt.evaluate.record import Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.messages import listening
@@ -163,9 +163,7 @@ def evaluate(
     found = dataset_logits(learner.vlm, predictor, dataset, encoded=encoded, seed=run.seed, n_workers=run.n_decoders)
     for name, reason in found.skipped:
         reporter.note(f"skipped {name}: {reason}")
-    logits = found.logits if columns is None else found.logits[:, columns]
-    targets = task.targets(dataset)[found.indices.cpu()].to(logits.device)
-    metrics = task.metrics(logits, targets)
+    metrics = measure(task, found, dataset, columns)
     facts = {"n_classes": len(dataset.class_names), "n_test": metrics.n_images, "metrics": metrics.figures()}
     return facts, time.perf_counter() - started
 
@@ -184,13 +182,11 @@ def selection(run: Run, benchmark: Benchmark) -> str:
 def settled(seed: int, n_threads: int) -> Iterator[None]:
     """Set seeds and threads, so that a result does not depend on what this process did before; then restore them."""
     states = random.getstate(), np.random.get_state(), torch.get_num_threads()
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []  # asking would wake the others
     torch.set_num_threads(n_threads)
     try:
-        with torch.random.fork_rng(devices=gpus), threadpool_limits(n_threads):
+        with own_stream(seed), threadpool_limits(n_threads):
             random.seed(seed)
             np.random.seed(seed % 2**32)
-            torch.manual_seed(seed)
             yield
     finally:
         random.setstate(states[0])

@@ -1,5 +1,3 @@
 """The command line."""
 
-from coopt.cli.main import main
-
-__all__ = ["main"]
+from coopt.cli.main import main as main

@@ -72,7 +72,7 @@ def evaluate(
         predictor = loaded.predictor(vlm)
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
-    metrics = measure(predictor, found, dataset)
+    metrics = measure(predictor.task, found, dataset)
     if as_json:
         facts = {"run": str(run), "data": " ".join(data), "part": part.words, "n_trained_on": n_trained_on}
         facts |= {"n_left_out": part.n_left_out, "notes": reporter.notes}

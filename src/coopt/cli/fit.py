@@ -1,16 +1,14 @@
 """`coopt fit`: learn a classifier from a few labelled images."""
 
-import contextlib
-import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from coopt.artifacts import SeenImages, check_target, save_run
+from coopt.artifacts import SeenImages, save_run
 from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
@@ -27,17 +25,25 @@ from coopt.cli.options import (
     Workers,
 )
 from coopt.cli.parts import honest_test, remember_split
+from coopt.cli.run_place import (
+    CHECKPOINT,
+    checkpoint_notes,
+    default_name,
+    finished,
+    held,
+    partial_of,
+    remove_partial,
+)
+from coopt.cli.settings import read_settings, read_shots
 from coopt.data import ImageDataset, Splits, join_datasets, load_dataset
 from coopt.errors import ConfigError, DataError
 from coopt.evaluate import dataset_logits, measure
 from coopt.features import encode_dataset
-from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
-from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
+from coopt.fit import Learned, learn
+from coopt.methods import Method, ZeroShot, find_method, set_task
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
 from coopt.tasks import Metrics
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 def fit(
@@ -45,7 +51,9 @@ def fit(
     model: Model = "builtin",
     method: Annotated[str, typer.Option(help="A name from `coopt methods`, or module:Class of your own.")] = "coop",
     task: Annotated[str, typer.Option(help="What a label means: classification, or module:Class.")] = "classification",
-    shots: Annotated[str, typer.Option(help="Images per class to learn from, or 'all'.")] = "16",
+    shots: Annotated[
+        str | None, typer.Option(help="Images per class to learn from, or 'all'; by default 16.", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of shots, start, order, augmentation and a split made here.")] = 1,
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED.")
@@ -87,25 +95,28 @@ def fit(
 
     Example: coopt fit photos/ --shots 16 --set n_ctx=4
     """
-    n_shots = read_shots(shots)
+    n_shots = read_shots(shots, method)
     read_templates(template)
     if seed >= 2**63:
         raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
     changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
     settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
-    check_target(folder, overwrite)
-    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
-    splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
-    if splits.train is None:
-        raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
-    with download_bar(as_json) as progress:
-        vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
+    done = finished(folder, method, settings, recipe, n_shots, seed) if resume and not overwrite else None
+    if done is not None:
+        say_finished(folder, done, as_json)
+        return
+    checkpoint = partial_of(folder) / CHECKPOINT
     reading: dict[str, Any] = {"n_workers": workers, "strict": strict}
-    partial = folder.with_name(folder.name + ".partial")
-    with ConsoleReporter(quiet=as_json) as reporter:
-        for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
+    with held(folder, overwrite), ConsoleReporter(quiet=as_json) as reporter:
+        columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
+        splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
+        if splits.train is None:
+            raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
+        beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
+        with download_bar(as_json) as progress:
+            vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
+        for note in [*splits.notes, *checkpoint_notes(checkpoint, resume)]:
             reporter.note(note)
         announce(splits, vlm, method, reporter)
         split = remember_split(splits)
@@ -123,16 +134,15 @@ def fit(
             seed=seed,
             recipe=recipe,
             **reading,
-            checkpoint_path=partial / CHECKPOINT,
+            checkpoint_path=checkpoint,
             resume=resume,
             reporter=reporter,
         )
         seen = replace(learned.seen(), split=split)
-        test, tested = honest_test(splits.test, seen, allow_duplicates, reporter), None
-        if test is not None:
-            tested = compare(learned.method, test, template, seed, reading, reporter)
-    write(learned, splits, tested, folder, seen, overwrite=overwrite, revision_asked=revision, preset=preset)
-    remove_partial(partial)
+        test = honest_test(splits.test, seen, allow_duplicates, reporter)
+        tested = compare(learned.method, test, template, seed, reading, reporter) if test is not None else None
+        write(learned, splits, tested, folder, seen, overwrite=overwrite, revision_asked=revision, preset=preset)
+        remove_partial(checkpoint.parent)
     if as_json:
         print_json(as_dict(learned, tested, folder, reporter.notes))
     else:
@@ -173,6 +183,14 @@ def write(
     save_run(folder, learned.method, records=records, details=details, images=seen, overwrite=overwrite)
 
 
+def say_finished(folder: Path, message: str, as_json: bool) -> None:
+    """The run that --resume asks for is there."""
+    if as_json:
+        print_json({"run": str(folder), "finished": True, "notes": [message]})
+    else:
+        out.print(message, markup=False)
+
+
 def as_dict(learned: Learned, tested: tuple[Metrics, Metrics] | None, folder: Path, notes: list[str]) -> dict[str, Any]:
     """The result, for --json."""
     return {
@@ -188,51 +206,6 @@ def as_dict(learned: Learned, tested: tuple[Metrics, Metrics] | None, folder: Pa
     }
 
 
-def read_shots(text: str) -> int | None:
-    """`"16"` to 16, `"all"` to None.
-
-    Raises:
-        ConfigError: neither.
-    """
-    if text == "all":
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise ConfigError(f"--shots is {text!r}; allowed is a whole number from 1, or 'all'.")
-    return int(text)
-
-
-def read_settings(
-    method: str, preset: str | None, pairs: Sequence[str], truncate_names: bool, changes: dict[str, Any]
-) -> tuple[dict[str, Any], Recipe]:
-    """The method's settings and the recipe, from its preset, --set pairs and the recipe's own options.
-
-    Raises:
-        ConfigError: a preset or a setting that neither has, or a value that is not allowed.
-    """
-    kinds = {field.name: field.type for field in fields(Recipe)}
-    values = {name: value for name, value in changes.items() if value is not None}
-    for_method = []
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        if name.strip() in kinds:
-            values[name.strip()] = text
-        else:
-            for_method.append(pair)
-    settings = parse_settings(method, for_method)
-    if truncate_names:
-        if "truncate_names" not in find_method(method).setting_parameters():
-            raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
-        settings["truncate_names"] = True
-    return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
-
-
-def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: int) -> str:
-    """`photos-coop-16shot-seed1`."""
-    names = "+".join(Path(source.rstrip("/")).name or "data" for source in data)
-    stem, method = (re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.") for text in (names, method))
-    return f"{stem}-{method}-{'all' if n_shots is None else f'{n_shots}shot'}-seed{seed}"
-
-
 def compare(
     method: Method, test: ImageDataset, template: str, seed: int, reading: dict[str, Any], reporter: ConsoleReporter
 ) -> tuple[Metrics, Metrics]:
@@ -246,7 +219,7 @@ def compare(
     results = []
     for predictor in (zero_shot.predictor(), method.predictor()):
         found = dataset_logits(method.vlm, predictor, test, encoded=encoded, seed=seed, **options)
-        results.append(measure(predictor, found, test))
+        results.append(measure(predictor.task, found, test))
     return results[0], results[1]
 
 
@@ -277,20 +250,3 @@ def summarise(
     out.print(f"Run folder: {show_path(folder)}", markup=False)
     command = shlex.join(["coopt", "evaluate", show_path(folder), *data])
     out.print(f"Next: {command}", markup=False)
-
-
-def checkpoint_notes(checkpoint: Path, resume: bool) -> list[str]:
-    """What a user may not expect of --resume, or of its absence."""
-    if resume and not checkpoint.is_file():
-        return [f"there is nothing to resume at {show_path(checkpoint)}; the run starts from the beginning"]
-    if checkpoint.is_file() and not resume:
-        return [f"{show_path(checkpoint)} is of an interrupted run; it is replaced (--resume would go on with it)"]
-    return []
-
-
-def remove_partial(partial: Path) -> None:
-    """The run is complete: its checkpoints go."""
-    for checkpoint in partial.glob(f"{Path(CHECKPOINT).stem}*"):
-        checkpoint.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        partial.rmdir()

@@ -29,7 +29,9 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to give per image.")] = 1,
     class_names: Annotated[
         Path | None,
-        typer.Option(help="Other classes for a learned shared prompt: a JSON list, a JSON map, or one per line."),
+        typer.Option(
+            help="Other classes for a learned shared prompt: a JSON list, a JSON map from labels to words, or one per line."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write to a .csv or .json file.")] = None,
     model: OtherModel = None,
@@ -47,27 +49,28 @@ def predict(
     """
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ConfigError(f"--output is {str(output)!r}; the file must end in .csv or .json.")
-    loaded = load_run(run, trust_code=trust_code)
-    dataset = read_images(images)
-    with download_bar(as_json) as progress:
-        vlm = loaded.load_vlm(device, dtype, model, progress)
-    predictor = loaded.predictor(vlm, None if class_names is None else read_names(class_names))
     with ConsoleReporter(quiet=as_json) as reporter:
+        loaded = load_run(run, trust_code=trust_code)
+        dataset = read_images(images)
+        with download_bar(as_json) as progress:
+            vlm = loaded.load_vlm(device, dtype, model, progress)
+        labels, names = (None, None) if class_names is None else read_names(class_names)
+        predictor = loaded.predictor(vlm, names, labels)
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
     check_logits(found.logits)
     decisions = predictor.task.decide(found.logits, top_k)
-    names = [dataset.name(int(index)) for index in found.indices]
-    rows = [{"image": name, **decisions.as_dict(row)} for row, name in enumerate(names)]
+    files = [dataset.name(int(index)) for index in found.indices]
+    rows = [{"image": file, **decisions.as_dict(row)} for row, file in enumerate(files)]
     if output is not None:
         is_csv = output.suffix == ".csv"
-        write_text(output, as_csv(names, decisions) if is_csv else json.dumps(rows, indent=2) + "\n")
+        write_text(output, as_csv(files, decisions) if is_csv else json.dumps(rows, indent=2) + "\n")
     if as_json:
         print_json({"predictions": rows, "skipped": found.skipped})
     elif output is not None:
         out.print(f"Wrote {len(rows)} predictions to {show_path(output)}; {len(found.skipped)} skipped.")
     else:
-        print_table(("image", decisions.title), [(name, decisions.text(row)) for row, name in enumerate(names)])
+        print_table(("image", decisions.title), [(file, decisions.text(row)) for row, file in enumerate(files)])
 
 
 def read_images(images: list[str]) -> ImageDataset:
@@ -89,22 +92,22 @@ def read_images(images: list[str]) -> ImageDataset:
     return load_dataset(source, require_labels=False, make_split=False).whole()
 
 
-def read_names(file: Path) -> list[str]:
-    """Class names from a JSON list, a JSON map (its words) or a text file with one per line.
+def read_names(file: Path) -> tuple[list[str], list[str]]:
+    """Labels and words of classes: a JSON map has both, a JSON list or a text file with one per line only words.
 
     Raises:
         DataError: the file does not exist, or does not hold two names in one of these ways.
     """
+    words: dict[str, str] | list[str]
     if file.suffix == ".json":
         words = read_class_names(file)
-        names = list(words.values()) if isinstance(words, dict) else words
     elif file.is_file():
-        names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        words = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     else:
         raise DataError(f"The class names file '{file}' does not exist.")
-    if len(names) < 2:
-        raise DataError(f"The class names file '{file}' has {len(names)} names; a classifier needs at least 2.")
-    return names
+    if len(words) < 2:
+        raise DataError(f"The class names file '{file}' has {len(words)} names; a classifier needs at least 2.")
+    return list(words), list(words.values()) if isinstance(words, dict) else list(words)
 
 
 def as_csv(names: list[str], decisions: Decisions) -> str:

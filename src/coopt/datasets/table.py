@@ -13,7 +13,7 @@ from typing import Any
 
 from coopt.datasets import imagenet, readers
 from coopt.datasets.facts import BenchmarkFacts, RemoteFile
-from coopt.datasets.makers import demo, drawn, scanned, textiles
+from coopt.datasets.makers import demo, drawn, scanned, solar, textiles
 from coopt.errors import DataError, did_you_mean
 
 FUNCTIONS = (
@@ -22,7 +22,8 @@ FUNCTIONS = (
     imagenet.read_imagenet, imagenet.read_imagenet_folders, imagenet.read_imagenet_v2,
     demo.make_demo_emoji, demo.make_demo_emoji_names, demo.make_demo_icons,
     drawn.make_animal_emoji, drawn.make_icon_names, drawn.make_unicon_names, drawn.make_unicons,
-    scanned.make_animals, scanned.make_mnist, scanned.write_digits, textiles.make_textiles,
+    scanned.make_animals, scanned.make_mnist, scanned.write_digits, solar.make_solar_cells,
+    textiles.make_textiles,
 )  # fmt: skip
 """The readers and makers that `benchmarks.json` names."""
 

@@ -1,6 +1,6 @@
 """Logits of a whole data set, whatever the predictor looks at: features, tokens, pixels, views or frames."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from coopt.features import ImageFeatures, TestImages
 from coopt.features.encode import Progress
 from coopt.methods import Predictor
 from coopt.models import VLM
-from coopt.tasks import Metrics
+from coopt.tasks import Metrics, Task
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def own_stream(seed: int) -> Iterator[None]:
         yield
 
 
-def measure(predictor: Predictor, found: ImageLogits, dataset: ImageDataset) -> Metrics:
-    """The task's metrics of logits that were found for a labelled data set.
+def measure(task: Task, found: ImageLogits, dataset: ImageDataset, columns: Sequence[int] | None = None) -> Metrics:
+    """The task's metrics of logits that were found for a labelled data set; of some `columns` only, where given.
 
     Raises:
         DataError: a label is none of the task's, or a logit is not finite.
     """
-    targets = predictor.task.targets(dataset)[found.indices.cpu()]
-    return predictor.task.metrics(found.logits, targets.to(found.logits.device))
+    logits = found.logits if columns is None else found.logits[:, columns]
+    return task.metrics(logits, task.targets(dataset)[found.indices.cpu()].to(logits.device))

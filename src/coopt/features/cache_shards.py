@@ -4,6 +4,7 @@ The file is mapped into memory. Its keys (16 bytes an image) are checked wheneve
 them is wanted.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -64,6 +65,7 @@ def open_shard(path: Path, space: str) -> Shard:
         DamagedShard: it is cut, changed, or of another space.
         OSError: it cannot be opened; FileNotFoundError where another process has removed it.
     """
+    before = _state(path)
     try:
         with safe_open(path, framework="pt") as file:
             facts = file.metadata() or {}
@@ -73,8 +75,9 @@ def open_shard(path: Path, space: str) -> Shard:
         if facts["space"] != space or features.ndim != 2 or len(keys) != len(features) or len(keys) == 0:
             raise DamagedShard("it belongs elsewhere")
         return Shard(path, keys, features, facts["features"])
-    except (SafetensorError, KeyError, ValueError, UnicodeDecodeError) as error:
-        if not path.exists():  # the library has an error of its own for it
+    except (SafetensorError, RuntimeError, KeyError, ValueError, UnicodeDecodeError) as error:
+        # The library opens a file twice by its name, so another process may remove it, or write it anew, in between.
+        if before is None or _state(path) != before:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
         raise DamagedShard(f"it cannot be read ({error})") from error
 
@@ -125,6 +128,14 @@ def describe(path: Path) -> tuple[str, int]:
 def shard_bytes(n_images: int, width: int) -> int:
     """About how large a file of so many images is."""
     return n_images * (KEY_BYTES + 4 * width) + 4096
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one written under its name; None where there is none."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_ino, status.st_mtime_ns
+    return None
 
 
 def _checksum(facts: str, array: np.ndarray) -> str:

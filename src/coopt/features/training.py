@@ -81,12 +81,17 @@ class TrainingImages:
         self.views, self.seed, self.min_crop = views, seed, min_crop
         self.n_parallel, self.n_workers = n_parallel, n_workers
         self._features: FeatureViews | None = None
-        if inputs.kind != "pixels" and not isinstance(views, str) and n_parallel == 1:
-            found = self._fitting(encoded, views)
+        self._weak: Tensor | None = None
+        stored = 0 if n_parallel == 2 else views
+        if inputs.kind != "pixels" and not isinstance(stored, str):
+            found = self._fitting(encoded, stored)
             if found is None:
                 options = {"min_crop": min_crop, "n_workers": n_workers, "progress": progress}
-                found = encode_views(vlm, dataset, views, seed, inputs=inputs, **options)  # type: ignore[arg-type]
-            self._features = FeatureViews(found, seed)
+                found = encode_views(vlm, dataset, stored, seed, inputs=inputs, **options)  # type: ignore[arg-type]
+            if n_parallel == 2:
+                self._weak = found[0]  # (N, ...): the same in each epoch
+            else:
+                self._features = FeatureViews(found, seed)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -106,7 +111,10 @@ class TrainingImages:
                 n_frames=self.inputs.frames,
             )
             for pixels, rows in decoded:
-                yield encode_batch(self.vlm, pixels, self.inputs), rows
+                shown = encode_batch(self.vlm, pixels, self.inputs)
+                if self._weak is not None:
+                    shown = torch.stack([self._weak[torch.as_tensor(rows, device=shown.device)], shown], dim=1)
+                yield shown, rows
 
     def _fitting(self, encoded: Tensor | None, views: int) -> Float[Tensor, "V N ..."] | None:
         n_axes = 1 + len(self.inputs.row_shape(self.vlm))
@@ -119,9 +127,9 @@ class TrainingImages:
     def _transform(self, epoch: int) -> Transform:
         """What is done to an image in this epoch."""
         fresh = training_augmentation(self.vlm, self.seed, epoch, self.min_crop)
-        if self.n_parallel == 2:
+        if self.n_parallel == 2 and self._weak is None:
             return Views([self.vlm.preprocess, fresh])
-        if isinstance(self.views, str):  # "fresh"
+        if isinstance(self.views, str) or self.n_parallel == 2:  # "fresh", or the strong view
             return fresh
         if self.views == 0:
             return self.vlm.preprocess

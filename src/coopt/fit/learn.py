@@ -134,9 +134,7 @@ def learn(
         if learner.inputs.unlabelled:
             work.unlabelled = rest_of(train, drawn, unlabelled, n_workers)
         elif unlabelled is not None:
-            raise ConfigError(
-                f"unlabelled: {method!r} does not learn from unlabelled images; leave them out."
-            )
+            raise ConfigError(f"unlabelled: {method!r} does not learn from unlabelled images; leave them out.")
         if weight is not None:
             work.weight = torch.as_tensor(weight[drawn.indices], dtype=torch.float32)
             if not bool((work.weight > 0).any()):

@@ -14,7 +14,7 @@ from coopt.methods import find_method, find_preset
 MAX_LR = 1e6
 """Beyond it even one step leaves the range of float32."""
 TYPES: dict[Any, str] = {float: "a number", bool: "true or false"}
-"""Settings whose type alone may be wrong, and what to say."""
+"""Settings of which only the type may be wrong, and what to say."""
 OPTIMIZERS = ("sgd", "adamw", "adam")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SCHEDULES = ("cosine", "cosine-step", "constant")

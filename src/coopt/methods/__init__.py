@@ -1,71 +1,36 @@
 """The methods, one file each, and the table that names them."""
 
-from coopt.methods.batch import Batch, Examples, Losses, Shots, Training
-from coopt.methods.cocoop import CoCoOp
-from coopt.methods.coop import CoOp
-from coopt.methods.ivlp import IVLP
-from coopt.methods.kgcoop import KgCoOp
-from coopt.methods.linear_probe import LinearProbe
-from coopt.methods.maple import MaPLe
-from coopt.methods.method import Method, Preset
-from coopt.methods.predictor import (
-    Classifier,
-    MethodPredictor,
-    Predictor,
-    cosine_logits,
-)
-from coopt.methods.prograd import ProGrad
-from coopt.methods.promptsrc import PromptSRC
-from coopt.methods.settings import (
-    build_method,
-    check_settings,
-    find_preset,
-    for_classes,
-    jsonable,
-    method_name,
-    parse_settings,
-    set_task,
-)
-from coopt.methods.table import METHODS, find_method
-from coopt.methods.tip_adapter import TipAdapter
-from coopt.methods.tip_adapter_f import TipAdapterF
-from coopt.methods.tpt import TPT
-from coopt.methods.vpt import VPT
-from coopt.methods.zero_shot import ZeroShot
-
-__all__ = [
-    "IVLP",
-    "METHODS",
-    "TPT",
-    "VPT",
-    "Batch",
-    "Classifier",
-    "CoCoOp",
-    "CoOp",
-    "Examples",
-    "KgCoOp",
-    "LinearProbe",
-    "Losses",
-    "MaPLe",
-    "Method",
-    "MethodPredictor",
-    "Predictor",
-    "Preset",
-    "ProGrad",
-    "PromptSRC",
-    "Shots",
-    "TipAdapter",
-    "TipAdapterF",
-    "Training",
-    "ZeroShot",
-    "build_method",
-    "check_settings",
-    "cosine_logits",
-    "find_method",
-    "find_preset",
-    "for_classes",
-    "jsonable",
-    "method_name",
-    "parse_settings",
-    "set_task",
-]
+from coopt.methods.batch import Batch as Batch
+from coopt.methods.batch import Examples as Examples
+from coopt.methods.batch import Losses as Losses
+from coopt.methods.batch import Shots as Shots
+from coopt.methods.batch import Training as Training
+from coopt.methods.cocoop import CoCoOp as CoCoOp
+from coopt.methods.coop import CoOp as CoOp
+from coopt.methods.ivlp import IVLP as IVLP
+from coopt.methods.kgcoop import KgCoOp as KgCoOp
+from coopt.methods.linear_probe import LinearProbe as LinearProbe
+from coopt.methods.maple import MaPLe as MaPLe
+from coopt.methods.method import Method as Method
+from coopt.methods.method import Preset as Preset
+from coopt.methods.predictor import Classifier as Classifier
+from coopt.methods.predictor import MethodPredictor as MethodPredictor
+from coopt.methods.predictor import Predictor as Predictor
+from coopt.methods.predictor import cosine_logits as cosine_logits
+from coopt.methods.prograd import ProGrad as ProGrad
+from coopt.methods.promptsrc import PromptSRC as PromptSRC
+from coopt.methods.settings import build_method as build_method
+from coopt.methods.settings import check_settings as check_settings
+from coopt.methods.settings import find_preset as find_preset
+from coopt.methods.settings import for_classes as for_classes
+from coopt.methods.settings import jsonable as jsonable
+from coopt.methods.settings import method_name as method_name
+from coopt.methods.settings import parse_settings as parse_settings
+from coopt.methods.settings import set_task as set_task
+from coopt.methods.table import METHODS as METHODS
+from coopt.methods.table import find_method as find_method
+from coopt.methods.tip_adapter import TipAdapter as TipAdapter
+from coopt.methods.tip_adapter_f import TipAdapterF as TipAdapterF
+from coopt.methods.tpt import TPT as TPT
+from coopt.methods.vpt import VPT as VPT
+from coopt.methods.zero_shot import ZeroShot as ZeroShot

@@ -1,23 +1,14 @@
 """The frozen dual encoders: `load_model(name)` gives a `VLM`, whatever the weights' source."""
 
-from coopt.models.block import Block, Layer, Mlp, attention, run_block
-from coopt.models.catalogue import list_models
-from coopt.models.load import load_model
-from coopt.models.preprocess import Preprocess
-from coopt.models.towers import ImageTower, TextTower, VisionTransformer
-from coopt.models.vlm import VLM
-
-__all__ = [
-    "VLM",
-    "Block",
-    "ImageTower",
-    "Layer",
-    "Mlp",
-    "Preprocess",
-    "TextTower",
-    "VisionTransformer",
-    "attention",
-    "list_models",
-    "load_model",
-    "run_block",
-]
+from coopt.models.block import Block as Block
+from coopt.models.block import Layer as Layer
+from coopt.models.block import Mlp as Mlp
+from coopt.models.block import attention as attention
+from coopt.models.block import run_block as run_block
+from coopt.models.catalogue import list_models as list_models
+from coopt.models.load import load_model as load_model
+from coopt.models.preprocess import Preprocess as Preprocess
+from coopt.models.towers import ImageTower as ImageTower
+from coopt.models.towers import TextTower as TextTower
+from coopt.models.towers import VisionTransformer as VisionTransformer
+from coopt.models.vlm import VLM as VLM

@@ -1,24 +1,14 @@
 """Prompts as token sequences: what sits where, and how sequences become class features."""
 
-from coopt.prompting.context import check_size, noise, start_context
-from coopt.prompting.dense import encode_dense
-from coopt.prompting.encoder import PromptEncoder
-from coopt.prompting.layout import PromptLayout, clean_name
-from coopt.prompting.templates import TEMPLATES, read_templates, template_features
-from coopt.prompting.visual import PromptedImageTower
-from coopt.prompting.words import nearest_words
-
-__all__ = [
-    "TEMPLATES",
-    "PromptEncoder",
-    "PromptLayout",
-    "PromptedImageTower",
-    "check_size",
-    "clean_name",
-    "encode_dense",
-    "nearest_words",
-    "noise",
-    "read_templates",
-    "start_context",
-    "template_features",
-]
+from coopt.prompting.context import check_size as check_size
+from coopt.prompting.context import noise as noise
+from coopt.prompting.context import start_context as start_context
+from coopt.prompting.dense import encode_dense as encode_dense
+from coopt.prompting.encoder import PromptEncoder as PromptEncoder
+from coopt.prompting.layout import PromptLayout as PromptLayout
+from coopt.prompting.layout import clean_name as clean_name
+from coopt.prompting.templates import TEMPLATES as TEMPLATES
+from coopt.prompting.templates import read_templates as read_templates
+from coopt.prompting.templates import template_features as template_features
+from coopt.prompting.visual import PromptedImageTower as PromptedImageTower
+from coopt.prompting.words import nearest_words as nearest_words

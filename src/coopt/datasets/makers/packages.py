@@ -44,6 +44,9 @@ ANIMALS = Package("pip", "animal-mnist", "0.4", "aeebf3d9de4552d6fd2d5701424e1a5
 TEXTILES = Package(
     "pip", "conformal-clip-data", "0.1.4", "00144ccc179a887dbea15923be8cf236d0c0f49bf7fb6f7bb288e40b53fb1bcb"
 )
+SOLAR_CELLS = Package(
+    "pip", "elpv-dataset", "1.0.0.post1", "85e31c1126ee9b48e62d3a0232c58f58b2d189b0814a45c13642fa0415af4a4c"
+)
 
 
 @contextmanager
