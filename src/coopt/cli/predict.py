@@ -30,7 +30,7 @@ def predict(
     class_names: Annotated[
         Path | None,
         typer.Option(
-            help="Other classes for a learned shared prompt: a JSON list, a JSON map from labels to words, or one per line."
+            help="Other classes for a shared prompt: a JSON list, a JSON map of labels to words, or one per line."
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write to a .csv or .json file.")] = None,

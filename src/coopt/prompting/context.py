@@ -49,6 +49,8 @@ def start_context(
     """
     if n_ctx is not None:
         check_size("n_ctx", n_ctx)
+        if n_ctx > vlm.text.context_length:  # before such a number of vectors is drawn
+            raise ConfigError(f"n_ctx is {n_ctx}; the model's texts have {vlm.text.context_length} tokens at most.")
     ids = vlm.tokenizer.encode(clean_name(ctx_init)) if ctx_init is not None else []
     if not ids and ctx_init is not None and too_few != "random":
         raise ConfigError(f"ctx_init is {ctx_init!r}; give at least one word, or None for a random start.")
