@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from coopt.artifacts import load_run, save_run
+from coopt.download import file_digest
 from coopt.errors import RunError
 from coopt.methods import METHODS, Examples, Method, Shots, build_method
 from coopt.models import load_model
@@ -132,6 +133,14 @@ def test_a_full_disk_leaves_the_old_run_or_nothing(
         assert load_run(folder).config["settings"]["n_ctx"] == 2
 
 
+def bind_again(folder: Path) -> None:
+    """Make the files of a folder those of its configuration, as who forges a run would."""
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["files"] = {name: file_digest(folder / name) for name in config["files"] if (folder / name).is_file()}
+    path.write_text(json.dumps(config))
+
+
 def break_config(change: dict) -> object:
     def apply(folder: Path) -> None:
         path = folder / "adapter_config.json"
@@ -169,6 +178,11 @@ def test_a_damaged_run_says_what_is_wrong(tmp_path: Path, damage: object, messag
 def test_tensors_of_another_shape_and_a_missing_folder(tmp_path: Path) -> None:
     folder = save_run(tmp_path / "run", trained(n_ctx=4), details=DETAILS)
     save_file({"ctx": torch.zeros(3, 64)}, folder / "adapter_model.safetensors")
+    with pytest.raises(
+        RunError, match=r"adapter_model\.safetensors is not the file that adapter_config\.json was saved"
+    ):
+        load_run(folder)
+    bind_again(folder)
     with pytest.raises(RunError, match=r"holds \{'ctx': \(3, 64\)\}; .* needs \{'ctx': \(4, 64\)\}"):
         load_run(folder).build(golden_vlm("vit_b"))
     with pytest.raises(RunError, match="There is no run folder .*nowhere"):

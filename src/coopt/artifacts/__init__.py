@@ -3,7 +3,6 @@
 from coopt.artifacts.card import card as card
 from coopt.artifacts.earlier import EarlierRunWarning as EarlierRunWarning
 from coopt.artifacts.images import SeenImages as SeenImages
-from coopt.artifacts.images import without as without
 from coopt.artifacts.load import load_run as load_run
 from coopt.artifacts.place import check_target as check_target
 from coopt.artifacts.run_folder import Run as Run

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 from safetensors.torch import load_file
 
 from coopt.data import ImageDataset, UnreadableImageError, image_digest, split_dataset
@@ -55,7 +55,7 @@ class SeenImages:
 
     def n_trained_on(self, dataset: ImageDataset) -> int:
         """How many images of a data set the run was trained on."""
-        return int(among(dataset, self.trained_on).sum())
+        return int(dataset.among(self.trained_on).sum())
 
     def split_again(self, dataset: ImageDataset) -> tuple[dict[str, ImageDataset], int] | None:
         """The parts of the split that was made, and how many images are new; None where the data is other data.
@@ -65,10 +65,10 @@ class SeenImages:
         """
         if not self.split:
             return None
-        trained, left = among(dataset, self.trained_on), np.ones(len(dataset), dtype=bool)
+        trained, left = dataset.among(self.trained_on), np.ones(len(dataset), dtype=bool)
         parts: dict[str, Numbers] = {}
         for name in PARTS:
-            here = left & among(dataset, self.split.get(name, NOTHING))
+            here = left & dataset.among(self.split.get(name, NOTHING))
             here &= ~trained if name == "test" else True
             parts[name], left = np.flatnonzero(here), left & ~here
         n_split = sum(len(numbers) for numbers in self.split.values())
@@ -79,17 +79,6 @@ class SeenImages:
         parts["test"] = np.sort(np.concatenate([parts["test"], np.flatnonzero(left)]))
         n_new = int((left & (dataset.digests != UNREADABLE)).sum())
         return {name: dataset.subset(indices) for name, indices in parts.items() if len(indices)}, n_new
-
-
-def among(dataset: ImageDataset, numbers: Numbers) -> Bool[np.ndarray, " N"]:
-    """Which images of a data set are the same as one of these; an image that cannot be read is the same as none."""
-    return np.isin(dataset.digests, numbers) & (dataset.digests != UNREADABLE)
-
-
-def without(dataset: ImageDataset, numbers: Numbers) -> tuple[ImageDataset, int]:
-    """The images that are none of these, and how many are left out."""
-    same = among(dataset, numbers)
-    return (dataset.subset(np.flatnonzero(~same)), int(same.sum())) if same.any() else (dataset, 0)
 
 
 def seen_by_names(config: Mapping[str, Any], dataset: ImageDataset) -> SeenImages:

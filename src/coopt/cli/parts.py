@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from coopt.artifacts import Run, SeenImages, without
+from coopt.artifacts import Run, SeenImages
 from coopt.cli.console import Lines
 from coopt.data import ImageDataset, Splits
 from coopt.data.wording import count
@@ -37,7 +37,7 @@ def honest_test(
     """The test images of a fit without copies of training images; None where none remain."""
     if test is None:
         return None
-    left, n_copies = without(test, seen.not_for_testing)
+    left, n_copies = test.without(seen.not_for_testing)
     if not n_copies:
         return test
     found = f"{n_copies} of the {len(test)} test images are copies of training images (the same file content)"
@@ -81,7 +81,7 @@ def choose_part(run: Run, what: str, splits: Splits, split: str | None, allow_du
 
 
 def _without_trained_on(part: Part, seen: SeenImages) -> Part:
-    left, n_left_out = without(part.dataset, seen.trained_on)
+    left, n_left_out = part.dataset.without(seen.trained_on)
     if not n_left_out or len(left) == 0:  # all of it was trained on: that is what is evaluated, and it is said
         return part
     note = (

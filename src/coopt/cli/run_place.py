@@ -81,8 +81,8 @@ def finished(
     ]
     if changed:
         raise RunError(
-            f"{show_path(folder)} holds a finished run with other settings ({'; '.join(changed)}). Choose another --out, or "
-            "pass --overwrite without --resume to replace it."
+            f"{show_path(folder)} holds a finished run with other settings ({'; '.join(changed)}). Choose another "
+            "--out, or pass --overwrite without --resume to replace it."
         )
     return f"{show_path(folder)} is finished: there is nothing to resume. --overwrite trains it again."
 

@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int64
+from jaxtyping import Bool, Int, Int64
 from PIL import Image
 
-from coopt.data.digests import number_images
+from coopt.data.digests import UNREADABLE, number_images
 from coopt.data.sources import open_frames, open_image
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
@@ -77,6 +77,15 @@ class ImageDataset:
     def digests(self) -> Int64[np.ndarray, " _"]:
         """A number for each image by its content, 0 where it cannot be read; every file is read for it, once."""
         return number_images(self.images)
+
+    def among(self, digests: Int64[np.ndarray, " _"]) -> Bool[np.ndarray, " N"]:
+        """Which images are the same as one of these; an image that cannot be read is the same as none."""
+        return np.isin(self.digests, digests) & (self.digests != UNREADABLE)
+
+    def without(self, digests: Int64[np.ndarray, " _"]) -> tuple["ImageDataset", int]:
+        """The images that are none of these, and how many are left out."""
+        same = self.among(digests)
+        return (self.subset(np.flatnonzero(~same)), int(same.sum())) if same.any() else (self, 0)
 
     def load(self, index: int) -> Image.Image:
         """Open one image as 8-bit RGB.

@@ -22,11 +22,11 @@ def library_class(name: str) -> Any:
 
 
 def is_import_problem(error: BaseException | None) -> bool:
-    """Whether a package that does not fit the others is behind an error: an import that failed, or torchvision's way."""
+    """Whether packages that do not fit each other are behind an error: a failed import, or a missing operator."""
     while error is not None:
-        if isinstance(error, ImportError) or "torchvision" in str(error):
+        if isinstance(error, ImportError) or "torchvision::" in str(error):
             return True
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
     return False
 
 
