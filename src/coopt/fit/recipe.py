@@ -170,8 +170,9 @@ def check_used(method: str, names: Collection[str]) -> None:
     used = used_settings(method)
     unused = [field.name for field in fields(Recipe) if field.name in names and field.name not in used]
     if unused:
+        why = "has no training steps" if find_method(method).uses_shots else "learns nothing"
         raise ConfigError(
-            f"The method {method!r} has no training steps and does not use {', '.join(unused)}; leave "
+            f"The method {method!r} {why} and does not use {', '.join(unused)}; leave "
             f"{'it' if len(unused) == 1 else 'them'} out. Of the recipe it uses {' and '.join(used) or 'nothing'}; "
             f"`coopt methods {method}` lists its settings."
         )
