@@ -65,8 +65,12 @@ def choose_part(run: Run, what: str, splits: Splits, split: str | None, allow_du
     has_parts = splits.unsplit is None
     seen, notes = run.seen(whole), []
     again = None if has_parts and splits.test is not None else seen.split_again(whole)
+    n_others = 0
     if again is not None:
         (parts, n_new), has_parts, made_by = again, True, str(run.config["data"].get("split"))
+        n_others = seen.n_trained_on(whole) if split in (None, "test") and "test" in parts else 0
+        if n_others:
+            notes.append(f"{n_others} of all {len(whole)} images were trained on and are left out; --split all takes all")
         if n_new:
             new = count(n_new, "image is", "images are")
             notes.append(f"{new} new since the run was trained; they count as test images")
@@ -76,7 +80,8 @@ def choose_part(run: Run, what: str, splits: Splits, split: str | None, allow_du
     if split == "all" or not has_parts or (split is None and "test" not in parts):
         part = Part(whole, f"all images of {what}", notes=notes if split != "all" else [])
     else:
-        part = Part(parts[split or "test"], f"the {split or 'test'} part of {what} (split by {made_by})", notes=notes)
+        words = f"the {split or 'test'} part of {what} (split by {made_by})"
+        part = Part(parts[split or "test"], words, n_others, notes)
     return part if allow_duplicates or split not in (None, "test") else _without_trained_on(part, seen)
 
 
