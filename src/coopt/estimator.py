@@ -242,9 +242,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             raise ConfigError("This PromptClassifier was loaded from a run folder; copy that folder instead.")
         details = {**self.learned_.details(), "numeric_labels": self.classes_.dtype.kind in "iu"}
         records = [record.as_dict() for record in self.learned_.records]
-        return save_run(
-            folder, self.method_, records=records, details=details, images=self.seen_, overwrite=overwrite
-        )
+        return save_run(folder, self.method_, records=records, details=details, images=self.seen_, overwrite=overwrite)
 
     @classmethod
     def load(

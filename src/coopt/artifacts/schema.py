@@ -65,6 +65,14 @@ ALLOWED: dict[str, Check] = {
     "files": (lambda value: isinstance(value, dict) and all(isinstance(v, str) for v in value.values()), "a dict"),
 }
 """What else is read where it is there."""
+DATA: dict[str, Check] = {
+    "source": TEXT_OR_NONE,
+    "split": TEXT_OR_NONE,
+    "n_train": SIZE,
+    "trained_on": TEXTS,
+    "digests": TEXTS,
+}
+"""What is read of the entry "data"; the last two are of earlier versions."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -98,12 +106,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def problems(config: Mapping[str, Any]) -> list[str]:
     """All that is wrong with a configuration, in words."""
-    wrong = []
-    for name, (is_right, what) in {**NEEDED, **ALLOWED}.items():
-        if name not in config:
-            wrong += [f"{name} is missing, it must be {what}"] if name in NEEDED else []
-        elif not is_right(config[name]):
-            wrong.append(f"{name} must be {what}, not {shorten(config[name])}")
+    wrong = [f"{name} is missing, it must be {what}" for name, (_, what) in NEEDED.items() if name not in config]
+    wrong += _misfits(config, {**NEEDED, **ALLOWED})
     if wrong:
         return wrong
     names, labels = config["class_names"], config.get("class_labels", config["class_names"])
@@ -112,9 +116,19 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     if len(names) < 2:
         wrong.append(f"class_names has {len(names)} names; a classifier needs at least 2")
     wrong += [f"settings: {problem}" for problem in _number_problems(config["settings"])]
+    wrong += [f"data: {problem}" for problem in _misfits(config.get("data", {}), DATA)]
     if config["format"] >= BINDING and WEIGHTS not in config.get("files", {}):
         wrong.append(f"files has no digest of {WEIGHTS}")
     return wrong
+
+
+def _misfits(values: Mapping[str, Any], checks: Mapping[str, Check]) -> list[str]:
+    """Values that are there and are not what they must be."""
+    return [
+        f"{name} must be {what}, not {shorten(values[name])}"
+        for name, (is_right, what) in checks.items()
+        if name in values and not is_right(values[name])
+    ]
 
 
 def shorten(value: Any) -> str:

@@ -70,7 +70,9 @@ def choose_part(run: Run, what: str, splits: Splits, split: str | None, allow_du
         (parts, n_new), has_parts, made_by = again, True, str(run.config["data"].get("split"))
         n_others = seen.n_trained_on(whole) if split in (None, "test") and "test" in parts else 0
         if n_others:
-            notes.append(f"{n_others} of all {len(whole)} images were trained on and are left out; --split all takes all")
+            notes.append(
+                f"{n_others} of all {len(whole)} images were trained on and are left out; --split all takes all"
+            )
         if n_new:
             new = count(n_new, "image is", "images are")
             notes.append(f"{new} new since the run was trained; they count as test images")
