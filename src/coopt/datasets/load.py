@@ -174,7 +174,7 @@ def _without_copies(splits: Splits, test: ImageDataset) -> tuple[ImageDataset, t
     left, n_copies = test.without(np.concatenate(others))
     if len(left) == 0:
         raise DataError(
-            f"All {len(test)} test images of '{test.source}' are copies of its training images (the same file content): "
+            f"All {len(test)} test images of '{test.source}' are copies of its training images (the same content): "
             "nothing is left to test on. --allow-duplicates (allow_duplicates=True) tests on them all the same."
         )
     copies = f"{n_copies} of {len(test)} test images are copies of training images (the same file content) and left out"
