@@ -131,8 +131,7 @@ def presets_table(key: str, kind: type[Method]) -> str:
         return "None; the defaults are used everywhere."
     rows = []
     for name, preset in kind.presets.items():
-        values = {**preset.settings, **preset.recipe}
-        changes = ", ".join(f"`{setting}={value}`" for setting, value in values.items()) or "as the defaults"
+        changes = "; ".join(f"`{text}`" for text in preset.texts()) or "as the defaults"
         rows.append([f"`{name}`", changes, markdown(preset.source)])
     first = next(iter(kind.presets))
     return table(["preset", "sets", "source"], rows) + f"\n\n    {command(key)} --preset {first}"

@@ -14,7 +14,7 @@ from coopt.bench.shared import HeldOut, Shared
 from coopt.data import ImageDataset
 from coopt.evaluate import dataset_logits
 from coopt.evaluate.record import Record
-from coopt.fit import Recipe, learn
+from coopt.fit import Learned, Recipe, learn
 from coopt.methods import ZeroShot, build_method
 from coopt.models import VLM
 from coopt.tasks import Classification
@@ -81,7 +81,7 @@ def test_base_to_new_learns_the_first_half_and_tests_each_half_by_itself(
     (run,) = plan("base-to-new", "shapes", QUICK)
     lines = {line.subset: line for line in execute(run, shared).records}
     learned = learn(
-        vlm, shapes.train.select_classes(halves["base"]), val=shapes.val.select_classes(halves["base"]),
+        vlm, shapes.train, val=shapes.val, classes=halves["base"],
         settings={"n_ctx": 3}, shots=2, seed=1, recipe=Recipe(epochs=3),
     )  # fmt: skip
     new = build_method("coop", vlm, [shapes.class_names[c] for c in halves["new"]], {"n_ctx": 3})
@@ -158,28 +158,45 @@ def test_shift_tests_among_the_classes_of_the_variant(plan: Plan, shared: Shared
     assert by_hand(vlm, chalk.test, "a chalk {}.") == of(execute(chalk_run, shared).records[0])
 
 
-@pytest.mark.parametrize(("protocol", "names"), [("fewshot", "shapes"), ("base-to-new", "shapes"), ("shift", "shapes")])
+@pytest.mark.parametrize(
+    ("protocol", "names"),
+    [
+        ("fewshot", "shapes"),
+        ("fewshot", "signs"),
+        ("base-to-new", "shapes"),
+        ("base-to-new", "signs"),
+        ("shift", "shapes"),
+    ],
+)
 def test_no_choice_sees_a_test_image(
     protocol: str, names: str, plan: Plan, shared: Shared, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[dict[str, Any]] = []
+    found: list[Learned] = []
 
     def spy(vlm: VLM, train: ImageDataset, **options: Any) -> Any:
         given.append({"train": train, **options})
-        return learn(vlm, train, **options)
+        found.append(learn(vlm, train, **options))
+        return found[-1]
 
     monkeypatch.setattr(coopt.bench.execute, "learn", spy)
-    shapes = places.load(names)
+    data = places.load(names)
     for run in plan(protocol, names, "linear-probe", shots=[3]):
         lines = execute(run, shared).records
-        assert {line.selection for line in lines} == {"validation shots"}
-    (call,) = given
-    kept = range(3) if protocol == "base-to-new" else range(5)
-    for part in ("train", "val"):
-        whole = getattr(shapes, part)
-        expected = [image for image, label in zip(whole.images, whole.labels, strict=True) if label in kept]
-        assert list(call[part].images) == expected
+        assert {line.selection for line in lines} == {"validation shots" if data.val else "cross-validation"}
+    ((call,), (learned,)) = given, found
+    assert call["train"].images == data.train.images
     assert (call["shots"], call["seed"]) == (3, 1)
+    kept = data.class_names[: (len(data.class_names) + 1) // 2] if protocol == "base-to-new" else data.class_names
+    assert learned.train.class_names == kept
+    assert set(learned.train.images) < set(data.train.images)
+    assert learned.train.class_counts().tolist() == [3] * len(kept)
+    if names == "signs":  # it has no validation images: none are given, and none of another part take their place
+        assert call["val"] is None and learned.val is None
+    else:
+        assert call["val"].images == data.val.images
+        assert set(learned.val.images) <= set(data.val.images)
+        assert learned.val.class_counts().tolist() == [2] * len(kept)
 
 
 def test_the_selection_is_named(plan: Plan, shared: Shared) -> None:

@@ -102,6 +102,8 @@ def test_an_id_changes_with_everything_that_a_result_depends_on(plan: Plan, monk
     ids = [run.id, *(other.id for other in changed)]
     monkeypatch.setattr(coopt.bench.grid, "__version__", "9.0.0")
     ids.append(replace(run).id)
+    monkeypatch.setattr(coopt.bench.grid, "RESULTS", coopt.bench.grid.RESULTS + 1)
+    ids.append(replace(run).id)
     assert len(set(ids)) == len(ids)
     monkeypatch.undo()
     # Where it ran and where the data lies change nothing.

@@ -63,6 +63,19 @@ def test_visual_prompts_are_projected_text_prompts() -> None:
         assert torch.allclose(visual, expected, atol=1e-6)
 
 
+def test_the_deep_couplings_start_as_copies_of_one_layer_and_learn_apart() -> None:
+    """`_get_clones` of the authors' trainers/maple.py; the first coupling is a layer of its own."""
+    first, *deep = MaPLe(golden_vlm("vit_b"), ["tea", "owl"], n_ctx=3, prompt_depth=4).coupling
+    assert len(deep) == 3
+    for layer in deep[1:]:
+        assert torch.equal(layer.weight, deep[0].weight) and torch.equal(layer.bias, deep[0].bias)
+        assert layer.weight is not deep[0].weight
+    assert not torch.equal(first.weight, deep[0].weight)
+    with torch.no_grad():
+        deep[1].weight += 1
+    assert not torch.equal(deep[1].weight, deep[0].weight)
+
+
 def test_a_loss_reaches_the_text_prompts_through_the_image_alone() -> None:
     method = MaPLe(golden_vlm("vit_b"), ["tea", "owl"], prompt_depth=3)
     method.image_encoder(torch.randn(2, 3, 64, 64), *method.visual_prompts()).square().sum().backward()

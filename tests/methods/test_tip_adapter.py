@@ -125,6 +125,9 @@ def test_one_shot_without_validation_keeps_the_authors_numbers() -> None:
     method.prepare(Shots(blobs(3, 1)))
     assert (method.found["alpha"], method.found["beta"]) == (1.17, 1.0)
     assert float(method.cache.alpha) == pytest.approx(1.17)
+    given = build_method("tip-adapter", golden_vlm("vit_b"), NAMES, {"start_alpha": 5.0, "start_beta": 2.0})
+    given.prepare(Shots(blobs(3, 1)))
+    assert (given.found["alpha"], given.found["beta"]) == (5.0, 2.0)
 
 
 def test_a_given_number_is_not_searched() -> None:

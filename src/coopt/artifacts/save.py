@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from coopt.version import describe_versions
 
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "pillow", "safetensors", "open_clip_torch")
 """Whose versions a run folder names."""
+PATH = re.compile(r"'[^']*[/\\][^']*'")
+"""A path in a reason for which an image could not be read."""
 
 
 def save_run(
@@ -110,7 +113,7 @@ def training_details(
             "source": source_name(train.source),
             "n_train": len(train),
             "n_val": 0 if val is None else len(val),
-            "skipped": [[file_name(name), reason] for name, reason in skipped],
+            "skipped": [[file_name(name), PATH.sub("the file", reason)] for name, reason in skipped],
         },
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from coopt.bench.protocols import Evaluation
+from coopt.bench.variants import own_template
 from coopt.data import ImageDataset
 from coopt.datasets import Benchmark
 
@@ -25,11 +26,12 @@ class Digests:
         task = [] if benchmark.task is None else [benchmark.task]
         return digest([subset, *(None if part is None else self._of(part) for part in parts), *task], 12)
 
-    def of_test(self, test: Evaluation, has_own: bool) -> str:
-        """Hash of the images that are tested on, with the template where the method's prompts use it."""
+    def of_test(self, test: Evaluation, method: str | None) -> str:
+        """Hash of the images that are tested on, with the template there of a method whose prompts have one."""
         benchmark = self.benchmarks[test.dataset]
         assert benchmark.test is not None  # `choose` refuses others
-        return digest([self._of(benchmark.test), benchmark.template if has_own else None], 12)
+        template = None if method is None else own_template(method, benchmark.name, benchmark.template)
+        return digest([self._of(benchmark.test), template], 12)
 
     def _of(self, part: ImageDataset) -> str:
         key = id(part)  # `benchmarks` keeps them alive

@@ -111,19 +111,19 @@ def execute(run: Run, shared: Shared) -> Result:
 
 
 def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> Learned:
-    """Train on the run's shots, with the data set's own validation images where a method chooses something."""
-    classes = classes_of(benchmark, run.subset)
+    """Train on the run's shots, with the data set's own validation images where a method chooses something.
+
+    Shots are drawn from all classes and then cut to the run's, as in the authors' code.
+    """
     train, val = benchmark.train, benchmark.val
     if not find_method(run.method).uses_shots:
         train, val = benchmark.test, None  # for its class names
     assert train is not None  # `choose` refuses others
-    if run.subset != "all":
-        train = train.select_classes(classes)
-        val = val.select_classes(classes) if val is not None else None
     return learn(
         vlm,
         train,
         val=val,
+        classes=None if run.subset == "all" else classes_of(benchmark, run.subset),
         method=run.method,
         task=benchmark.task or DEFAULT_TASK,
         settings=run.settings_for(run.source, benchmark.template),

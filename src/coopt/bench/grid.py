@@ -9,12 +9,15 @@ from typing import Any
 from coopt.bench.choice import Places
 from coopt.bench.digests import Digests, digest
 from coopt.bench.protocols import Asked, Evaluation, Protocol
-from coopt.bench.variants import OWN, Variant, fill_templates, resolve
+from coopt.bench.variants import OWN, Variant, fill_templates, own_template, resolve
 from coopt.datasets import BENCHMARKS
 from coopt.evaluate.record import GridRow
 from coopt.fit import recipe_for
 from coopt.methods import check_settings, find_method, jsonable
 from coopt.version import __version__
+
+RESULTS = 2
+"""Raised when the same run gives other numbers than before, so that its records are not taken from before."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Run:
     def key(self) -> str:
         """What the training is: readable, and a hash of everything that its result depends on."""
         identity = {
-            "library": __version__.split(".")[0],
+            "library": [__version__.split(".")[0], RESULTS],
             "protocol": self.protocol,
             "model": [self.model.name, self.model.fingerprint, self.model.dtype or "float32"],
             # The row's name too: a row of another name is measured again, and its cells are not missing.
@@ -93,7 +96,8 @@ class Run:
 
     def settings_for(self, dataset: str, template: str) -> dict[str, Any]:
         """The method's settings on a data set, with its template where the method is given the data set's own."""
-        filled = fill_templates(self.settings.get("templates"), template, dataset)
+        own = own_template(self.method, dataset, template)
+        filled = fill_templates(self.settings.get("templates"), own, dataset)
         return {name: filled if name == "templates" else value for name, value in self.settings.items()}
 
     def facts(self) -> dict[str, Any]:
@@ -151,22 +155,24 @@ def _runs_of(
     given: Mapping[str, Any],
 ) -> Iterator[Run]:
     method = find_method(variant.method)
-    preset, settings, changes = resolve(variant, presets)
-    settings = check_settings(variant.method, settings)
-    has_own = OWN in (settings.get("templates") or [])
     # What neither learns nor looks at augmented views is the same for every seed.
     seeds = range(1, 1 + (n_seeds if method.uses_shots or method.inputs.test_views else 1))
     # Contexts of the classes' own apply to no others; the method's class cannot know its settings.
-    applies = method.new_classes and not settings.get("class_specific")
-    row: dict[str, Any] = {"variant": variant.name, "method": variant.method, "preset": preset, "settings": settings}
+    applies = method.new_classes and not resolve(variant, presets)[1].get("class_specific")
+    row: dict[str, Any] = {"variant": variant.name, "method": variant.method}
     for training in protocol.trainings(asked, method.uses_shots, applies):
         source = asked.benchmarks[training.source]
-        tests_data = {test: digests.of_test(test, has_own) for test in training.tests}
         for n_shots in shots if method.uses_shots else (None,):
+            preset, settings, changes = resolve(variant, presets, training.source, n_shots)
+            settings = check_settings(variant.method, settings)
             recipe = resolve_recipe(variant.method, changes, training.source, n_shots)
+            has_own = OWN in (settings.get("templates") or [])
+            tests_data = {test: digests.of_test(test, variant.method if has_own else None) for test in training.tests}
             for seed in seeds:
                 yield Run(
                     protocol=protocol.name,
+                    preset=preset,
+                    settings=settings,
                     recipe=recipe,
                     source=training.source,
                     subset=training.subset,

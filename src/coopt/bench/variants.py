@@ -22,7 +22,7 @@ HAND_WRITTEN = "zero-shot"
 ENSEMBLE = f"{HAND_WRITTEN} templates=imagenet-7 + own"
 """The prompt ensemble of the CoOp paper (section 4.1 and its appendix)."""
 GENERIC = "a photo of a {}."
-"""A default template that says nothing about the data: the data set's own template replaces it."""
+"""A default template that says nothing about the data: the one for the data set replaces it."""
 WITHOUT_WORDS = {"n_ctx", "class_specific"}
 """A row that sets one of these does not take the words of a preset: it asks for vectors that start without words."""
 RECIPE = [field.name for field in fields(Recipe)]
@@ -132,8 +132,14 @@ def read_template_list(text: str) -> list[str]:
     return [template for part in parts for template in ([OWN] if part == OWN else read_templates(part))]
 
 
-def fill_templates(templates: Any, own: str, dataset: str) -> Any:
-    """`templates` with the data set's own template in place of `OWN`; a single template as text.
+def own_template(method: str, dataset: str, template: str) -> str | list[str]:
+    """What `OWN` stands for: the hand-written prompt of the method's authors on a data set, else the data set's own."""
+    found = (find_method(method).own_templates or {}).get(dataset, template)
+    return found if isinstance(found, str) else list(found)
+
+
+def fill_templates(templates: Any, own: str | list[str], dataset: str) -> Any:
+    """`templates` with those of `own_template` in place of `OWN`; a single template as text.
 
     On some data sets the authors' ensemble is the seven templates without the data set's own.
     """
@@ -144,25 +150,30 @@ def fill_templates(templates: Any, own: str, dataset: str) -> Any:
     facts = BENCHMARKS.get(dataset)
     if templates == [*TEMPLATES["imagenet-7"], OWN] and facts is not None and not facts.joins_ensemble:
         return templates[:-1]
-    return [own if template == OWN else template for template in templates]
+    own = [own] if isinstance(own, str) else own
+    return [filled for template in templates for filled in (own if template == OWN else [template])]
 
 
-def resolve(variant: Variant, presets: Sequence[str]) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+def resolve(
+    variant: Variant, presets: Sequence[str], dataset: str = "", n_shots: int | None = None
+) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
     """The preset's name, the settings and the recipe's changes for a protocol that looks for `presets`, in order.
 
-    Settings of the variant go before those of the preset. Templates stay a list with `OWN` in it.
+    The preset is taken as it is on `dataset`. Settings of the variant go before those of the preset. Templates stay a
+    list with `OWN` in it.
     """
     method = find_method(variant.method)
     name = variant.preset
     if name is None:
         name = next((preset for preset in presets if preset in method.presets), None)
     name = None if name == "none" else name
-    preset = find_preset(variant.method, name)
+    preset = find_preset(variant.method, name).at(dataset, n_shots)
     settings = {**preset.settings, **variant.settings}
     has_words = "ctx_init" in preset.settings and "ctx_init" not in variant.settings
     if has_words and WITHOUT_WORDS & set(variant.settings):
         settings["ctx_init"] = None
     parameters = method.setting_parameters()
-    if "templates" in parameters and "templates" not in settings and parameters["templates"].default == GENERIC:
+    generic = "templates" in parameters and parameters["templates"].default == GENERIC
+    if generic and "templates" not in settings and method.own_templates is not None:
         settings["templates"] = [OWN]
     return name, settings, {**preset.recipe, **variant.recipe}

@@ -72,10 +72,7 @@ def show(key: str, method: type[Method]) -> None:
         out.print(Text(f"CoOp's with {', '.join(changed)}." if changed else "CoOp's."))
     if method.presets:
         heading("Presets (--preset name)")
-        presets = [
-            [name, ", ".join(f"{k}={v}" for k, v in {**preset.settings, **preset.recipe}.items()), preset.source]
-            for name, preset in method.presets.items()
-        ]
+        presets = [[name, "; ".join(preset.texts()), preset.source] for name, preset in method.presets.items()]
         print_table(("name", "sets", "source"), presets)
     for section in ("Differences from the official code", "Shape", "Reference"):
         if section in told.sections:  # a method from outside may say less of itself

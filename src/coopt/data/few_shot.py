@@ -1,11 +1,13 @@
 """The few-shot sample of a data set: the authors' picks, with unreadable files replaced and shortages reported."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from coopt.data.batches import Skipped, find_unreadable
 from coopt.data.dataset import ImageDataset
@@ -43,6 +45,7 @@ def few_shot_subset(
     seed: int,
     *,
     strata: Indices | None = None,
+    classes: Sequence[int] | None = None,
     strict: bool = False,
     n_workers: int = 0,
     check: Check | None = None,
@@ -57,6 +60,8 @@ def few_shot_subset(
         n_shots: how many images per class.
         seed: of the picks.
         strata: a whole number from 0 for each image, in place of its label where there are no classes.
+        classes: the labels to keep, renumbered in this order. The picks are drawn from all classes and then cut, as in
+            the authors' code, so that each half of base-to-new has the picks of the whole data set.
         strict: make an unreadable pick an error.
         n_workers: decoding processes.
         check: finds unreadable images; by default each pick is decoded once for it.
@@ -65,10 +70,10 @@ def few_shot_subset(
         DataError: the images are unlabelled, a class has no readable image, or `strict` and a file is unreadable.
         ConfigError: `n_shots` is below 1.
     """
-    groups = _groups(dataset, strata)
-    picks = sample_few_shot(groups, n_shots, seed)
+    pool = _Pool.of(dataset, strata, classes)
+    picks = sample_few_shot(pool.groups, n_shots, seed)
     check = check or partial(find_unreadable, n_workers=n_workers)
-    return _readable(dataset, groups, picks, n_shots, seed, strict, check, strata is None)
+    return _readable(pool, picks, n_shots, seed, strict, check)
 
 
 def few_shot_train_val(
@@ -79,18 +84,40 @@ def few_shot_train_val(
     *,
     strata: Indices | None = None,
     val_strata: Indices | None = None,
+    classes: Sequence[int] | None = None,
     strict: bool = False,
     n_workers: int = 0,
     check: Check | None = None,
 ) -> tuple[FewShot, FewShot]:
     """As `few_shot_subset`, for training and validation images from one stream, as the authors draw them."""
-    groups, val_groups = _groups(train, strata), _groups(val, val_strata)
-    picks, val_picks = sample_few_shot_train_val(groups, val_groups, n_shots, seed)
+    pool, val_pool = _Pool.of(train, strata, classes), _Pool.of(val, val_strata, classes)
+    picks, val_picks = sample_few_shot_train_val(pool.groups, val_pool.groups, n_shots, seed)
     check = check or partial(find_unreadable, n_workers=n_workers)
     return (
-        _readable(train, groups, picks, n_shots, seed, strict, check, strata is None),
-        _readable(val, val_groups, val_picks, min(n_shots, VAL_SHOTS), seed, strict, check, val_strata is None),
+        _readable(pool, picks, n_shots, seed, strict, check),
+        _readable(val_pool, val_picks, min(n_shots, VAL_SHOTS), seed, strict, check),
     )
+
+
+class _Pool(NamedTuple):
+    """What is drawn from."""
+
+    dataset: ImageDataset
+    groups: Indices
+    """One per image: its label, or its stratum."""
+    names: list[str]
+    """Of the groups."""
+    kept: Bool[np.ndarray, " N"]
+    """Whether an image is of the classes that are kept."""
+    classes: Sequence[int] | None
+    """The labels of those; None for all."""
+
+    @classmethod
+    def of(cls, dataset: ImageDataset, strata: Indices | None, classes: Sequence[int] | None) -> "_Pool":
+        groups = _groups(dataset, strata)
+        named = [f"stratum {number}" for number in range(groups.max(initial=0) + 1)]
+        kept = np.ones(len(dataset), bool) if classes is None else np.isin(_groups(dataset, None), list(classes))
+        return cls(dataset, groups, dataset.class_names if strata is None else named, kept, classes)
 
 
 def _groups(dataset: ImageDataset, strata: Indices | None) -> Indices:
@@ -106,50 +133,46 @@ def _groups(dataset: ImageDataset, strata: Indices | None) -> Indices:
     return groups
 
 
-def _readable(
-    dataset: ImageDataset,
-    groups: Indices,
-    picks: Indices,
-    n_shots: int,
-    seed: int,
-    strict: bool,
-    check: Check,
-    named: bool,
-) -> FewShot:
-    """The picks with others in place of unreadable ones; the groups are the data set's classes where `named`."""
-    bad = dict(check(dataset, picks))
+def _readable(pool: _Pool, picks: Indices, n_shots: int, seed: int, strict: bool, check: Check) -> FewShot:
+    """The picks of the kept classes, with others in place of unreadable ones."""
+    picks = picks[pool.kept[picks]]
+    bad = dict(check(pool.dataset, picks))
     if bad and strict:
         name, reason = next(iter(bad.values()))
         raise DataError(
             f"Cannot read {count(len(bad), 'picked image', 'picked images')}, the first is '{name}': {reason}. "
             f"Repair or remove it, or leave strict off to use others instead."
         )
-    replacements = _replacements(dataset, groups, picks, seed, bad, check)
+    replacements = _replacements(pool, picks, seed, bad, check)
     chosen = [replacements.get(index, index) for index in picks.tolist()]
     indices = np.array([index for index in chosen if index is not None], dtype=np.int64)
-    names = dataset.class_names if named else [f"stratum {number}" for number in range(groups.max(initial=0) + 1)]
-    present, picked = (np.bincount(part, minlength=len(names)) for part in (groups, groups[indices]))
+    groups, names = pool.groups, pool.names
+    present, picked = (np.bincount(part, minlength=len(names)) for part in (groups[pool.kept], groups[indices]))
     notes = _notes(names, present, picked, n_shots, list(bad.values()))
     for note in notes:
         tell(note, DataWarning, stacklevel=3)
-    return FewShot(dataset.subset(indices), indices, list(bad.values()), notes)
+    shown = pool.dataset.subset(indices)
+    if pool.classes is not None:
+        shown = shown.select_classes(pool.classes)
+    return FewShot(shown, indices, list(bad.values()), notes)
 
 
 def _replacements(
-    dataset: ImageDataset, groups: Indices, picks: Indices, seed: int, bad: dict[int, Skipped], check: Check
+    pool: _Pool, picks: Indices, seed: int, bad: dict[int, Skipped], check: Check
 ) -> dict[int, int | None]:
     """Another image of the same class for each unreadable pick, None where there is none; fills `bad` further."""
     taken = set(picks.tolist())
     replacements: dict[int, int | None] = {}
     for index in list(bad):
-        group = int(groups[index])
-        spare = [int(other) for other in np.flatnonzero(groups == group) if int(other) not in taken]
+        group = int(pool.groups[index])
+        same = np.flatnonzero((pool.groups == group) & pool.kept)
+        spare = [int(other) for other in same if int(other) not in taken]
         # A stream by seed and class: hashed from text, the same on every platform.
         random.Random(f"replacement {seed} {group}").shuffle(spare)
         replacements[index] = None
         for other in spare:
             taken.add(other)
-            found = check(dataset, np.array([other]))
+            found = check(pool.dataset, np.array([other]))
             bad.update(found)
             if not found:
                 replacements[index] = other

@@ -1,6 +1,6 @@
 """The main job in one function: draw the shots, encode them, train the method."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from coopt.evaluate import own_stream
 from coopt.fit.loop import EpochRecord
 from coopt.fit.recipe import Recipe, recipe_for, used_settings
 from coopt.fit.reporter import Reporter
-from coopt.fit.shots import rest_of, tell_conflicts
+from coopt.fit.shots import of_classes, rest_of, tell_conflicts
 from coopt.fit.work import Work
 from coopt.messages import listening
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset
@@ -74,6 +74,7 @@ def learn(
     task: str | type[Task] = "classification",
     task_settings: Mapping[str, Any] | None = None,
     shots: int | None = 16,
+    classes: Sequence[int] | None = None,
     seed: int = 1,
     recipe: Recipe | None = None,
     weight: np.ndarray | None = None,
@@ -99,6 +100,8 @@ def learn(
         task: a name in `coopt.tasks.TASKS`, or `module:Class`: what the labels mean.
         task_settings: its settings.
         shots: images per class; None learns from all images.
+        classes: the labels to learn, renumbered in this order; None means all. The shots are drawn from all classes
+            and then cut to these, as in the authors' base-to-new protocol.
         seed: of the shots, the initial context, the order and the augmentation.
         recipe: the method's own by default, changed by its preset (`recipe_for`).
         weight: what each image of `train` counts; scaled to 1 on average over the shots.
@@ -124,15 +127,16 @@ def learn(
         )
     settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
-    made_task = make_task(task, train.class_names, train.class_labels, task_settings)
+    learnt = of_classes(train.subset([]), classes)  # for its classes
+    made_task = make_task(task, learnt.class_names, learnt.class_labels, task_settings)
     with listening(reporter.note) if reporter else nullcontext(), own_stream(seed):
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
-        drawn = work.draw(kind, train, val, shots, strict)
+        drawn = work.draw(kind, train, val, shots, strict, classes)
         tell_conflicts(work.train)
         torch.manual_seed(seed)  # the initial context
         learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
         if learner.inputs.unlabelled:
-            work.unlabelled = rest_of(train, drawn, unlabelled, n_workers)
+            work.unlabelled = rest_of(train, drawn, unlabelled, n_workers, classes)
         elif unlabelled is not None:
             raise ConfigError(f"unlabelled: {method!r} does not learn from unlabelled images; leave them out.")
         if weight is not None:

@@ -1,5 +1,6 @@
 """Which images are learned from, which are chosen on, and which stay without their labels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,34 +24,55 @@ def draw_shots(
     shots: int | None,
     seed: int,
     *,
+    classes: Sequence[int] | None = None,
     strict: bool = False,
     n_workers: int = 0,
     check: Check | None = None,
 ) -> tuple[FewShot, FewShot | None]:
     """The training shots and the validation shots; all readable images when `shots` is None.
 
-    `check` says which images cannot be read; None decodes them.
+    Shots are drawn from all classes and then cut to `classes` (None keeps all). `check` says which images cannot be
+    read; None decodes them.
     """
-    settings: dict[str, Any] = {"strict": strict, "n_workers": n_workers, "check": check}
+    settings: dict[str, Any] = {"classes": classes, "strict": strict, "n_workers": n_workers, "check": check}
     if shots is None:
-        chosen = None if val is None else FewShot(val, np.arange(len(val)), [], [])
-        return all_readable(train, strict, n_workers, check), chosen
+        chosen = None if val is None else FewShot(of_classes(val, classes), positions(val, classes), [], [])
+        return all_readable(train, strict, n_workers, check, classes), chosen
     strata = task.strata(train)
     if val is None:
         return few_shot_subset(train, shots, seed, strata=strata, **settings), None
     return few_shot_train_val(train, val, shots, seed, strata=strata, val_strata=task.strata(val), **settings)
 
 
-def all_readable(train: ImageDataset, strict: bool, n_workers: int, check: Check | None = None) -> FewShot:
-    """Every training image that can be read.
+def positions(dataset: ImageDataset, classes: Sequence[int] | None) -> np.ndarray:
+    """Where the images of some classes stand; None means all."""
+    if classes is None:
+        return np.arange(len(dataset))
+    return np.flatnonzero(np.isin(dataset.labels, list(classes)))  # type: ignore[arg-type]  # labelled: checked by learn
+
+
+def of_classes(dataset: ImageDataset, classes: Sequence[int] | None) -> ImageDataset:
+    """The images of some classes, renumbered; None means all."""
+    return dataset if classes is None else dataset.select_classes(classes)
+
+
+def all_readable(
+    train: ImageDataset,
+    strict: bool,
+    n_workers: int,
+    check: Check | None = None,
+    classes: Sequence[int] | None = None,
+) -> FewShot:
+    """Every training image of the classes that can be read.
 
     Raises:
         DataError: a class has no readable image, or `strict` and a file is unreadable.
     """
-    bad = check(train, np.arange(len(train))) if check else find_unreadable(train, n_workers=n_workers)
-    kept = np.array([index for index in range(len(train)) if index not in bad], dtype=np.int64)
-    left = train.subset(kept)
-    empty = [name for name, count in zip(train.class_names, left.class_counts(), strict=True) if count == 0]
+    wanted = positions(train, classes)
+    bad = check(train, wanted) if check else find_unreadable(train, wanted, n_workers=n_workers)
+    kept = np.array([index for index in wanted.tolist() if index not in bad], dtype=np.int64)
+    left = of_classes(train.subset(kept), classes)
+    empty = [name for name, count in zip(left.class_names, left.class_counts(), strict=True) if count == 0]
     if bad and (strict or empty):
         name, reason = next(iter(bad.values()))
         raise DataError(
@@ -65,13 +87,23 @@ def all_readable(train: ImageDataset, strict: bool, n_workers: int, check: Check
     return FewShot(left, kept, list(bad.values()), notes)
 
 
-def rest_of(train: ImageDataset, drawn: FewShot, unlabelled: ImageDataset | None, n_workers: int = 0) -> ImageDataset:
+def rest_of(
+    train: ImageDataset,
+    drawn: FewShot,
+    unlabelled: ImageDataset | None,
+    n_workers: int = 0,
+    classes: Sequence[int] | None = None,
+) -> ImageDataset:
     """The images that a method learns from without labels: those given, or what was not drawn of the training images.
+
+    The latter are of the same classes as the shots.
 
     Raises:
         DataError: none are given and all training images were drawn, or none can be read.
     """
-    given = train.subset(np.setdiff1d(np.arange(len(train)), drawn.indices)) if unlabelled is None else unlabelled
+    given = unlabelled
+    if given is None:
+        given = train.subset(np.setdiff1d(positions(train, classes), drawn.indices))
     bad = find_unreadable(given, n_workers=n_workers)
     left = [index for index in range(len(given)) if index not in bad]
     new = [skipped.name for skipped in bad.values() if skipped not in drawn.skipped]  # the others were told

@@ -1,5 +1,6 @@
 """The trainings of one call of `learn`: what the method sees first, the images of each training, checkpoints."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from coopt.fit.checkpoint import Checkpoint
 from coopt.fit.loop import EpochRecord, fit, step_seed
 from coopt.fit.recipe import Recipe
 from coopt.fit.reporter import Reporter
-from coopt.fit.shots import draw_shots
+from coopt.fit.shots import draw_shots, of_classes
 from coopt.methods import Examples, Method, Shots, Training, jsonable
 from coopt.models import VLM
 from coopt.tasks import Task
@@ -40,11 +41,17 @@ class Work:
         self.encoded: Tensor | None = None
 
     def draw(
-        self, kind: type[Method], train: ImageDataset, val: ImageDataset | None, shots: int | None, strict: bool
+        self,
+        kind: type[Method],
+        train: ImageDataset,
+        val: ImageDataset | None,
+        shots: int | None,
+        strict: bool,
+        classes: Sequence[int] | None = None,
     ) -> FewShot:
         """Draw the training and the validation shots; none for a method that uses none."""
         if not kind.uses_shots:
-            self.train = train.subset([])
+            self.train = of_classes(train, classes).subset([])
             return FewShot(self.train, np.zeros(0, dtype=np.int64), [], [])
         picks = None
         if kind.inputs.kind != "pixels" and (self.recipe.views == 0 or looks_at_shots(kind)):
@@ -52,7 +59,15 @@ class Work:
             progress = self.reporter.encoding("the picked images")
             picks = EncodedPicks(self.vlm, kind.inputs, n_workers=self.n_workers, progress=progress)
         drawn, chosen = draw_shots(
-            self.task, train, val, shots, self.seed, strict=strict, n_workers=self.n_workers, check=picks
+            self.task,
+            train,
+            val,
+            shots,
+            self.seed,
+            classes=classes,
+            strict=strict,
+            n_workers=self.n_workers,
+            check=picks,
         )
         self.train, self.val = drawn.dataset, None if chosen is None else chosen.dataset
         if picks is not None:

@@ -11,6 +11,7 @@ from coopt.methods.ivlp import IVLP as IVLP
 from coopt.methods.kgcoop import KgCoOp as KgCoOp
 from coopt.methods.linear_probe import LinearProbe as LinearProbe
 from coopt.methods.maple import MaPLe as MaPLe
+from coopt.methods.method import Change as Change
 from coopt.methods.method import Method as Method
 from coopt.methods.method import Preset as Preset
 from coopt.methods.predictor import Classifier as Classifier

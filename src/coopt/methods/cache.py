@@ -12,13 +12,43 @@ from torch import Tensor, nn
 
 from coopt.errors import ConfigError
 from coopt.methods.batch import Examples
+from coopt.methods.method import Change, Preset
 from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
-from coopt.prompting import read_templates, template_features
+from coopt.prompting import TEMPLATES, read_templates, template_features
 
 SOURCE = "gaopengcuhk/Tip-Adapter@d0e2d6f, configs/"
 START_ALPHA, START_BETA = 1.17, 1.0
 """The authors' numbers before the search (configs/imagenet.yaml)."""
+
+SEARCHES = {
+    "imagenet": ("imagenet", 7.0, 3.0, START_ALPHA),
+    "caltech101": ("caltech101", 12.0, 5.0, 3.0),
+    "oxford-pets": ("oxford_pets", 7.0, 3.0, START_ALPHA),
+    "stanford-cars": ("stanford_cars", 20.0, 10.0, 3.0),
+    "flowers102": ("oxford_flowers", 50.0, 50.0, 10.0),
+    "food101": ("food101", 10.0, 10.0, START_ALPHA),
+    "fgvc-aircraft": ("fgvc", 30.0, 30.0, 5.0),
+    "sun397": ("sun397", 12.0, 10.0, START_ALPHA),
+    "dtd": ("dtd", 13.0, 13.0, 2.0),
+    "eurosat": ("eurosat", 12.0, 10.0, 2.0),
+    "ucf101": ("ucf101", 7.0, 3.0, 3.0),
+}
+"""By data set: the authors' configuration file, its search_scale (largest beta, largest alpha) and its init_alpha."""
+OWN_TEMPLATES = {"imagenet": TEMPLATES["imagenet-7"]}
+"""The authors' code prompts ImageNet with the seven templates."""
+
+
+def search_presets(trained: bool) -> dict[str, Preset]:
+    """The authors' settings by data set, and "few-shot", which takes those of the benchmark's data set."""
+    presets, changes = {}, []
+    for name, (file, max_beta, max_alpha, start_alpha) in SEARCHES.items():
+        settings = {"max_alpha": max_alpha, "max_beta": max_beta, "start_alpha": start_alpha}
+        recipe = {"epochs": 100} if trained and name == "eurosat" else {}
+        templates = "imagenet-7" if name in OWN_TEMPLATES else name
+        presets[name] = Preset(f"{SOURCE}{file}.yaml", {"templates": templates, **settings}, recipe)
+        changes.append(Change((name,), settings, recipe))
+    return {"few-shot": Preset(f"{SOURCE}*.yaml, one for each data set", changes=tuple(changes)), **presets}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from coopt.messages import tell
-from coopt.methods.method import Method, Preset
+from coopt.methods.method import Change, Method, Preset
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, start_context
 
@@ -55,9 +55,11 @@ class CoOp(Method):
     summary = "the prompt's context, shared by all classes or one per class"
     presets: ClassVar[Mapping[str, Preset]] = {
         "base-to-new": Preset(
-            "CoOp's code: CoCoOp's comparison, vit_b16_ctxv1.yaml (section 4 of the CoCoOp paper)",
+            "CoOp's code: CoCoOp's comparison, vit_b16_ctxv1.yaml, ImageNet vit_b16_ep50_ctxv1.yaml (section 4 of the "
+            "CoCoOp paper)",
             settings={"ctx_init": "a photo of a"},
             recipe={"epochs": 200},
+            changes=(Change(("imagenet",), recipe={"epochs": 50}),),
         ),
         "cross-dataset": Preset(
             "CoOp's code: CoCoOp's comparison, trained on ImageNet, vit_b16_ep50_ctxv1.yaml",

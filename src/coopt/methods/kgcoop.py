@@ -36,7 +36,7 @@ class KgCoOp(Method):
         - The paper writes the distance as squared Euclidean, which is twice the second term; the code's form and its
           weight of 8 are taken here.
         - The hand-written prompt is "a photo of a {}." unless `templates` says otherwise; the code has one for each
-          data set (for example "a photo of a {}, a type of pet.").
+          data set (for example "a photo of a {}, a type of pet."), which the benchmark fills in.
         - Its unused parts (a meta-net, an adapter, bias vectors) are absent; so is its class-specific random start,
           which cannot serve new classes.
         - Its words start is always "a photo of a"; here it is `ctx_init`.
@@ -69,6 +69,7 @@ class KgCoOp(Method):
         "base-to-new": Preset("KgCoOp's code: scripts/base2new_train.sh, vit_b16_ep100_ctxv1.yaml and rn50_ep100.yaml"),
         "few-shot": Preset("KgCoOp's code: scripts/xd_train.sh (4 shots of all classes), vit_b16_ep100_ctxv1.yaml"),
     }
+    own_templates: ClassVar[Mapping[str, str] | None] = {"dtd": "a photo of a {}, a type of texture."}
 
     def __init__(
         self,

@@ -38,6 +38,8 @@ class LinearProbe(Method):
         A.3; the linear probe baseline of CoOp (figure 3 and appendix).
 
     Differences from the official code:
+        - It learns from the same shots as all other methods, so that the methods are compared on the same images; the
+          code of this baseline (lpclip/linear_probe.py) draws its own with numpy, class by class.
         - Cross-validation where no validation set is given; the test set is never looked at.
         - The search's last step decides, as there; the code reports the test accuracy of each step, we do not.
 

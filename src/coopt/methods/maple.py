@@ -1,5 +1,6 @@
 """MaPLe: multi-modal prompt learning, deep text prompts from which the visual prompts are projected."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -24,7 +25,8 @@ class MaPLe(Method):
 
     with L the blocks of the text tower and V those of the image tower, W the words (class name included), x the class
     token, E the patches, and :math:`F_j` a linear layer from the text tower's width to the image tower's ("coupling").
-    After block J the prompts flow on as the block before left them.
+    After block J the prompts flow on as the block before left them. All :math:`F_j` but the first start as copies of
+    one layer.
 
     As in the official code, only the first `n_ctx` tokens of `ctx_init` are learned and its other words stay where they
     are: two vectors in front of "of a" by default.
@@ -92,9 +94,11 @@ class MaPLe(Method):
         self.encoder = PromptEncoder(vlm.text, layout)
         depth = min(prompt_depth, len(vlm.text.blocks), self.image_encoder.n_blocks)
         self.ctx = nn.Parameter(ctx)
+        first = nn.Linear(vlm.text.width, vlm.image.width)
         self.deep = nn.Parameter(noise(depth - 1, n_ctx, vlm.text.width, vlm=vlm)) if depth > 1 else None
-        layers = [nn.Linear(vlm.text.width, vlm.image.width) for _ in range(depth)]
-        self.coupling = nn.ModuleList(layers).to(vlm.device)
+        one = nn.Linear(vlm.text.width, vlm.image.width)  # the deep couplings start as copies of it (trainers/maple.py)
+        deep = [copy.deepcopy(one) for _ in range(depth - 1)]
+        self.coupling = nn.ModuleList([first, *deep]).to(vlm.device)
 
     def class_features(self) -> Float[Tensor, "C E"]:
         """Normalised class features of the prompts as they are now."""

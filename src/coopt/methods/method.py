@@ -19,6 +19,22 @@ from coopt.tasks import Classification, Task
 
 
 @dataclass(frozen=True)
+class Change:
+    """What a preset changes on some data sets, as the authors' scripts do."""
+
+    datasets: tuple[str, ...]
+    """Names in `coopt.datasets.BENCHMARKS`."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    shots: tuple[int, ...] = ()
+    """The numbers of shots it is for; none means all."""
+
+    def applies(self, dataset: str, n_shots: int | None) -> bool:
+        """Whether a run on this data set takes it."""
+        return dataset in self.datasets and (not self.shots or n_shots in self.shots)
+
+
+@dataclass(frozen=True)
 class Preset:
     """Settings and recipe that a paper or its code uses for one protocol, by name."""
 
@@ -28,6 +44,26 @@ class Preset:
     """Of the method."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Of the training, on top of the method's own recipe."""
+    changes: tuple[Change, ...] = ()
+    """What is other on some data sets; the benchmark knows them by name."""
+
+    def at(self, dataset: str, n_shots: int | None) -> "Preset":
+        """The preset on a data set, with the changes that apply there."""
+        found = [change for change in self.changes if change.applies(dataset, n_shots)]
+        settings, recipe = dict(self.settings), dict(self.recipe)
+        for change in found:
+            settings |= change.settings
+            recipe |= change.recipe
+        return Preset(self.source, settings, recipe)
+
+    def texts(self) -> list[str]:
+        """Its values for a table: `name=value`, and those of some data sets with their names."""
+        texts = [f"{name}={value}" for name, value in {**self.settings, **self.recipe}.items()]
+        for change in self.changes:
+            values = ", ".join(f"{name}={value}" for name, value in {**change.settings, **change.recipe}.items())
+            shots = f" with {' or '.join(map(str, change.shots))} shots" if change.shots else ""
+            texts.append(f"{values} on {', '.join(change.datasets)}{shots}")
+        return texts
 
 
 class Method(nn.Module):
@@ -67,6 +103,9 @@ class Method(nn.Module):
     """The fields of `coopt.fit.Recipe` that it uses, where it has no training steps; None for all of them."""
     presets: ClassVar[Mapping[str, Preset]] = {}
     """The authors' other settings, by protocol ("base-to-new", "cross-dataset", "few-shot")."""
+    own_templates: ClassVar[Mapping[str, str | Sequence[str]] | None] = {}
+    """The hand-written prompts of the authors' code by data set, where it has others than the data set's own (CoOp's).
+    The benchmark fills them in; None says that one prompt serves all data sets there."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "Method":
         """Remember the settings, so that a method made by its constructor can be saved."""

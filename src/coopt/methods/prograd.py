@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from coopt.errors import ConfigError
 from coopt.methods.batch import Batch, Losses
-from coopt.methods.method import Method, Preset
+from coopt.methods.method import Change, Method, Preset
 from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import PromptEncoder, PromptLayout, read_templates, start_context, template_features
@@ -39,7 +39,8 @@ class ProGrad(Method):
         - The start from words fills the last rows of the context and leaves zeros in front of them, as there. It counts
           space-separated words, and a comma then pushes the last one out of the context; here every token is counted.
         - The hand-written prompt is "a photo of a {}." unless `templates` says otherwise; the code has one for each
-          data set (for example "a type of pet, a photo of a {}."). They may be an ensemble here.
+          data set (for example "a type of pet, a photo of a {}."), which the benchmark fills in. They may be an
+          ensemble here.
         - Its class-specific context is absent, and so are the other losses of its `LOSS.NAME` (knowledge distillation,
           projection in every step).
         - Computes in float32 where the code has half precision.
@@ -73,14 +74,24 @@ class ProGrad(Method):
     summary = "the prompt's context, by steps that do not oppose a hand-written prompt"
     presets: ClassVar[Mapping[str, Preset]] = {
         "few-shot": Preset(
-            "ProGrad's code: scripts/prograd.sh, rn50_ep50.yaml, rn50_ep100.yaml and rn50.yaml by shots"
+            "ProGrad's code: scripts/prograd.sh, rn50_ep50.yaml, rn50_ep100.yaml and rn50.yaml by shots; its README",
+            changes=(Change(("flowers102", "dtd", "eurosat"), {"projection": 0.8}, shots=(8, 16)),),
         ),
         "base-to-new": Preset(
-            "ProGrad's code: scripts/base2new_train_prograd.sh (4 shots), rn50_ep100.yaml", recipe={"epochs": 100}
+            "ProGrad's code: scripts/base2new_train_prograd.sh (4 shots), rn50_ep100.yaml; its README",
+            recipe={"epochs": 100},
+            changes=(Change(("imagenet",), recipe={"epochs": 50}),),
         ),
         "cross-dataset": Preset(
             "ProGrad's code: README, training on ImageNet (4 shots), rn50_ep50.yaml", recipe={"epochs": 50}
         ),
+    }
+    own_templates: ClassVar[Mapping[str, str] | None] = {
+        "oxford-pets": "a type of pet, a photo of a {}.",
+        "flowers102": "a type of flower, a photo of a {}.",
+        "fgvc-aircraft": "a type of aircraft, a photo of a {}.",
+        "dtd": "a texture of {}.",
+        "food101": "a type of food, a photo of {}.",
     }
 
     def __init__(

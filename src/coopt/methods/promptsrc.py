@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from coopt.errors import ConfigError, did_you_mean
 from coopt.features import Inputs
 from coopt.methods.batch import Batch, Losses
-from coopt.methods.method import Method, Preset
+from coopt.methods.method import Change, Method, Preset
 from coopt.methods.predictor import cosine_logits
 from coopt.models import VLM
 from coopt.prompting import (
@@ -29,6 +29,8 @@ from coopt.prompting import (
 
 MEANS = ("elements", "batch")
 """What the sum of the divergence can be divided by."""
+SPECIALISED = ("stanford-cars", "flowers102", "fgvc-aircraft", "dtd", "eurosat")
+"""Data sets for which the authors' few-shot configuration names other epoch weights."""
 CODE = "PromptSRC's code, configs/trainers/PromptSRC/"
 
 
@@ -97,6 +99,7 @@ class PromptSRC(Method):
             source=CODE + "vit_b16_c2_ep50_batch4_4+4ctx_few_shot.yaml",
             settings={"prompt_depth": 9, "prompt_depth_vision": 9, "gpa_mean": 30.0, "gpa_std": 30.0},
             recipe={"epochs": 50},
+            changes=(Change(SPECIALISED, {"gpa_mean": 45.0, "gpa_std": 5.0}),),
         ),
         "few-shot-specialised": Preset(
             source=CODE + "vit_b16_c2_ep50_batch4_4+4ctx_few_shot.yaml (its comment: StanfordCars, Flowers102, "

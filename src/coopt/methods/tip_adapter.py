@@ -9,7 +9,7 @@ from torch import Tensor
 
 from coopt.features import Inputs
 from coopt.methods.batch import Shots
-from coopt.methods.cache import SOURCE, Cache, Grid
+from coopt.methods.cache import OWN_TEMPLATES, START_ALPHA, START_BETA, Cache, Grid, search_presets
 from coopt.methods.method import Method, Preset
 from coopt.models import VLM
 from coopt.prompting import check_size
@@ -27,7 +27,7 @@ class TipAdapter(Method):
     cache counts) and :math:`\beta` (how quickly a training image's say falls with distance) are searched on a grid, by
     accuracy on the validation shots, or, where there are none, by cross-validation on the shots: each image is scored
     without its own key and without one key of every other class. With one shot per class and no validation set
-    nothing can be compared, and they are the authors' starting values 1.17 and 1.
+    nothing can be compared, and they are the authors' starting values, `start_alpha` and `start_beta`.
 
     Reference:
         Zhang, Zhang, Fang, Gao, Li, Dai, Qiao and Li, "Tip-Adapter: Training-free Adaption of CLIP for Few-shot
@@ -42,11 +42,13 @@ class TipAdapter(Method):
         - The upper ends of the grid are left out, as there.
 
     Args:
-        templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own.
+        templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own, and "imagenet-7" on
+            ImageNet.
         alpha: fixes how much the cache counts; None searches.
         beta: fixes how sharp the cache is; None searches.
+        start_alpha, start_beta: their values where nothing can be compared.
         max_alpha, max_beta: where the search ends; it starts at 0.1. Raise one where the number found is near it: the
-            authors go up to 30.
+            authors have an end for each data set, up to 50 (Flowers102), which the presets give.
         alpha_steps, beta_steps: how many values are tried of each.
         n_views: augmented views per training image that a key is the mean of; 0 takes the plain image.
         truncate_names: cut prompts that are too long for the model's context, instead of raising.
@@ -69,15 +71,8 @@ class TipAdapter(Method):
     new_classes = False
     recipe_settings = ("min_crop",)
     recipe: ClassVar[Mapping[str, object]] = {"min_crop": 0.5}
-    presets: ClassVar[Mapping[str, Preset]] = {
-        "dtd": Preset(SOURCE + "dtd.yaml", {"templates": "dtd", "max_alpha": 13.0, "max_beta": 13.0}),
-        "eurosat": Preset(SOURCE + "eurosat.yaml", {"templates": "eurosat", "max_alpha": 10.0, "max_beta": 12.0}),
-        "fgvc-aircraft": Preset(
-            SOURCE + "fgvc.yaml", {"templates": "fgvc-aircraft", "max_alpha": 30.0, "max_beta": 30.0}
-        ),
-        "imagenet": Preset(SOURCE + "imagenet.yaml", {"templates": "imagenet-7"}),
-        "oxford-pets": Preset(SOURCE + "oxford_pets.yaml", {"templates": "oxford-pets"}),
-    }
+    presets: ClassVar[Mapping[str, Preset]] = search_presets(trained=False)
+    own_templates: ClassVar[Mapping[str, str | Sequence[str]] | None] = OWN_TEMPLATES
 
     def __init__(
         self,
@@ -87,6 +82,8 @@ class TipAdapter(Method):
         templates: str | Path | Sequence[str] = "a photo of a {}.",
         alpha: float | None = None,
         beta: float | None = None,
+        start_alpha: float = START_ALPHA,
+        start_beta: float = START_BETA,
         max_alpha: float = 3.0,
         max_beta: float = 7.0,
         alpha_steps: int = 20,
@@ -97,7 +94,7 @@ class TipAdapter(Method):
         super().__init__(vlm, class_names)
         check_size("n_views", n_views, least=0)
         self.inputs = Inputs(train_views=n_views)
-        grid = Grid(alpha, beta, max_alpha, max_beta, alpha_steps, beta_steps)
+        grid = Grid(alpha, beta, max_alpha, max_beta, alpha_steps, beta_steps, start_alpha, start_beta)
         self.cache = Cache(vlm, class_names, templates, grid, truncate_names=truncate_names, trained=False)
 
     def prepare(self, shots: Shots) -> None:

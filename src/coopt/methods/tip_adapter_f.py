@@ -9,7 +9,7 @@ from torch import Tensor
 
 from coopt.features import Inputs
 from coopt.methods.batch import Shots
-from coopt.methods.cache import SOURCE, START_ALPHA, START_BETA, Cache, Grid
+from coopt.methods.cache import OWN_TEMPLATES, START_ALPHA, START_BETA, Cache, Grid, search_presets
 from coopt.methods.method import Method, Preset
 from coopt.models import VLM
 from coopt.prompting import check_size
@@ -45,12 +45,13 @@ class TipAdapterF(Method):
           crop in every epoch, as there.
 
     Args:
-        templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own.
+        templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own, and "imagenet-7" on
+            ImageNet.
         alpha: fixes how much the cache counts, in training too; None searches.
         beta: fixes how sharp the cache is, in training too; None searches.
         start_alpha, start_beta: their values in training, where they are searched after it.
         max_alpha, max_beta: where the search ends; it starts at 0.1. Raise one where the number found is near it: the
-            authors go up to 30.
+            authors have an end for each data set, up to 50 (Flowers102), which the presets give.
         alpha_steps, beta_steps: how many values are tried of each.
         n_views: augmented views per training image that a key is the mean of at first; 0 takes the plain image.
         truncate_names: cut prompts that are too long for the model's context, instead of raising.
@@ -84,22 +85,8 @@ class TipAdapterF(Method):
         "views": 10,
         "min_crop": 0.5,
     }
-    presets: ClassVar[Mapping[str, Preset]] = {
-        "dtd": Preset(
-            SOURCE + "dtd.yaml", {"templates": "dtd", "start_alpha": 2.0, "max_alpha": 13.0, "max_beta": 13.0}
-        ),
-        "eurosat": Preset(
-            SOURCE + "eurosat.yaml",
-            {"templates": "eurosat", "start_alpha": 2.0, "max_alpha": 10.0, "max_beta": 12.0},
-            {"epochs": 100},
-        ),
-        "fgvc-aircraft": Preset(
-            SOURCE + "fgvc.yaml",
-            {"templates": "fgvc-aircraft", "start_alpha": 5.0, "max_alpha": 30.0, "max_beta": 30.0},
-        ),
-        "imagenet": Preset(SOURCE + "imagenet.yaml", {"templates": "imagenet-7"}),
-        "oxford-pets": Preset(SOURCE + "oxford_pets.yaml", {"templates": "oxford-pets"}),
-    }
+    presets: ClassVar[Mapping[str, Preset]] = search_presets(trained=True)
+    own_templates: ClassVar[Mapping[str, str | Sequence[str]] | None] = OWN_TEMPLATES
 
     def __init__(
         self,

@@ -64,6 +64,7 @@ class VPT(Method):
             recipe={"epochs": 5, "lr": 0.0025},
         ),
     }
+    own_templates: ClassVar[Mapping[str, str] | None] = None  # trainers/vpt.py: "a photo of a" on every data set
 
     def __init__(
         self,
