@@ -12,11 +12,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
 from coopt.artifacts import Run, SeenImages, load_run, save_run
-from coopt.data import DataWarning, ImageDataset, load_dataset
+from coopt.data import ImageDataset, load_dataset
 from coopt.errors import ConfigError
 from coopt.evaluate import dataset_logits
 from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for, used_settings
-from coopt.messages import tell
 from coopt.methods import Method, Predictor, find_method, method_name
 from coopt.models import VLM, load_model
 from coopt.tasks import Decisions, Task, check_logits
@@ -60,8 +59,6 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         device, dtype: of the model.
         n_workers: decoding processes.
         strict: make an unreadable image an error in `fit`; `predict` always does.
-        allow_duplicates: let `score` count images that were trained on where they are a part of X. By default they are
-            left out, with a note; where all of X was trained on, all of it counts.
 
     Attributes:
         classes_: the labels, in the order of `predict_proba`'s columns.
@@ -99,7 +96,6 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         dtype: str | None = None,
         n_workers: int = 0,
         strict: bool = False,
-        allow_duplicates: bool = False,
     ) -> None:
         self.model = model
         self.method = method
@@ -124,7 +120,6 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.dtype = dtype
         self.n_workers = n_workers
         self.strict = strict
-        self.allow_duplicates = allow_duplicates
 
     def fit(
         self,
@@ -205,31 +200,13 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
         """Accuracy; for other tasks the headline figure of `task.metrics`, negative where lower is better."""
-        self._check_fitted()
-        X, y, sample_weight = self._not_trained_on(X, y, sample_weight)  # noqa: N806
-        task = self.predictor_.task
-        if hasattr(task.decide(torch.zeros(1, len(task.class_names))), "probabilities"):
+        task = self.predictor_.task if hasattr(self, "predictor_") else None
+        if task is None or hasattr(task.decide(torch.zeros(1, len(task.class_names))), "probabilities"):
             return float(super().score(X, y, sample_weight))
         dataset = load_dataset(X, labels=y, make_split=False).whole()
         metrics = task.metrics(torch.from_numpy(self.decision_function(X)), task.targets(dataset))
         value = metrics.figures()[metrics.shown[0].name]
         return value if metrics.shown[0].higher_is_better else -value
-
-    def _not_trained_on(self, X: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:  # noqa: N803
-        """Images, labels and weights without the images that were trained on, known by their content."""
-        if self.allow_duplicates or self.seen_ is None:
-            return X, y, weight
-        images = _images(X)
-        left, n_left_out = images.without(self.seen_.trained_on)
-        if n_left_out == 0 or len(left) == 0:
-            return X, y, weight
-        tell(
-            f"{n_left_out} of the {len(images)} images were trained on and are left out of the score; "
-            "allow_duplicates=True keeps them.",
-            DataWarning,
-        )
-        kept = np.flatnonzero(~images.among(self.seen_.trained_on))
-        return left, np.asarray(y)[kept], None if weight is None else np.asarray(weight)[kept]
 
     def _decide(self, X: Any) -> Decisions:  # noqa: N803
         logits = torch.from_numpy(self.decision_function(X))

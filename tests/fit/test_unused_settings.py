@@ -12,7 +12,7 @@ from coopt.errors import ConfigError
 from coopt.fit import Recipe, learn, recipe_for, used_settings
 from coopt.methods import METHODS
 from coopt.models import load_model
-from tests.cli.test_commands import call, refused
+from tests.cli.test_commands import call, call_json, refused
 from tests.pictures import shapes_folder
 
 WITHOUT_STEPS = {"zero-shot": [], "tpt": [], "linear-probe": [], "tip-adapter": ["min_crop"]}
@@ -66,12 +66,15 @@ def test_a_setting_that_both_have_is_the_methods() -> None:
         read_settings("tpt", None, [], False, {"lr": 0.01})
 
 
-def test_shots_of_a_method_that_looks_at_none() -> None:
+def test_shots_of_a_method_that_looks_at_none(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert (read_shots(None, "coop"), read_shots("all", "coop"), read_shots("3", "coop")) == (16, None, 3)
-    assert read_shots(None, "zero-shot") is None
     for method in ("zero-shot", "tpt"):
-        with pytest.raises(ConfigError, match=f"--shots is '2', but the method '{method}' looks at no training images"):
-            read_shots("2", method)
+        assert [read_shots(text, method) for text in (None, "all", "2")] == [None, None, None]
+        with pytest.raises(ConfigError, match="--shots is 'two'"):
+            read_shots("two", method)
+    command = ["fit", str(shapes), "--method", "zero-shot", "--shots", "2", "--out", str(tmp_path / "r")]
+    assert "'zero-shot' looks at no training images: --shots 2 is not used" in call_json(capsys, *command)["notes"][-1]
+    assert "shots" not in (tmp_path / "r" / "README.md").read_text()
 
 
 def test_unlabelled_images_that_a_method_does_not_use(shapes: Path) -> None:

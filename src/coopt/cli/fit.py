@@ -34,7 +34,7 @@ from coopt.cli.run_place import (
     partial_of,
     remove_partial,
 )
-from coopt.cli.settings import read_settings, read_shots
+from coopt.cli.settings import read_settings, read_shots, shots_notes
 from coopt.data import ImageDataset, Splits, join_datasets, load_dataset
 from coopt.errors import ConfigError, DataError
 from coopt.evaluate import dataset_logits, measure
@@ -116,7 +116,7 @@ def fit(
         beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
         with download_bar(as_json) as progress:
             vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
-        for note in [*splits.notes, *checkpoint_notes(checkpoint, resume)]:
+        for note in [*splits.notes, *shots_notes(shots, method), *checkpoint_notes(checkpoint, resume)]:
             reporter.note(note)
         announce(splits, vlm, method, reporter)
         split = remember_split(splits)

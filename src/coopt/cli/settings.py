@@ -12,21 +12,23 @@ DEFAULT_SHOTS = 16
 
 
 def read_shots(text: str | None, method: str) -> int | None:
-    """`"16"` to 16, `"all"` to None; 16 where nothing is asked for.
+    """`"16"` to 16, `"all"` to None, 16 where nothing is asked for; None for a method that looks at no images.
 
     Raises:
-        ConfigError: neither, or the method looks at no training images.
+        ConfigError: neither.
     """
-    uses_shots = find_method(method).uses_shots
-    if text is not None and not uses_shots:
-        raise ConfigError(f"--shots is {text!r}, but the method {method!r} looks at no training images; leave it out.")
-    if text is None:
-        return DEFAULT_SHOTS if uses_shots else None
-    if text == "all":
-        return None
-    if not text.isdigit() or int(text) < 1:
+    if text not in (None, "all") and (not text.isdigit() or int(text) < 1):
         raise ConfigError(f"--shots is {text!r}; allowed is a whole number from 1, or 'all'.")
-    return int(text)
+    if text == "all" or not find_method(method).uses_shots:
+        return None
+    return DEFAULT_SHOTS if text is None else int(text)
+
+
+def shots_notes(text: str | None, method: str) -> list[str]:
+    """That shots were asked for in vain: commands may be typed alike for all methods, so it is no error."""
+    if text is None or find_method(method).uses_shots:
+        return []
+    return [f"the method {method!r} looks at no training images: --shots {text} is not used"]
 
 
 def read_settings(
