@@ -74,7 +74,7 @@ def test_shots_of_a_method_that_looks_at_none(shapes: Path, tmp_path: Path, caps
             read_shots("two", method)
     command = ["fit", str(shapes), "--method", "zero-shot", "--shots", "2", "--out", str(tmp_path / "r")]
     assert "'zero-shot' looks at no training images: --shots 2 is not used" in call_json(capsys, *command)["notes"][-1]
-    assert "shots" not in (tmp_path / "r" / "README.md").read_text()
+    assert "| training | nothing was learned from images, seed 1 |" in (tmp_path / "r" / "README.md").read_text()
 
 
 def test_unlabelled_images_that_a_method_does_not_use(shapes: Path) -> None:
