@@ -102,17 +102,13 @@ def fit(
     changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
     settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
-    done = finished(folder, method, settings, recipe, n_shots, seed) if resume and not overwrite else None
-    if done is not None:
-        say_finished(folder, done, as_json)
-        return
+    if resume and not overwrite and (done := finished(folder, method, settings, recipe, n_shots, seed)):
+        return say_finished(folder, done, as_json)
     checkpoint = partial_of(folder) / CHECKPOINT
     reading: dict[str, Any] = {"n_workers": workers, "strict": strict}
     with held(folder, overwrite), ConsoleReporter(quiet=as_json) as reporter:
         columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
-        splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
-        if splits.train is None:
-            raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
+        splits, train = read_training(data, **columns, class_names=class_names, seed=seed)
         beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
         with download_bar(as_json) as progress:
             vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
@@ -122,7 +118,7 @@ def fit(
         split = remember_split(splits)
         learned = learn(
             vlm,
-            splits.train,
+            train,
             val=splits.val,
             unlabelled=beside,
             method=method,
@@ -147,6 +143,18 @@ def fit(
         print_json(as_dict(learned, tested, folder, reporter.notes))
     else:
         summarise(learned, tested, template, folder, data)
+
+
+def read_training(data: Sequence[str], **options: Any) -> tuple[Splits, ImageDataset]:
+    """The data and its training images.
+
+    Raises:
+        DataError: it has none.
+    """
+    splits = read_data(data, len(data) > 1, **options)
+    if splits.train is None:
+        raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
+    return splits, splits.train
 
 
 def read_data(sources: Sequence[str], grouped: bool, **options: Any) -> Splits:
