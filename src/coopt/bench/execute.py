@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,7 @@ def execute(run: Run, shared: Shared) -> Result:
             peak_memory_mb=memory.peak_mb,
             task=method.task.key,
             headline=method.task.figures[0],
+            date=datetime.now(timezone.utc).date().isoformat(),
             versions={**describe_versions(PACKAGES), "source_data": run.source_data, "test_data": run.tests_data[test]},
         )
         for test, result in results.items()

@@ -157,8 +157,8 @@ def recipe_for(method: str, values: Mapping[str, Any] | None = None, preset: str
 
 def used_settings(method: str) -> list[str]:
     """The fields of the recipe that a method uses."""
-    used = find_method(method).recipe_settings
-    return [field.name for field in fields(Recipe) if used is None or field.name in used]
+    kind = find_method(method)
+    return [field.name for field in fields(Recipe) if (kind.steps and kind.uses_shots) or field.name in kind.recipe]
 
 
 def check_used(method: str, names: Collection[str]) -> None:

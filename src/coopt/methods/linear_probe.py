@@ -59,9 +59,9 @@ class LinearProbe(Method):
     paper = "https://arxiv.org/abs/2103.00020"
     kind = "classifier on features"
     summary = "a linear classifier on image features; no words"
+    steps = False
     uses_validation = True
     new_classes = False
-    recipe_settings = ()
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, C: float | None = None) -> None:  # noqa: N803
         super().__init__(vlm, class_names)

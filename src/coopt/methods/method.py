@@ -1,7 +1,7 @@
 """What every method is: learnable parameters over a frozen model, images in, logits out."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -93,14 +93,15 @@ class Method(nn.Module):
     """What it looks at; an instance may have its own value."""
     uses_shots: ClassVar[bool] = True
     """Whether it looks at labelled images at all."""
+    steps: ClassVar[bool] = True
+    """Whether it is trained in steps along a gradient; the recipe is for those. A method without steps uses what its own
+    `recipe` names, and nothing else of it."""
     uses_validation: ClassVar[bool] = False
     """Whether it chooses something on validation shots (by cross-validation on the shots where there are none)."""
     new_classes: bool = True
     """Whether what was learned applies to class names never seen in training; an instance may say no."""
     recipe: ClassVar[Mapping[str, Any]] = {}
     """Where the paper's training differs from CoOp's: fields of `coopt.fit.Recipe`."""
-    recipe_settings: ClassVar[Collection[str] | None] = None
-    """The fields of `coopt.fit.Recipe` that it uses, where it has no training steps; None for all of them."""
     presets: ClassVar[Mapping[str, Preset]] = {}
     """The authors' other settings, by protocol ("base-to-new", "cross-dataset", "few-shot")."""
     own_templates: ClassVar[Mapping[str, str | Sequence[str]] | None] = {}

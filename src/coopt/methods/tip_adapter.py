@@ -67,9 +67,9 @@ class TipAdapter(Method):
     paper = "https://arxiv.org/abs/2207.09519"
     kind = "cache of features"
     summary = "nothing; the shots' features vote beside hand-written prompts"
+    steps = False
     uses_validation = True
     new_classes = False
-    recipe_settings = ("min_crop",)
     recipe: ClassVar[Mapping[str, object]] = {"min_crop": 0.5}
     presets: ClassVar[Mapping[str, Preset]] = search_presets(trained=False)
     own_templates: ClassVar[Mapping[str, str | Sequence[str]] | None] = OWN_TEMPLATES
