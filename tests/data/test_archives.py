@@ -38,7 +38,7 @@ def pack(folder: Path, kind: str, prefix: str = "") -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("prefix", ["", "./", "my-data/"])
 def test_an_archive_is_its_folder(make_files: Make, kind: str, prefix: str) -> None:
-    root = make_files("data", *class_paths({"a": 3, "b": 4}), "readme.txt", ".hidden")
+    root = make_files("data", *class_paths({"a": 3, "b": 4}), ".hidden", contents={"readme.txt": "x"})
     folder, packed = load_dataset(root), load_dataset(pack(root, kind, prefix))
     for name, part in folder.parts.items():
         other = packed.parts[name]

@@ -95,6 +95,7 @@ def training_details(
             "n_val": 0 if val is None else len(val),
             "skipped": [list(item) for item in skipped],
             "trained_on": train.names,
+            **({} if train.image_bits is None else {"image_bits": train.image_bits}),
             # Enough to recognise the same images in another place, where names by themselves may agree by chance.
             "digests": [image_digest(train.load(i)) for i in range(min(N_DIGESTS, len(train)))],
         },

@@ -9,6 +9,7 @@ from jaxtyping import Int, Int64
 from PIL import Image
 
 from coopt.data.sources import open_frames, open_image
+from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
 
@@ -36,6 +37,8 @@ class ImageDataset:
     """A readable id per image: relative path, table row, or index; the index when not given."""
     source: str | None = None
     """What the user gave, in words."""
+    image_bits: int | None = None
+    """How many bits the values of 16-bit grey images have; None goes by each image (`coopt.data.decode`)."""
 
     def __post_init__(self) -> None:
         n_images, n_classes = len(self.images), len(self.class_names)
@@ -77,7 +80,7 @@ class ImageDataset:
         Raises:
             UnreadableImageError: it is damaged, missing, too large or of an unknown format.
         """
-        return open_image(self.images[index], self.name(index))
+        return open_image(self.images[index], self.name(index), self.image_bits)
 
     def load_frames(self, index: int, n: int) -> list[Image.Image]:
         """Open `n` equally spaced frames of an animated or multi-page image: frame floor((i + 0.5) * total / n).
@@ -87,7 +90,7 @@ class ImageDataset:
         Raises:
             UnreadableImageError: as `load`.
         """
-        return open_frames(self.images[index], self.name(index), n)
+        return open_frames(self.images[index], self.name(index), n, self.image_bits)
 
     def subset(self, indices: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
         """The images at `indices`, in that order, with the same classes."""
@@ -129,10 +132,13 @@ class ImageDataset:
             DataError: an image's class is not among them.
         """
         assert self.class_labels is not None  # set in __post_init__
-        position = {label: index for index, label in enumerate(class_labels)}
-        by_words = {words: index for index, words in enumerate(class_names or class_labels)}
+        position = {one_form(label): index for index, label in enumerate(class_labels)}
+        by_words = {one_form(words): index for index, words in enumerate(class_names or class_labels)}
         present = range(len(self.class_names)) if self.labels is None else np.unique(self.labels).tolist()
-        new_label = {old: position.get(self.class_labels[old], by_words.get(self.class_names[old])) for old in present}
+        new_label = {
+            old: position.get(one_form(self.class_labels[old]), by_words.get(one_form(self.class_names[old])))
+            for old in present
+        }
         unknown = [self.class_labels[old] for old, found in new_label.items() if found is None]
         if unknown and self.labels is not None:
             raise DataError(

@@ -7,18 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from coopt.data.classes import ClassNames, name_classes, order_labels, read_class_names
+from coopt.data.classes import ClassNames, list_note, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
+from coopt.data.grey import bits_note, common_bits
+from coopt.data.parts import SPLIT_NAMES, part_of
 from coopt.data.sampling import split_train_val_test
+from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
-
-SPLIT_NAMES = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""How sources call their parts, in lower case, and what they are here."""
 
 
 @dataclass
@@ -51,6 +47,16 @@ class Reading:
     """Whether labels are whole numbers of a table or an array, which sort by value; folder names sort as text."""
     notes: list[str] = field(default_factory=list)
     ignored_files: int = 0
+    empty_classes: list[str] = field(default_factory=list)
+    """Classes of which there is no image, where that is allowed."""
+
+    def in_one_form(self) -> None:
+        """Labels and names in one Unicode form, so that equal texts are equal."""
+        for rows in self.parts.values():
+            rows.names = [one_form(name) for name in rows.names]
+            rows.labels = None if rows.labels is None else [one_form(label) for label in rows.labels]
+        if self.class_labels is not None:
+            self.class_labels = [one_form(label) for label in self.class_labels]
 
 
 def assemble(
@@ -62,46 +68,74 @@ def assemble(
     fractions: Sequence[float],
     make_split: bool,
     require_labels: bool,
+    allow_empty: bool = False,
+    image_bits: int | None = None,
 ) -> Splits:
     """Choose the asked part, number the classes, name them, and split where the source is not split."""
+    reading.in_one_form()
     parts = _choose(reading, split)
     n_ignored = reading.ignored_files
     if not any(rows.images for rows in parts.values()):
         ignored = f" {count(n_ignored, 'file was', 'files were')} ignored (hidden or not an image)." * (n_ignored > 0)
+        left_out = "".join(f" {note[0].upper()}{note[1:]}." for note in reading.notes)
         raise DataError(
-            f"No images in {reading.where}.{ignored} Give a folder per class, a table, an archive of either, or a "
-            f"Hugging Face data set."
+            f"No images in {reading.where}.{ignored}{left_out} Give a folder per class, a table, an archive of either, "
+            f"or a Hugging Face data set."
         )
+    parts = _leave_unlabelled(reading, parts, require_labels)
     unlabelled = [name for name, rows in parts.items() if rows.labels is None]
-    if unlabelled and (require_labels or len(unlabelled) < len(parts)):
+    if unlabelled and require_labels:
         which = f" in its part(s) {some(unlabelled)}" if any(unlabelled) else ""
         raise DataError(
             f"{reading.where} has images but no labels{which}. Put the images of each class in a folder of its own, or "
             f"give a table (CSV, TSV, JSONL, Parquet) with an image and a label column."
         )
-    datasets = _number(reading, parts, class_names)
+    if image_bits is None:
+        image_bits = common_bits([image for rows in parts.values() for image in rows.images])
+        if image_bits is not None and image_bits < 16:
+            reading.notes.append(bits_note(image_bits))
+    datasets = _number(reading, parts, class_names, image_bits)
     # A part that was asked for by name stays whole.
     splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
-    made = _split(datasets, seed, fractions) if splittable else _as_found(datasets)
+    made = _split(datasets, seed, fractions, allow_empty) if splittable else _as_found(datasets)
     notes = list(reading.notes)
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
-        notes += _check_classes(made, reading.where)
+        notes += _check_classes(made, reading.where, allow_empty)
     return replace(made, notes=tuple(notes), ignored_files=n_ignored)
 
 
-def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -> dict[str, ImageDataset]:
+def _leave_unlabelled(reading: Reading, parts: dict[str, Rows], require_labels: bool) -> dict[str, Rows]:
+    """Parts with and without labels side by side: the labelled ones to learn from; to predict, all without labels."""
+    unlabelled = {name for name, rows in parts.items() if rows.labels is None}
+    if not unlabelled or len(unlabelled) == len(parts):
+        return parts
+    if not require_labels:
+        return {name: Rows(rows.images, None, rows.names) for name, rows in parts.items()}
+    if "train" in unlabelled:
+        return parts
+    for name in sorted(unlabelled):
+        n = count(len(parts[name].images), "image", "images")
+        reading.notes.append(f"the {name} part is not used: its {n} have no labels (they can be predicted)")
+    return {name: rows for name, rows in parts.items() if name not in unlabelled}
+
+
+def _number(
+    reading: Reading, parts: dict[str, Rows], class_names: ClassNames, image_bits: int | None
+) -> dict[str, ImageDataset]:
     """Each part with whole numbers for its labels, and the words of the classes."""
-    class_labels = reading.class_labels
+    class_labels, declared = reading.class_labels, reading.class_labels is not None
     if class_labels is None:
-        present = {text for rows in parts.values() for text in rows.labels or []}
+        present = {text for rows in parts.values() for text in rows.labels or []} | set(reading.empty_classes)
         class_labels = order_labels(present) if reading.numeric_labels else sorted(present)
     if not class_labels and class_names is not None:  # unlabelled images: the words themselves say which classes
         class_names = read_class_names(class_names) if isinstance(class_names, (str, Path)) else class_names
-        class_labels = [str(label).strip() for label in class_names]
+        class_labels, declared = [one_form(str(label).strip()) for label in class_names], True
     # Names are still checked where only some classes are present: the words belong to the source.
-    words = name_classes(class_labels, class_names) if class_labels else []
+    words = name_classes(class_labels, class_names, is_declared=declared) if class_labels else []
+    if not declared and (note := list_note(class_labels, words, class_names)):
+        reading.notes.append(note)
     number = {label: index for index, label in enumerate(class_labels)}
     return {
         name: ImageDataset(
@@ -112,13 +146,21 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
             split=name or None,
             names=rows.names,
             source=reading.where,
+            image_bits=image_bits,
         )
         for name, rows in parts.items()
     }
 
 
-def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)) -> Splits:
+def split_dataset(
+    dataset: ImageDataset,
+    seed: int = 1,
+    fractions: Sequence[float] = (0.5, 0.2, 0.3),
+    allow_empty: bool = False,
+) -> Splits:
     """Cut a labelled data set into train, validation and test, stratified by class and fixed by the seed.
+
+    With `allow_empty` a class may have no images.
 
     Raises:
         DataError: the images are unlabelled, or a class has fewer than two.
@@ -126,7 +168,7 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
     if dataset.labels is None:
         raise DataError("Unlabelled images cannot be split by class.")
     counts = dataset.class_counts()
-    short = [dataset.class_names[label] for label in np.flatnonzero(counts < 2)]
+    short = [dataset.class_names[label] for label in np.flatnonzero((counts < 2) & ~(allow_empty & (counts == 0)))]
     if short:
         raise DataError(
             f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
@@ -141,9 +183,12 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     """The parts under our names "train", "val", "test", or one part under ""; empty parts are left out."""
-    ours = {name: SPLIT_NAMES.get(name.lower(), "") for name in reading.parts}
+    ours = {name: part_of(name) or "" for name in reading.parts}
+    exact = {SPLIT_NAMES[name.lower()] for name in ours if name.lower() in SPLIT_NAMES}
+    # `train` beside `train_extra`: the plain name is meant.
+    ours = {name: "" if part in exact and name.lower() not in SPLIT_NAMES else part for name, part in ours.items()}
     if split is not None:
-        wanted = SPLIT_NAMES.get(split.lower())
+        wanted = part_of(split)
         found = [split] if split in ours else [name for name in ours if ours[name] == wanted]
         if found:
             return {ours[found[0]]: reading.parts[found[0]]}
@@ -173,7 +218,7 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     return chosen
 
 
-def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float]) -> Splits:
+def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float], allow_empty: bool) -> Splits:
     """Make a test part where the source has none."""
     if set(datasets) == {"train", "val"}:
         made_by = "the source; its validation part is the test set"
@@ -182,7 +227,7 @@ def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[flo
         return _as_found(datasets)
     (dataset,) = datasets.values()
     _refuse_one_class(dataset)
-    made = split_dataset(dataset, seed, fractions)
+    made = split_dataset(dataset, seed, fractions, allow_empty)
     if "train" in datasets:
         made = replace(made, made_by=f"{made.made_by}, of the source's train part, which is its only one")
     return made
@@ -194,7 +239,7 @@ def _as_found(datasets: dict[str, ImageDataset]) -> Splits:
     return Splits(datasets.get("train"), datasets.get("val"), datasets.get("test"))
 
 
-def _check_classes(made: Splits, where: str) -> list[str]:
+def _check_classes(made: Splits, where: str, allow_empty: bool) -> list[str]:
     """Refuse classes without training images; return notes on classes without images in another part."""
     assert made.train is not None  # the caller looked
     _refuse_one_class(made.train)
@@ -203,7 +248,7 @@ def _check_classes(made: Splits, where: str) -> list[str]:
     for name, part in made.parts.items():
         here = [part.class_names[label] for label in np.flatnonzero(part.class_counts())]
         new = [words for words in here if words in untrained]
-        if new:
+        if new and not allow_empty:
             raise DataError(
                 f"The {name} part of {where} has classes that its train part lacks: {some(new)}. "
                 f"Give them training images or leave them out."
@@ -211,7 +256,7 @@ def _check_classes(made: Splits, where: str) -> list[str]:
         absent = [words for words in part.class_names if words not in here]
         if absent and name != "train":
             notes.append(f"the {name} part has no images of: {some(absent)}")
-    if untrained:
+    if untrained and not allow_empty:
         raise DataError(f"No training images in {where} for: {some(sorted(untrained))}. Add some or remove the class.")
     return notes
 

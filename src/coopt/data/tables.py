@@ -10,6 +10,7 @@ from typing import Any
 
 from coopt.data.columns import column_reader
 from coopt.data.reading import Reading, Rows
+from coopt.data.unicode import find_file
 from coopt.data.wording import count, some, table_rows
 from coopt.errors import DataError, did_you_mean
 
@@ -69,7 +70,7 @@ def parse_table(source: Path | bytes, name: str, where: str) -> Table:
 
 def disk_resolver(folder: Path) -> Callable[[str], Path | None]:
     """How the image paths of a table in `folder` are found on disk."""
-    return lambda value: path if (path := folder / value).is_file() else None
+    return lambda value: find_file(folder, value)
 
 
 def read_table(

@@ -15,26 +15,24 @@ def one_form(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def find_path(path: Path) -> Path:
+    """The path as the disk writes it, where the disk has it in another form; else the path itself."""
+    if path.exists() or str(path).isascii():
+        return path
+    found = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0 :]:
+        exact = found / part
+        found = exact if os.path.lexists(exact) else found / _entries(str(found)).get(one_form(part), part)
+    return found if found.exists() else path
+
+
 def find_file(folder: Path, name: str) -> Path | None:
     """The file that `name` (a path relative to `folder`, or absolute) means, in whichever form the disk writes it.
 
     Returns None where there is no such file.
     """
-    path = folder / name
-    if path.is_file():
-        return path
-    if str(path).isascii():
-        return None
-    found = Path(path.anchor)
-    for part in path.parts[1 if path.anchor else 0 :]:
-        exact = found / part
-        if not os.path.lexists(exact):
-            entry = _entries(str(found)).get(one_form(part))
-            if entry is None:
-                return None
-            exact = found / entry
-        found = exact
-    return found if found.is_file() else None
+    path = find_path(folder / name)
+    return path if path.is_file() else None
 
 
 @lru_cache(maxsize=64)

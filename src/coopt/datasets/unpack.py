@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from coopt.data.archives import FREE_BYTES, MAX_MEMBERS, MAX_RATIO, check_member
-from coopt.data.tree import is_hidden
+from coopt.data.archives import FREE_BYTES, MAX_MEMBERS, MAX_RATIO, check_member, zip_name
+from coopt.data.litter import is_hidden
 from coopt.errors import DataError
 
 BLOCK = 1 << 20
@@ -68,7 +68,8 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes], int]]:
                 if info.is_dir():
                     continue
                 # The upper half of the external attributes holds the Unix mode; 0o12 in its top bits is a link.
-                parts = check_member(archive, info.filename, info.file_size, (info.external_attr >> 28) == 0o12)
+                name, _ = zip_name(info)
+                parts = check_member(archive, name, info.file_size, (info.external_attr >> 28) == 0o12)
                 if not any(map(is_hidden, parts)):
                     with opened.open(info) as file:
                         yield "/".join(parts), file, info.file_size

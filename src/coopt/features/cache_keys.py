@@ -18,6 +18,7 @@ from coopt.data import Augmentation
 from coopt.data.arrays import as_array
 from coopt.data.augment import RATIO, SCALE, TRIES, resampling
 from coopt.data.batches import Transform
+from coopt.data.pixels import DECODING
 from coopt.data.sources import open_frames
 from coopt.features.inputs import PLAIN, Inputs
 from coopt.models import VLM
@@ -98,6 +99,7 @@ def _computing_facts(device: torch.device, chunk: int) -> dict[str, Any]:
         "transformers": version("transformers"),
         "numpy": np.__version__,
         "pillow": PIL.__version__,
+        "decoding": DECODING,
     }
 
 
@@ -110,9 +112,17 @@ class ContentKeys:
         takes_index: of the transform of each view.
         frames: how many frames of the image are looked at.
         there: the keys that the cache has in each view's space, sorted.
+        bits: how many bits 16-bit grey images are said to use (`ImageDataset.image_bits`).
     """
 
-    def __init__(self, takes_index: Sequence[bool], frames: int, there: Sequence[UInt8[np.ndarray, "_ 16"]]) -> None:
+    def __init__(
+        self,
+        takes_index: Sequence[bool],
+        frames: int,
+        there: Sequence[UInt8[np.ndarray, "_ 16"]],
+        bits: int | None = None,
+    ) -> None:
+        self.bits = bits
         self.takes_index = takes_index
         self.frames = frames
         self.there = there
@@ -120,7 +130,7 @@ class ContentKeys:
     def __call__(self, content: Any, index: int) -> tuple[bytes | None, bool]:
         """The keys, one after the other; None where the content cannot be read (decoding will say why)."""
         try:
-            digest = content_digest(content, self.frames)
+            digest = content_digest(content, self.frames, self.bits)
         except Exception:  # a picture that Pillow cannot convert
             return None, False
         indexed = hashlib.blake2b(digest + index.to_bytes(8, "little"), digest_size=KEY_BYTES).digest()
@@ -133,26 +143,28 @@ class ContentKeys:
         self.there = [there[:0] for there in self.there]
 
 
-def content_digest(content: Any, frames: int = 1) -> bytes:
+def content_digest(content: Any, frames: int = 1, bits: int | None = None) -> bytes:
     """16 bytes that stand for an image's content: its file's bytes, undecoded, or its pixels in memory.
 
     Args:
         content: what `coopt.data.sources.read_content` gives.
         frames: how many frames of a PIL image count.
+        bits: how many bits 16-bit grey is said to use; it changes what is decoded.
 
     Raises:
         Exception: whatever Pillow raises where pixels cannot be converted.
     """
+    said = "" if bits is None else f" of {bits} bits"
     if isinstance(content, bytes):
-        return _digest("file", content)
+        return _digest(f"file{said}", content)
     if isinstance(content, Image.Image):
         # As decoding does: orientation, palette and transparency count too.
-        shown = open_frames(content, "it", frames if frames > 1 else None)
+        shown = open_frames(content, "it", frames if frames > 1 else None, bits)
         return _digest(f"pixels {shown[0].size}", b"".join(rgb.tobytes() for rgb in shown))
     # The library counts too: where both readings of the axes fit, arrays and tensors are read differently.
     kind = "tensor" if isinstance(content, torch.Tensor) else "array"
     array = np.ascontiguousarray(as_array(content))
-    return _digest(f"{kind} {content.dtype} {array.shape}", array.tobytes())
+    return _digest(f"{kind} {content.dtype} {array.shape}{said}", array.tobytes())
 
 
 def _digest(kind: str, content: bytes) -> bytes:
