@@ -13,9 +13,12 @@ from coopt.cli.options import (
     BatchSize,
     Device,
     Dtype,
+    Ignore,
+    ImageBits,
     ImageColumn,
     Json,
     LabelColumn,
+    Layout,
     OtherModel,
     RunFolder,
     Strict,
@@ -38,6 +41,9 @@ def evaluate(
     model: OtherModel = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    layout: Layout = "auto",
+    ignore: Ignore = None,
+    image_bits: ImageBits = None,
     batch_size: BatchSize = 64,
     device: Device = None,
     dtype: Dtype = None,
@@ -54,15 +60,19 @@ def evaluate(
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
     loaded = load_run(run, trust_code=trust_code)
-    columns = {"image_column": image_column, "label_column": label_column}
+    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
+    columns |= {"layout": layout, "ignore": ignore or (), "allow_empty": True}
+    columns["image_bits"] = loaded.image_bits if image_bits is None else image_bits
     grouped = bool(loaded.config["task"]["settings"].get("grouped"))
-    dataset, part = choose_part(loaded.config, data, split, columns, grouped)
+    dataset, part, notes = choose_part(loaded.config, data, split, columns, grouped)
     n_trained_on = len(set(dataset.names or []) & trained_on(loaded.config, dataset))
     loaded.task.targets(dataset)  # a class that the run does not know is told before the slow part
     with download_bar(as_json) as progress:
         vlm = loaded.load_vlm(device, dtype, model, progress)
     predictor = loaded.predictor(vlm)
     with ConsoleReporter(quiet=as_json) as reporter:
+        for note in notes:
+            reporter.note(note)
         if n_trained_on:
             reporter.note(f"{n_trained_on} of these {len(dataset)} images were trained on; this is no test of them.")
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
@@ -70,7 +80,7 @@ def evaluate(
     metrics = measure(predictor.task, found, dataset)
     if as_json:
         facts = {"run": str(run), "data": " ".join(data), "part": part, "n_trained_on": n_trained_on}
-        print_json({**facts, **metrics.as_dict(), "skipped": found.skipped})
+        print_json({**facts, **metrics.as_dict(), "skipped": found.skipped, "notes": reporter.notes})
         return
     out.print(f"Evaluated on {part}.", markup=False)
     show(metrics, len(found.skipped))
@@ -88,8 +98,8 @@ def run_logits(
 
 def choose_part(
     config: dict[str, Any], data: list[str], split: str | None, columns: dict[str, Any], grouped: bool
-) -> tuple[ImageDataset, str]:
-    """The labelled images to evaluate on, and in words which they are.
+) -> tuple[ImageDataset, str, tuple[str, ...]]:
+    """The labelled images to evaluate on, in words which they are, and what was noted in reading them.
 
     The source's own test part; where it has none and the run was trained on this very data, the test part of the split
     that `fit` made with the run's seed; otherwise all images.
@@ -110,8 +120,9 @@ def choose_part(
         parts = ", ".join(splits.parts) if own_parts else "no parts"
         raise ConfigError(f"--split is {split!r}; {what!r} has {parts}, and 'all' takes all images.")
     if split == "all" or not own_parts or (split is None and splits.test is None):
-        return splits.whole(), f"all images of {what}"
-    return splits.parts[split or "test"], f"the {split or 'test'} part of {what} (split by {splits.made_by})"
+        return splits.whole(), f"all images of {what}", splits.notes
+    words = f"the {split or 'test'} part of {what} (split by {splits.made_by})"
+    return splits.parts[split or "test"], words, splits.notes
 
 
 def trained_on(config: dict[str, Any], dataset: ImageDataset) -> set[str]:

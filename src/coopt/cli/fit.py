@@ -15,11 +15,15 @@ from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
+    AllowEmpty,
     Device,
     Dtype,
+    Ignore,
+    ImageBits,
     ImageColumn,
     Json,
     LabelColumn,
+    Layout,
     Model,
     Revision,
     Strict,
@@ -62,13 +66,19 @@ def fit(
     truncate_names: Annotated[
         bool, typer.Option("--truncate-names", help="Cut the last tokens of names too long for the model's context.")
     ] = False,
-    class_names: Annotated[Path | None, typer.Option(help="JSON map from labels to the prompt's words.")] = None,
+    class_names: Annotated[
+        Path | None, typer.Option(help="Words of the prompt: a JSON map from labels, or a list.")
+    ] = None,
     template: Annotated[
         str, typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file.")
     ] = "a photo of a {}.",
     unlabelled: Annotated[str | None, typer.Option(help="Images without labels, for methods that use them.")] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    layout: Layout = "auto",
+    ignore: Ignore = None,
+    allow_empty: AllowEmpty = False,
+    image_bits: ImageBits = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of these settings.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in --out.")] = False,
     revision: Revision = None,
@@ -93,10 +103,13 @@ def fit(
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
+    files: dict[str, Any] = {"layout": layout, "ignore": ignore or (), "image_bits": image_bits}
+    columns |= {**files, "allow_empty": allow_empty}
     splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
     if splits.train is None:
         raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
+    files["image_bits"] = splits.train.image_bits
+    beside = load_dataset(unlabelled, require_labels=False, make_split=False, **files).whole() if unlabelled else None
     with download_bar(as_json) as progress:
         vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     reading: dict[str, Any] = {"n_workers": workers, "strict": strict}

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,22 @@ from coopt.artifacts import load_run
 from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.evaluate import run_logits
-from coopt.cli.options import BatchSize, Device, Dtype, Json, OtherModel, RunFolder, Strict, TrustCode, Workers
+from coopt.cli.options import (
+    BatchSize,
+    Device,
+    Dtype,
+    Ignore,
+    ImageBits,
+    Json,
+    Layout,
+    OtherModel,
+    RunFolder,
+    Strict,
+    TrustCode,
+    Workers,
+)
 from coopt.cli.tables import print_table
-from coopt.data import ImageDataset, load_dataset, read_class_names
+from coopt.data import Splits, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
 from coopt.files import write_text
 from coopt.tasks import Decisions, check_logits
@@ -31,6 +44,9 @@ def predict(
         Path | None,
         typer.Option(help="Other classes for a learned shared prompt: a JSON list, a JSON map, or one per line."),
     ] = None,
+    layout: Layout = "auto",
+    ignore: Ignore = None,
+    image_bits: ImageBits = None,
     output: Annotated[Path | None, typer.Option(help="Write to a .csv or .json file.")] = None,
     model: OtherModel = None,
     batch_size: BatchSize = 64,
@@ -48,11 +64,15 @@ def predict(
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ConfigError(f"--output is {str(output)!r}; the file must end in .csv or .json.")
     loaded = load_run(run, trust_code=trust_code)
-    dataset = read_images(images)
+    bits = loaded.image_bits if image_bits is None else image_bits
+    splits = read_images(images, layout=layout, ignore=ignore or (), image_bits=bits)
+    dataset = splits.whole()
     with download_bar(as_json) as progress:
         vlm = loaded.load_vlm(device, dtype, model, progress)
     predictor = loaded.predictor(vlm, None if class_names is None else read_names(class_names))
     with ConsoleReporter(quiet=as_json) as reporter:
+        for note in splits.notes:
+            reporter.note(note)
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
     check_logits(found.logits)
@@ -63,14 +83,14 @@ def predict(
         is_csv = output.suffix == ".csv"
         write_text(output, as_csv(names, decisions) if is_csv else json.dumps(rows, indent=2) + "\n")
     if as_json:
-        print_json({"predictions": rows, "skipped": found.skipped})
+        print_json({"predictions": rows, "skipped": found.skipped, "notes": reporter.notes})
     elif output is not None:
         out.print(f"Wrote {len(rows)} predictions to {show_path(output)}; {len(found.skipped)} skipped.")
     else:
         print_table(("image", decisions.title), [(name, decisions.text(row)) for row, name in enumerate(names)])
 
 
-def read_images(images: list[str]) -> ImageDataset:
+def read_images(images: list[str], **options: Any) -> Splits:
     """One source of images, or a list of files.
 
     Raises:
@@ -86,7 +106,7 @@ def read_images(images: list[str]) -> ImageDataset:
             f"{len(wrong)} of {len(paths)} paths are not image files: {', '.join(wrong[:5])}. "
             "Give image files, or one folder, archive or table."
         )
-    return load_dataset(source, require_labels=False, make_split=False).whole()
+    return load_dataset(source, require_labels=False, make_split=False, **options)
 
 
 def read_names(file: Path) -> list[str]:

@@ -22,18 +22,21 @@ EXTENSIONS = frozenset(
 """Endings that every Pillow reads: such a file counts as an image without a look inside. In lower case."""
 
 ENDINGS = {
-    ".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF", ".avif": "AVIF", ".jxl": "JXL", ".qoi": "QOI", ".psd": "PSD",
+    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".avif": "AVIF", ".jxl": "JXL", ".qoi": "QOI", ".psd": "PSD",
     ".svg": "SVG", ".dcm": "DICOM", ".exr": "OpenEXR", ".hdr": "Radiance HDR", ".eps": "EPS",
     **dict.fromkeys((".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"), "camera raw"),
 }  # fmt: skip
 """Endings of further formats, in lower case."""
 
 PLUGINS = {
-    "HEIF": ("pillow_heif", "pillow-heif"),
+    "HEIC": ("pillow_heif", "pillow-heif"),
     "AVIF": ("pillow_avif", "pillow-avif-plugin"),
     "JXL": ("pillow_jxl", "pillow-jxl-plugin"),
 }
 """Formats that a plugin of Pillow reads: its module and the package to install."""
+
+PILLOW_NAMES = {"HEIC": "HEIF"}
+"""How Pillow calls a format that users know by another name."""
 
 HEAD_BYTES = 256
 """How much of a file `sniff` looks at."""
@@ -50,7 +53,7 @@ _MAGIC = (
     (rb"qoif", "QOI"),
     (rb"8BPS", "PSD"),
     (rb"....ftyp(avif|avis|.{8}[^\x00]{0,24}avif)", "AVIF"),
-    (rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIF"),
+    (rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", "HEIC"),
     (rb"\x00\x00\x00\x0cJXL ", "JXL"),
     (rb".{128}DICM", "DICOM"),
     (rb"\x76\x2f\x31\x01", "OpenEXR"),
@@ -87,7 +90,7 @@ def format_of(name: str, head: bytes) -> str | None:
 
 def is_read(image_format: str) -> bool:
     """Whether Pillow, with the plugins that are installed, reads the format."""
-    return image_format in open_formats()
+    return PILLOW_NAMES.get(image_format, image_format) in open_formats()
 
 
 @lru_cache(maxsize=1)
@@ -95,7 +98,7 @@ def open_formats() -> list[str]:
     """The formats of `FORMATS` that can be read in this process; plugins that are installed are loaded."""
     Image.init()
     for name, (module, _) in PLUGINS.items():
-        if name not in Image.OPEN and importlib.util.find_spec(module) is not None:
+        if PILLOW_NAMES.get(name, name) not in Image.OPEN and importlib.util.find_spec(module) is not None:
             _load_plugin(module)
     return [name for name in FORMATS if name in Image.OPEN]
 
@@ -103,10 +106,10 @@ def open_formats() -> list[str]:
 def remedy(image_format: str) -> str:
     """What makes files of a format that is not read readable."""
     if image_format in PLUGINS:
-        return f"install the package {PLUGINS[image_format][1]}, or convert them to JPEG or PNG"
+        return f"install the package {PLUGINS[image_format][1]}, or convert to JPEG or PNG"
     readers = {"DICOM": "pydicom", "camera raw": "rawpy", "OpenEXR": "OpenEXR", "SVG": "cairosvg"}
     by = f", for example with the package {readers[image_format]}" if image_format in readers else ""
-    return f"convert them to PNG or TIFF{by}"
+    return f"convert to PNG or TIFF{by}"
 
 
 def _load_plugin(module: str) -> None:

@@ -6,7 +6,7 @@ possible the source is refused; the layout that a user names decides.
 
 from dataclasses import dataclass
 
-from coopt.data.parts import is_plain_part, part_of
+from coopt.data.parts import is_plain_part, is_wrapper, part_of
 from coopt.data.reading import Reading, Rows
 from coopt.data.tree import FileTree, top_folders
 from coopt.data.wording import count, some
@@ -41,6 +41,13 @@ def read_class_folders(tree: FileTree, how: Folders) -> Reading:
     """
     reading = Reading(tree.where, {})
     parts = part_folders(tree, how)
+    if not parts and (inside := _parts_inside(tree, how)):
+        for name, paths in inside.items():
+            labels = [path.split("/", 1)[0] for path in paths]
+            reading.parts[name] = Rows([tree.source(path) for path in paths], labels, paths)
+        reading.ignored_files += len(tree.paths) - len(tree.images) - len(_unread(tree, ""))
+        reading.notes.append(f"the parts {some(sorted(inside))} were found inside the class folders of {tree.where}")
+        return reading
     if not parts:
         reading.parts[""] = _read_part(tree, "", reading, how, complete=True)
         return reading
@@ -89,9 +96,9 @@ def part_folders(tree: FileTree, how: Folders) -> dict[str, str]:
     if others:
         if any(map(is_plain_part, nested)) or (several and shared):
             raise DataError(
-                f"{tree.where} can be read in two ways. It mixes folders of parts that hold class folders "
-                f"({some(nested)}) and other folders with images ({some(others)}). Either {some(nested)} are parts and "
-                f"the others are left out, or all are classes: {CHOICE}. Or move the others away."
+                f"{tree.where} can be read in two ways: {some(nested)} as parts of a data set, because of names and "
+                f"class folders, with the other folders ({some(others)}) left out; or all of them as classes. "
+                f"{CHOICE}. Or move the other folders away."
             )
         return {}
     if plain or (several and shared):
@@ -100,7 +107,7 @@ def part_folders(tree: FileTree, how: Folders) -> dict[str, str]:
         raise DataError(
             f"{tree.where} can be read in two ways: {some(nested)} are the parts {some(sorted(set(named.values())))} "
             f"of a data set with the classes {some(sorted(set().union(*classes.values())))}, or {some(sorted(named))} "
-            f"are the classes: {CHOICE}."
+            f"are the classes. {CHOICE}."
         )
     return {}
 
@@ -136,9 +143,20 @@ def _class_prefix(tree: FileTree, part: str) -> str:
         if len(tops) != 1 or any("/" not in path for path in inside):
             return prefix
         (only,) = tops
-        if not (only.lower() == part.lower() or is_plain_part(only)) or all(path.count("/") == 1 for path in inside):
+        if not (only.lower() == part.lower() or is_plain_part(only) or is_wrapper(only)):
             return prefix
         prefix += f"{only}/"
+
+
+def _parts_inside(tree: FileTree, how: Folders) -> dict[str, list[str]]:
+    """The images by part where each class folder holds folders for the parts (`cat/train/0.png`); {} elsewhere."""
+    inside: dict[str, list[str]] = {}
+    for path in tree.images:
+        pieces = path.split("/")
+        if len(pieces) < 3 or not is_plain_part(pieces[1]):
+            return {}
+        inside.setdefault(pieces[1], []).append(path)
+    return inside if how.layout != "classes" and len({part_of(name) for name in inside}) > 1 else {}
 
 
 def _read_part(tree: FileTree, prefix: str, reading: Reading, how: Folders, complete: bool) -> Rows:

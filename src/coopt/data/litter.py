@@ -45,6 +45,8 @@ class Sieve:
         """Hidden files, and files in hidden folders."""
         self.litter: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
+        self.emptied: set[str] = set()
+        """Folders with files that a pattern left out: where nothing remains, they are no empty classes."""
         self.special: list[str] = []
         """Pipes, sockets and devices: reading one may wait for ever."""
         self.runs: list[str] = []
@@ -59,8 +61,11 @@ class Sieve:
             kind, what = reason
             if kind == HIDDEN:
                 self.hidden += 1
+            elif kind == "litter":
+                self.litter[what] += 1
             else:
-                (self.litter if kind == "litter" else self.ignored)[what] += 1
+                self.ignored[what] += 1
+                self.emptied.add(one_form("/".join(parts[:-1])))
         return True
 
     def _reason(self, folder: tuple[str, ...]) -> tuple[str, str] | None:
@@ -90,7 +95,8 @@ class Sieve:
             n = count(self.ignored[pattern], "file", "files")
             notes.append(f"left out: {n} by the ignore pattern {pattern!r}")
         if self.special:
-            notes.append(f"left out: {some(self.special)}, which are pipes, sockets or devices and no files")
+            n = count(len(self.special), "pipe, socket or device", "pipes, sockets or devices")
+            notes.append(f"left out: {n} ({some(self.special, 3)})")
         if self.runs:
             notes.append(f"left out: {some(self.runs)}, where coopt wrote runs")
         return notes

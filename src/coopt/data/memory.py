@@ -69,6 +69,8 @@ def _unstack(images: np.ndarray | torch.Tensor) -> list[Any]:
 
 def _check_item(item: Any, index: int) -> str:
     if isinstance(item, (str, Path)):
+        if Path(item).exists() and not Path(item).is_file():
+            raise DataError(f"Image {index}: '{item}' is a folder, a pipe or a device and no file.")
         if not Path(item).is_file():
             folder = Path(item).parent
             siblings = [child.name for child in folder.iterdir()] if folder.is_dir() else []

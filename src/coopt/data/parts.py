@@ -35,6 +35,11 @@ def is_plain_part(name: str) -> bool:
     return part_of(name) is not None and all(_part_of_word(w) or w in _PLAIN or w.isdigit() for w in words)
 
 
+def is_wrapper(name: str) -> bool:
+    """Whether a name says only that there are files: `images`, `all_data`."""
+    return bool(_words(name)) and all(word in _PLAIN for word in _words(name))
+
+
 def _words(name: str) -> list[str]:
     return [word.lower() for word in _WORDS.findall(one_form(name))]
 

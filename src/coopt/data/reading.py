@@ -203,7 +203,10 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
         if not ours[name]:
             reading.notes.append(f"split {name!r} is not used ({count(len(rows.images), 'image', 'images')})")
         elif ours[name] in chosen:
-            raise DataError(f"{reading.where} has more than one {ours[name]} split: {some(same)}. Keep one of them.")
+            raise DataError(
+                f"{reading.where} has more than one {ours[name]} split: {some(same)}. Keep one of them, or "
+                f"name the one to read with split=..."
+            )
         elif not rows.images:
             reading.notes.append(f"split {name!r} has no images")
         else:

@@ -92,7 +92,7 @@ class FileTree:
     def _finish(self) -> None:
         """All files and folders were added."""
         filled = {folder for path in [*self._sources, *self._folders] for folder in folders_above(path)}
-        self.empty_folders = sorted(f"{folder}/" for folder in self._folders - filled)
+        self.empty_folders = sorted(f"{folder}/" for folder in self._folders - filled - self.sieve.emptied)
         runs = run_folders(self._sources)
         self.sieve.runs = sorted(runs)
         kept = [path for path in self._sources if runs.isdisjoint(folders_above(path))] if runs else self._sources
