@@ -84,7 +84,7 @@ def test_class_names_from_the_card_and_hidden_test_labels(make_files: Make) -> N
     assert train.class_names == ["zebra", "ant eater"] and train.labels.tolist() == [0, 1, 1, 0]
     made = load_dataset(root)
     assert len(made.train) + len(made.test) == 4  # of the part with labels
-    assert "the test part is not used: its 2 images have no labels (they can be predicted)" in made.notes
+    assert "the test part is not used, since it has no labels: 2 images that can be predicted" in made.notes
     assert load_dataset(root, split="test", require_labels=False).test.labels is None
 
 

@@ -115,13 +115,8 @@ def read_names(file: Path) -> list[str]:
     Raises:
         DataError: the file does not exist, or does not hold two names in one of these ways.
     """
-    if file.suffix == ".json":
-        words = read_class_names(file)
-        names = list(words.values()) if isinstance(words, dict) else words
-    elif file.is_file():
-        names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    else:
-        raise DataError(f"The class names file '{file}' does not exist.")
+    words = read_class_names(file)
+    names = list(words.values()) if isinstance(words, dict) else words
     if len(names) < 2:
         raise DataError(f"The class names file '{file}' has {len(names)} names; a classifier needs at least 2.")
     return names

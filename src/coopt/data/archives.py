@@ -96,10 +96,8 @@ class ArchiveTree(FileTree):
 
     def _list_zip(self, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                name, is_garbled = zip_name(info)
-                if is_garbled and not info.is_dir():
-                    self._garbled.append(name)
+            names, self._garbled = zip_names(archive.infolist())
+            for info, name in zip(archive.infolist(), names, strict=True):
                 if info.is_dir():
                     self._add_folder(check_member(path, name, 0, False))
                     continue
@@ -132,22 +130,23 @@ class ArchiveTree(FileTree):
         self._add(parts, member)
 
 
-def zip_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
-    """A zip member's name, and whether its code page is a guess.
+def zip_names(members: Sequence[zipfile.ZipInfo]) -> tuple[list[str], list[str]]:
+    """The names of a zip's members, and those of them whose code page is a guess.
 
-    Many programs write UTF-8 without the flag that says so; Python then reads the bytes as cp437.
+    Many programs write UTF-8 without the flag that says so; Python then reads the bytes as cp437. They are UTF-8 where
+    all of them can be; else none is, since a few bytes of another code page may look like UTF-8 by chance.
     """
-    name = info.filename
-    if name.isascii() or info.flag_bits & 0x800:
-        return name, False
-    try:
-        raw = name.encode("cp437")
-    except UnicodeEncodeError:  # from an extra field in Unicode
-        return name, False
-    try:
-        return raw.decode("utf-8"), False
-    except UnicodeDecodeError:
-        return name, True
+    unsaid: dict[str, str | None] = {}
+    for name in (info.filename for info in members if not info.flag_bits & 0x800 and not info.filename.isascii()):
+        try:
+            unsaid[name] = name.encode("cp437").decode("utf-8")
+        except UnicodeEncodeError:  # from an extra field in Unicode
+            unsaid[name] = name
+        except UnicodeDecodeError:
+            unsaid[name] = None
+    if None in unsaid.values():
+        return [info.filename for info in members], list(unsaid)
+    return [unsaid.get(info.filename) or info.filename for info in members], []
 
 
 def check_member(path: Path, name: str, size: int, is_link: bool) -> tuple[str, ...]:

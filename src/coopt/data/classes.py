@@ -73,29 +73,26 @@ def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
     Raises:
         DataError: the file is missing, is not JSON or has another shape.
     """
-    if Path(path).suffix.lower() not in (".json", "") and Path(path).is_file():
-        return _read_lines(Path(path))
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        if Path(path).suffix.lower() != ".json" and not text.lstrip().startswith(("{", "[")):
+            return [one_form(line.strip()) for line in text.splitlines() if line.strip()]
+        value = json.loads(text)
     except FileNotFoundError:
         raise DataError(f"The class names file '{path}' does not exist.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The class names file '{path}' is not readable text in UTF-8: {error}.") from error
+    except json.JSONDecodeError as error:
         raise DataError(f"The class names file '{path}' is not readable JSON: {error}.") from error
     words = list(value.values()) if isinstance(value, dict) else value
     if isinstance(words, list) and all(isinstance(word, str) for word in words):
-        return value
+        if isinstance(value, dict):
+            return {one_form(label): one_form(text) for label, text in value.items()}
+        return [one_form(text) for text in value]
     raise DataError(
         f"The class names file '{path}' must hold a JSON map from label to words, such as "
         f'{{"n01440764": "tench"}}, or a list of words in class order.'
     )
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The class names file '{path}' is not readable text: {error}. Save it as UTF-8.") from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 def seen_order(labels: Iterable[str]) -> list[str]:
@@ -138,7 +135,7 @@ def _from_list(class_labels: Sequence[str], order: list[str], given: Sequence[st
     meant = {plain[_plain(name)]: name for name in names if _plain(name) in plain}
     if len(meant) == len(order):
         return [meant[label] for label in class_labels]
-    wrong = [label for label, name in zip(order, names, strict=True) if meant.get(label, name) != name]
+    wrong = [label for label, name in zip(order, names, strict=True) if plain.get(_plain(name), label) != label]
     if wrong:
         right = {label: meant.get(label, "...") for label in order}
         text = json.dumps(dict(list(right.items())[:10]), ensure_ascii=False)

@@ -117,7 +117,7 @@ def _leave_unlabelled(reading: Reading, parts: dict[str, Rows], require_labels: 
         return parts
     for name in sorted(unlabelled):
         n = count(len(parts[name].images), "image", "images")
-        reading.notes.append(f"the {name} part is not used: its {n} have no labels (they can be predicted)")
+        reading.notes.append(f"the {name} part is not used, since it has no labels: {n} that can be predicted")
     return {name: rows for name, rows in parts.items() if name not in unlabelled}
 
 

@@ -9,7 +9,7 @@ from coopt.data.formats import HEAD_BYTES, format_of, is_image_name, is_read, re
 from coopt.data.litter import Sieve, run_folders
 from coopt.data.parts import is_plain_part
 from coopt.data.tables import is_table_name
-from coopt.data.unicode import one_form
+from coopt.data.unicode import one_form, other_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError
 
@@ -81,9 +81,11 @@ class FileTree:
 
     def _add(self, parts: tuple[str, ...], source: Any) -> None:
         if not self.sieve.leaves_out(parts):
-            path = one_form("/".join(parts))
-            # Two files whose names differ in their form alone are two files; the second keeps its own spelling.
-            self._sources["/".join(parts) if path in self._sources else path] = source
+            own = "/".join(parts)
+            path = one_form(own)
+            # Two files whose names differ in their form alone are two files; the second is kept under another form.
+            free = (name for name in (path, own, other_form(path)) if name not in self._sources)
+            self._sources[next(free, path)] = source
 
     def _add_folder(self, parts: tuple[str, ...]) -> None:
         if parts and not self.sieve.leaves_out(parts, is_folder=True):

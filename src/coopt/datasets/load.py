@@ -142,6 +142,10 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         class_names=own.class_names,
         image_column=own.image_column,
         label_column=own.label_column,
+        layout=own.layout,
+        ignore=own.ignore or (),
+        allow_empty=own.allow_empty or own.variant_of is not None,
+        image_bits=own.image_bits,
         make_split=own.variant_of is None,
     )
     return Benchmark(

@@ -15,6 +15,13 @@ from coopt.data.wording import some
 from coopt.datasets.table import known_benchmark
 from coopt.errors import DataError, did_you_mean, require_extra
 
+KINDS: dict[str, tuple[type, str]] = {
+    "ignore": (list, "a list of texts"),
+    "allow_empty": (bool, "true or false"),
+    "image_bits": (int, "a whole number"),
+}
+"""The values of the keys that are no texts."""
+
 TEMPLATE = "a photo of a {}."
 
 
@@ -31,6 +38,11 @@ class OwnBenchmark:
     """A JSON file of words for the labels."""
     image_column: str | None = None
     label_column: str | None = None
+    layout: str = "auto"
+    ignore: list[str] | None = None
+    """Patterns of files and folders to leave out."""
+    allow_empty: bool = False
+    image_bits: int | None = None
     task: str | None = None
     """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
 
@@ -71,9 +83,11 @@ def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
         raise DataError(
             f"{where} has the key(s) {some(unknown)}; allowed are {some(keys)}.{did_you_mean(unknown[0], keys)}"
         )
-    wrong = [key for key, value in entry.items() if not isinstance(value, str)]
-    if wrong:
-        raise DataError(f"{where} gives {wrong[0]} as {entry[wrong[0]]!r}; a text is needed.")
+    for key, value in entry.items():
+        kind, needed = KINDS.get(key, (str, "a text"))
+        is_list = isinstance(value, list)
+        if type(value) is not kind or (is_list and not all(isinstance(item, str) for item in value)):
+            raise DataError(f"{where} gives {key} as {value!r}; {needed} is needed.")
     template = entry.get("template", TEMPLATE)
     if template.count("{}") != 1:
         raise DataError(f"{where} has the template {template!r}; '{{}}' must stand in it once, for the class name.")
