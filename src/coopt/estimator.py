@@ -1,6 +1,7 @@
 """`PromptClassifier`: the main job as a scikit-learn estimator."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sklearn.utils import Tags
 
 from coopt.artifacts import load_run, save_run
 from coopt.data import ImageDataset, load_dataset
+from coopt.data.unicode import one_form
 from coopt.errors import ConfigError
 from coopt.evaluate import dataset_logits
 from coopt.fit import Learned, Recipe, Reporter, learn, recipe_for
@@ -160,6 +162,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             reporter=reporter,
         )
         self.learned_: Learned | None = learned
+        self._image_bits = train.image_bits
         self._take(learned.method, y)
         return self
 
@@ -171,7 +174,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             DataError: an image cannot be read (a prediction for each image is promised).
         """
         self._check_fitted()
-        dataset = _images(X)
+        dataset = _images(X, self._image_bits)
         found = dataset_logits(
             self.vlm_, self.predictor_, dataset, seed=self.seed, n_workers=self.n_workers, strict=True
         )
@@ -254,6 +257,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
             class_names=dict(pairs) if any(label != name for label, name in pairs) else None,
         )
         classifier.learned_ = None
+        classifier._image_bits = run.image_bits
         numeric = [int(label) for label in run.task.class_labels] if run.config.get("numeric_labels") else None
         classifier._take(run.build(vlm), numeric)
         return classifier
@@ -303,8 +307,8 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = np.asarray(labels)
         if y is not None:
             given = np.unique(np.asarray(y))
-            if sorted(str(label) for label in given) == sorted(labels):
-                by_text = {str(label): label for label in given}
+            if sorted(one_form(str(label)) for label in given) == sorted(labels):
+                by_text = {one_form(str(label)): label for label in given}
                 self.classes_ = np.asarray([by_text[label] for label in labels])
 
     def __sklearn_tags__(self) -> Tags:
@@ -317,7 +321,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def _images(X: Any) -> ImageDataset:  # noqa: N803
+def _images(X: Any, image_bits: int | None = None) -> ImageDataset:  # noqa: N803
     if isinstance(X, ImageDataset):
-        return X
-    return load_dataset(X, require_labels=False, make_split=False).whole()
+        return X if X.image_bits or image_bits is None else replace(X, image_bits=image_bits)
+    return load_dataset(X, require_labels=False, make_split=False, image_bits=image_bits).whole()

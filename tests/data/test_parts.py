@@ -95,6 +95,12 @@ def test_what_can_be_both_is_refused_and_the_option_decides(make_files: Make, pa
     assert load_dataset(root, layout="classes", make_split=False).any.class_labels == tops
 
 
+def test_without_labels_nothing_is_refused_or_left_out(make_files: Make) -> None:
+    paths = [*two_parts("train", "test"), "holdout/cat/0.png", "loose.png"]
+    found = load_dataset(make_files("data", *paths), require_labels=False, make_split=False).whole()
+    assert sorted(found.names) == sorted(paths) and found.labels is None
+
+
 def test_the_option_leaves_other_folders_out_and_says_so(make_files: Make) -> None:
     root = make_files("data", *two_parts("train", "test"), "extra/0.png", "extra/1.png")
     splits = load_dataset(root, layout="parts")
@@ -142,6 +148,15 @@ def test_folders_that_are_not_entered(make_files: Make) -> None:
     assert load_dataset(table, make_split=False, image_column="image").any.class_labels == ["x"]
     one = make_files("one", "cat/2019/0.png", "cat/2020/0.png")
     assert load_dataset(one, make_split=False, layout="classes").any.class_labels == ["cat"]
+    packed = make_files("packed", *class_paths({"train": 2, "test": 2}, "packed/"))
+    assert load_dataset(packed, layout="classes").any.class_labels == ["test", "train"]
+
+
+def test_a_layout_prefers_folders_to_a_table_beside_them(make_files: Make) -> None:
+    table = "image,label\ntrain/0.png,x\ntrain/1.png,x\ntest/0.png,y\ntest/1.png,y\n"
+    root = make_files("data", *class_paths({"train": 2, "test": 2}), contents={"labels.csv": table})
+    assert load_dataset(root).any.class_labels == ["x", "y"]
+    assert load_dataset(root, layout="classes").any.class_labels == ["test", "train"]
 
 
 class TestEmptyFolders:

@@ -79,6 +79,8 @@ def part_folders(tree: FileTree, how: Folders) -> dict[str, str]:
         return {}
     if how.layout == "parts":
         return inner
+    if not how.require_labels and any(path.split("/", 1)[0] not in named for path in tree.images):
+        return {}  # without labels all images are alike
     classes = {
         name: top_folders(path.removeprefix(inner[name]) for path in _below(tree, inner[name])) for name in named
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from coopt.data.checks import check_classes, refuse_one_class
 from coopt.data.classes import ClassNames, list_note, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
 from coopt.data.grey import bits_note, common_bits
@@ -102,7 +103,7 @@ def assemble(
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
-        notes += _check_classes(made, reading.where, allow_empty)
+        notes += check_classes(made, reading.where, allow_empty)
     return replace(made, notes=tuple(notes), ignored_files=n_ignored)
 
 
@@ -229,7 +230,7 @@ def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[flo
     if set(datasets) not in ({""}, {"train"}):
         return _as_found(datasets)
     (dataset,) = datasets.values()
-    _refuse_one_class(dataset)
+    refuse_one_class(dataset)
     made = split_dataset(dataset, seed, fractions, allow_empty)
     if "train" in datasets:
         made = replace(made, made_by=f"{made.made_by}, of the source's train part, which is its only one")
@@ -240,33 +241,3 @@ def _as_found(datasets: dict[str, ImageDataset]) -> Splits:
     if "" in datasets:
         return Splits(unsplit=datasets[""], made_by="nobody: the images are in no parts")
     return Splits(datasets.get("train"), datasets.get("val"), datasets.get("test"))
-
-
-def _check_classes(made: Splits, where: str, allow_empty: bool) -> list[str]:
-    """Refuse classes without training images; return notes on classes without images in another part."""
-    assert made.train is not None  # the caller looked
-    _refuse_one_class(made.train)
-    notes = []
-    untrained = {made.class_names[label] for label in np.flatnonzero(made.train.class_counts() == 0)}
-    for name, part in made.parts.items():
-        here = [part.class_names[label] for label in np.flatnonzero(part.class_counts())]
-        new = [words for words in here if words in untrained]
-        if new and not allow_empty:
-            raise DataError(
-                f"The {name} part of {where} has classes that its train part lacks: {some(new)}. "
-                f"Give them training images or leave them out."
-            )
-        absent = [words for words in part.class_names if words not in here]
-        if absent and name != "train":
-            notes.append(f"the {name} part has no images of: {some(absent)}")
-    if untrained and not allow_empty:
-        raise DataError(f"No training images in {where} for: {some(sorted(untrained))}. Add some or remove the class.")
-    return notes
-
-
-def _refuse_one_class(dataset: ImageDataset) -> None:
-    if len(dataset.class_names) == 1:
-        raise DataError(
-            f"{dataset.source or 'the data'} has one class only ({some(dataset.class_names)}); a classifier needs two "
-            f"or more. Put the images of each class in a folder of its own."
-        )

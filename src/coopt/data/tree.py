@@ -7,7 +7,7 @@ from typing import Any
 
 from coopt.data.formats import HEAD_BYTES, format_of, is_image_name, is_read, remedy
 from coopt.data.litter import Sieve, run_folders
-from coopt.data.parts import is_plain_part
+from coopt.data.parts import is_plain_part, is_wrapper, part_of
 from coopt.data.tables import is_table_name
 from coopt.data.unicode import one_form, other_form
 from coopt.data.wording import count, some
@@ -73,9 +73,16 @@ class FileTree:
             )
         return notes + self.sieve.notes()
 
-    def enter_single_folders(self) -> None:
-        """Go into the one folder around all images and tables, and into the next one, as far as there is one."""
+    def enter_single_folders(self, careful: bool = False) -> None:
+        """Go into the one folder around all images and tables, and into the next one, as far as there is one.
+
+        With `careful`, only into one that can be no class: it is called like its source, like a heap of files, or holds
+        folders that are called like parts.
+        """
         while top := self._single_folder():
+            inside = {path.split("/")[1] for path in self.images}
+            if careful and not (top == Path(self.where).stem or is_wrapper(top) or any(map(part_of, inside))):
+                return
             self.entered = f"{self.entered}/{top}" if self.entered else top
             self._strip(f"{top}/")
 

@@ -24,8 +24,7 @@ SPLIT_TOKEN = re.compile(
 
 def read_tree(tree: FileTree, folders: Folders, **options: Any) -> Reading:
     """Read the images and labels of a tree of files, and say what was left out of it."""
-    if folders.layout != "classes":
-        tree.enter_single_folders()
+    tree.enter_single_folders(careful=folders.layout == "classes")
     reading = _read_tree(tree, folders, options)
     reading.notes += tree.notes()
     reading.ignored_files += tree.sieve.hidden
@@ -42,7 +41,7 @@ def _read_tree(tree: FileTree, folders: Folders, options: dict[str, Any]) -> Rea
         return read_saved(tree, **options)
     tables = [path for path in tree.paths if is_table_name(path)]
     names_columns = options["image_column"] is not None or options["label_column"] is not None
-    if not tables or (not names_columns and _has_classes(tree, tables)):
+    if not tables or (not names_columns and (folders.layout != "auto" or _has_classes(tree, tables))):
         reading = read_class_folders(tree, folders)
         if tables:
             reading.notes.append(f"not read beside the class folders: {some(tables)}; give a table's path to read it")

@@ -85,8 +85,8 @@ def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
         )
     for key, value in entry.items():
         kind, needed = KINDS.get(key, (str, "a text"))
-        is_list = isinstance(value, list)
-        if type(value) is not kind or (is_list and not all(isinstance(item, str) for item in value)):
+        texts = all(isinstance(item, str) for item in value) if isinstance(value, list) else True
+        if not texts or type(value) is not kind:
             raise DataError(f"{where} gives {key} as {value!r}; {needed} is needed.")
     template = entry.get("template", TEMPLATE)
     if template.count("{}") != 1:
