@@ -102,7 +102,7 @@ def _to_8_bit(array: np.ndarray, bits: int | None) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
     if array.dtype == np.uint16:
-        return scale_to_8_bit(array, 0, sixteen_bit_top(float(array.max()), bits))
+        return scale_to_8_bit(array, 0.0, float(sixteen_bit_top(float(array.max()), bits)))
     if np.issubdtype(array.dtype, np.floating):
         return np.floor(array.clip(0, 1).astype(np.float64) * 255 + 0.5).astype(np.uint8)
     return array.astype(np.uint8)

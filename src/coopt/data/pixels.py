@@ -100,9 +100,9 @@ def _grey_to_rgb(image: Image.Image, bits: int | None, factor: int) -> Image.Ima
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError("it has pixels that are not finite numbers")
     if image.mode != "F" and 0 <= low and high <= 65535:
-        low, high = 0, sixteen_bit_top(high, bits, declared_top(image))
+        low, high = 0.0, float(sixteen_bit_top(high, bits, declared_top(image)))
     elif image.mode == "F" and 0 <= low and high <= 255:
-        low, high = 0, 1 if high <= 1 else 255
+        low, high = 0.0, 1.0 if high <= 1 else 255.0
     rows = max(1, STRIP_PIXELS // (image.width * factor)) * factor
     starts = range(0, image.height, rows)
     strips = (Image.fromarray(scale_to_8_bit(pixels[y : y + rows], low, high)).convert("RGB") for y in starts)
