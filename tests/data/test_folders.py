@@ -166,7 +166,7 @@ def test_other_files_are_ignored_and_counted(make_files: Make) -> None:
     (["a/0.png", "a/1.png", "b/"], "class folders without images: 'b'. Add images, remove the folders"),
     ([".hidden.png"], r"No images in .*data. 1 file was ignored"),
     ([], "No images in .*data. Give a folder per class"),
-    (["train/a/0.png", "train/b/0.png", "c/0.png"], r"read in two ways: 'train' as parts.* the other folders \('c'\) left out; or all of them as classes. layout='parts'"),
+    (["train/a/0.png", "train/b/0.png", "c/0.png"], r"read in two ways: 'train' are parts.* the other folders with images \('c'\) are left out; or all .* layout='parts'"),
     (["a_b/0.png", "a-b/0.png"], "labels 'a-b' and 'a_b' both become the class name 'a b'. Rename one, or give"),
     (["__/0.png", "b/0.png"], "label '__' has no words left"),
     (["a/0.png", "a/1.png", "b/0.png", "c/0.png"], "2 images or more, one to train and one to test; fewer have: 'b', 'c'"),

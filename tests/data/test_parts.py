@@ -83,8 +83,9 @@ def test_classes_that_are_called_like_parts(make_files: Make, paths: list[str]) 
 
 
 @pytest.mark.parametrize(("paths", "message"), [
-    ([*two_parts("train", "test"), "holdout/cat/0.png"], r"'test', 'train' as parts of a data set.* \('holdout'\)"),
-    (two_parts("old_train", "new_train"), "'new_train', 'old_train' are the parts 'train' .* 'cat', 'dog', or .* are the classes"),
+    ([*two_parts("train", "test"), "holdout/cat/0.png"], r"'test', 'train' are parts .* 'cat', 'dog', and the other .*\('holdout'\)"),
+    ([*two_parts("xray_train", "xray_test"), "more/0.png"], r"'xray_test', 'xray_train' are parts .*\('more'\)"),
+    (two_parts("old_train", "new_train"), "'new_train', 'old_train' are parts .* the classes 'cat', 'dog'; or all folders"),
     ([*class_paths({"a": 2, "b": 2}, "steam_train/"), *class_paths({"c": 2, "d": 2}, "crash_test/")], "two ways.*'a', 'b', 'c', 'd'"),
 ])  # fmt: skip
 def test_what_can_be_both_is_refused_and_the_option_decides(make_files: Make, paths: list[str], message: str) -> None:
@@ -92,6 +93,7 @@ def test_what_can_be_both_is_refused_and_the_option_decides(make_files: Make, pa
     with pytest.raises(DataError, match=f"{message}.*layout='parts'.*layout='classes'.*--layout"):
         load_dataset(root)
     tops = sorted({path.split("/")[0] for path in paths})
+    assert load_dataset(root, layout="parts", make_split=False, split=tops[-1]).any.class_labels != tops
     assert load_dataset(root, layout="classes", make_split=False).any.class_labels == tops
 
 
@@ -121,11 +123,13 @@ def test_parts_inside_class_folders(make_files: Make) -> None:
     assert any("the parts 'test', 'train' were found inside the class folders" in note for note in splits.notes)
 
 
-@pytest.mark.parametrize("test", ["test/0.png", "test/test/0.png", "test_images/images/0.png"])
+@pytest.mark.parametrize("test", ["test/0.png", "test/test/0.png", "test_images/images/0.png", "xray_test/0.png"])
 def test_class_folders_beside_unlabelled_test_images(make_files: Make, test: str) -> None:
-    root = make_files("data", *class_paths({"cat": 5, "dog": 5}, "train/"), test)
+    train = "xray_train" if test.startswith("xray") else "train"
+    root = make_files("data", *class_paths({"cat": 5, "dog": 5}, f"{train}/"), test)
     splits = load_dataset(root)
-    assert sum(map(len, splits.parts.values())) == 10 and all(n.startswith("train/") for n in splits.whole().names)
+    assert sum(map(len, splits.parts.values())) == 10
+    assert all(name.startswith(f"{train}/") for name in splits.whole().names)
     assert "the test part is not used, since it has no labels: 1 image that can be predicted" in splits.notes
     to_predict = load_dataset(root, require_labels=False, make_split=False).whole()
     assert len(to_predict) == 11 and to_predict.labels is None

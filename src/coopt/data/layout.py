@@ -6,7 +6,7 @@ possible the source is refused; the layout that a user names decides.
 
 from dataclasses import dataclass
 
-from coopt.data.parts import is_plain_part, is_wrapper, part_of
+from coopt.data.parts import is_plain_part, is_wrapper, part_of, words_beside_part
 from coopt.data.reading import Reading, Rows
 from coopt.data.tree import FileTree, top_folders
 from coopt.data.wording import count, some
@@ -70,24 +70,20 @@ def part_folders(tree: FileTree, how: Folders) -> dict[str, str]:
     with_images = top_folders(tree.images)
     named = {name: part for name in sorted(top_folders([*tree.images, *tree.empty_folders])) if (part := part_of(name))}
     inner = {name: _class_prefix(tree, name) for name in named}
-    if how.layout == "classes" or not named:
-        if how.layout == "parts":
-            raise DataError(
-                f"{tree.where} has no folder whose name says that it is a part (train, val, test), as layout='parts' "
-                f"(--layout parts) asks; it has {some(sorted(with_images))}."
-            )
-        return {}
-    if how.layout == "parts":
-        return inner
+    if how.layout == "parts" and not named:
+        raise DataError(
+            f"{tree.where} has no folder whose name says that it is a part (train, val, test), as layout='parts' "
+            f"(--layout parts) asks; it has {some(sorted(with_images))}."
+        )
+    if how.layout != "auto" or not named:
+        return inner if how.layout == "parts" else {}
     if not how.require_labels and any(path.split("/", 1)[0] not in named for path in tree.images):
         return {}  # without labels all images are alike
-    classes = {
-        name: top_folders(path.removeprefix(inner[name]) for path in _below(tree, inner[name])) for name in named
-    }
+    classes = {name: top_folders(path.removeprefix(at) for path in _below(tree, at)) for name, at in inner.items()}
     nested = [name for name in named if classes[name]]
     others = sorted(with_images - set(named))
     several = len(set(named.values())) > 1
-    plain = all(map(is_plain_part, named))
+    plain = all(map(is_plain_part, named)) or (several and len(set(map(words_beside_part, named))) == 1)
     if not nested:
         if others or not (plain or several):
             return {}
@@ -95,23 +91,21 @@ def part_folders(tree: FileTree, how: Folders) -> dict[str, str]:
             _refuse_flat(tree, named)
         return inner
     shared = any(classes[one] & classes[two] for one in nested for two in nested if one < two)
-    if others:
-        if any(map(is_plain_part, nested)) or (several and shared):
-            raise DataError(
-                f"{tree.where} can be read in two ways: {some(nested)} as parts of a data set, because of names and "
-                f"class folders, with the other folders ({some(others)}) left out; or all of them as classes. "
-                f"{CHOICE}. Or move the other folders away."
-            )
-        return {}
-    if plain or (several and shared):
+    if not others and (plain or (several and shared)):
         return inner
-    if several or shared:
-        raise DataError(
-            f"{tree.where} can be read in two ways: {some(nested)} are the parts {some(sorted(set(named.values())))} "
-            f"of a data set with the classes {some(sorted(set().union(*classes.values())))}, or {some(sorted(named))} "
-            f"are the classes. {CHOICE}."
-        )
+    if others and not any(map(is_plain_part, nested)) and not (several and shared):
+        return {}
+    if others or several or shared:
+        _refuse_both(tree, nested, others, sorted(set().union(*classes.values())))
     return {}
+
+
+def _refuse_both(tree: FileTree, nested: list[str], others: list[str], classes: list[str]) -> None:
+    beside = f", and the other folders with images ({some(others)}) are left out" if others else ""
+    raise DataError(
+        f"{tree.where} can be read in two ways: {some(nested)} are parts of a data set, by name, with the classes "
+        f"{some(classes)}{beside}; or all folders at the top are classes. {CHOICE}. Or rename or move folders."
+    )
 
 
 def _refuse_flat(tree: FileTree, named: dict[str, str]) -> None:

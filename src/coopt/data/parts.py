@@ -35,6 +35,11 @@ def is_plain_part(name: str) -> bool:
     return part_of(name) is not None and all(_part_of_word(w) or w in _PLAIN or w.isdigit() for w in words)
 
 
+def words_beside_part(name: str) -> tuple[str, ...]:
+    """The words of a name without those for the part and without numbers: `seg` for `seg_train` and `seg_test`."""
+    return tuple(word for word in _words(name) if not _part_of_word(word) and not word.isdigit())
+
+
 def is_wrapper(name: str) -> bool:
     """Whether a name says only that there are files: `images`, `all_data`."""
     return bool(_words(name)) and all(word in _PLAIN for word in _words(name))
