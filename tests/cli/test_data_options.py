@@ -77,6 +77,9 @@ def test_layout_and_ignore(tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     found = call_json(capsys, "evaluate", run, str(data), "--split", "all", *options)
     assert found["n_images"] == 6 and load_run(run).class_names == ["test", "train"]
     assert len(call_json(capsys, "predict", run, str(data), *options)["predictions"]) == 6
+    assert call("fit", str(data), "--out", run, *QUICK, *options, "--overwrite") == 0
+    next_line = f"Next: coopt evaluate {run} {data} --layout classes '--ignore=ol*' '--ignore=*/3.png'"
+    assert next_line in capsys.readouterr().out
 
 
 def test_a_run_keeps_the_bits_of_its_grey_images(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

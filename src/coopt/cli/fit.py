@@ -144,7 +144,8 @@ def fit(
     if as_json:
         print_json(as_dict(learned, tested, folder, reporter.notes))
     else:
-        summarise(learned, tested, template, folder, data)
+        read_so = [*(["--layout", layout] if layout != "auto" else []), *(f"--ignore={text}" for text in ignore or [])]
+        summarise(learned, tested, template, folder, [*data, *read_so])
 
 
 def read_data(sources: Sequence[str], grouped: bool, **options: Any) -> Splits:
