@@ -3,7 +3,7 @@
 python tools/dataset_table.py
 """
 
-from coopt.datasets import BENCHMARKS, SUITES, BenchmarkFacts
+from coopt.datasets import BENCHMARKS, REMEMBERED, SUITES, BenchmarkFacts
 
 HEADING = (
     "| name | classes | train | val | test | prompt | {last} | licence |\n"
@@ -24,7 +24,7 @@ def table(suite: str) -> str:
 
 def row(facts: BenchmarkFacts, shifted: bool, made: bool) -> str:
     """One line; a number that no source was at hand for has a question mark."""
-    mark = "?" if facts.certainty == "from_memory" else ""
+    mark = "?" if facts.certainty == REMEMBERED else ""
     counts = [f"{n:,}{mark}" if n is not None else "-" for n in facts.counts.values()]
     source = f"`{facts.variant_of}` | " if shifted else ""
     last = facts.package if made else f"`{facts.folder}`"

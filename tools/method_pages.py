@@ -14,7 +14,7 @@ from typing import Any
 from coopt.files import write_text
 from coopt.fit import Recipe, recipe_for
 from coopt.methods import METHODS, Method, build_method
-from coopt.methods.docstring import Described, Setting, describe
+from coopt.methods.docstring import Described, Setting, describe, no_recipe
 from coopt.models import VLM, load_model
 from tools.markdown import markdown, table
 
@@ -108,10 +108,8 @@ def settings_table(settings: list[Setting], key: str) -> str:
 
 def recipe_text(key: str, method: Method) -> str:
     """Where its training differs from CoOp's; nothing for a method without steps."""
-    if not any(parameter.requires_grad for parameter in method.parameters()):
-        own = {name: value for name, value in method.recipe.items() if name == "min_crop"}
-        crops = f" Its views crop at least {own['min_crop']:g} of an image." if own else ""
-        return f"No gradient steps, so no recipe.{crops}"
+    if not method.steps:
+        return no_recipe(type(method))
     plain, own = Recipe().as_dict(), recipe_for(key).as_dict()
     rows = [[f"`{name}`", shown(own[name]), shown(plain[name])] for name in own if own[name] != plain[name]]
     if not rows:
@@ -187,8 +185,8 @@ def overview(vlm: VLM, measured: dict[str, Any]) -> str:
         [
             "<!-- Made by `python -m tools.method_pages`. -->",
             "# Methods",
-            "One line each; the name leads to its page. `coopt methods` prints the same without the measurements, "
-            "`coopt methods NAME` one method in full.",
+            "One line each; the name leads to its page. `coopt methods` lists what each learns and looks at, whether "
+            "it takes new classes, and its presets; `coopt methods NAME` prints one method in full.",
             table(COLUMNS, rows),
             NOTES.format(**facts | {"clock": CLOCKS[facts["clock"]]}),
         ]

@@ -56,6 +56,14 @@ PARTS: dict[str, list[list[str]]] = {
 """Name of a part -> the `coopt bench` commands that fill its folder."""
 
 
+CHOSEN = (
+    "The last two stages of the built-in model were chosen by figures on digits, Font Awesome and OpenMoji "
+    "([model card](../../model-card.md#against-the-targets)): numbers on `digits`, `icons` and the sets drawn from "
+    "OpenMoji are kinder than those on sets that no choice has seen."
+)
+"""What every page with such numbers says."""
+
+
 def run(*words: str | Path) -> None:
     """One `coopt` command, as a user would type it; what fails does not stop the others."""
     command = [str(word) for word in words]
@@ -103,7 +111,9 @@ def origin(bench: Bench, part: str) -> str:
     """The first lines of a page: the weights that its records were made with, and the command that makes it."""
     models = sorted({f"`{e.model}`, fingerprint {e.fingerprint}" for e in bench.evaluations})
     command = f"python -m tools.offline_benchmark {part} --tables-only"
-    return f"Model {'; '.join(models)}.\nMade from the [records](records) beside this page by `{command}`.\n\n"
+    return (
+        f"Model {'; '.join(models)}.\nMade from the [records](records) beside this page by `{command}`.\n\n{CHOSEN}\n\n"
+    )
 
 
 def main() -> None:

@@ -1,113 +1,123 @@
-"""Options of the commands about folders and images, as a user types them."""
+"""The options that say how data is read, in every command that is given data."""
 
 import json
-import unicodedata
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+import yaml
 
-from coopt.artifacts import load_run
 from coopt.cli import main
-from tests.pictures import draw
+from coopt.datasets import load_benchmark
+from coopt.errors import DataError
+from tests.pictures import CLASSES, shapes_folder
 
-QUICK = ["--set", "n_ctx=1", "--epochs", "1", "--shots", "2"]
-
-
-def call(*arguments: str) -> int:
-    """The exit code of a command, run in this process."""
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    return int(stop.value.code or 0)
+QUICK = ["--shots", "2", "--epochs", "1", "--set", "n_ctx=1", "--json"]
 
 
-def call_json(capsys: pytest.CaptureFixture, *arguments: str) -> dict:
-    """The JSON that a command prints; it must print nothing else."""
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose paths start at another folder and lack their ending, with an object for each two pictures."""
+    root = shapes_folder(tmp_path_factory.mktemp("shapes"), n_train=8, n_test=0)
+    rows = [f"train\\{kind}\\{i};{kind};{kind}{i // 2}" for kind in CLASSES for i in range(8)]
+    (root / "tables").mkdir()
+    (root / "tables" / "t.csv").write_text("\r\n".join(["picture;label;object", *rows]), encoding="utf-16")
+    return root / "tables" / "t.csv"
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
+    """Exit code, output and messages of a command."""
     capsys.readouterr()
-    assert call(*arguments, "--json") == 0
-    return json.loads(capsys.readouterr().out)
+    try:
+        main([str(argument) for argument in arguments])
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    return code, *capsys.readouterr()
 
 
-def make(root: Path, *names: str, n: int = 4) -> Path:
-    """`n` drawn shapes in a folder per name."""
-    for kind, name in enumerate(names):
-        (root / name).mkdir(parents=True)
-        rng = np.random.default_rng(kind)
-        for number in range(n):
-            draw(("circle", "square")[kind % 2], rng).save(root / name / f"{number}.png")
-    return root
+def run(capsys: pytest.CaptureFixture[str], *arguments: Any) -> dict[str, Any]:
+    code, out, messages = call(capsys, *arguments)
+    assert code == 0, messages
+    return json.loads(out)
 
 
-def test_fit_in_the_folder_itself_can_be_typed_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    monkeypatch.chdir(make(tmp_path / "data", "cat", "dog"))
-    first = call_json(capsys, "fit", ".", *QUICK)
-    second = call_json(capsys, "fit", ".", *QUICK, "--overwrite")
-    assert load_run(second["run"]).class_names == ["cat", "dog"]
-    assert f"left out: '{first['run']}', where coopt wrote runs" in second["notes"]
-    found = call_json(capsys, "evaluate", first["run"], ".", "--split", "all")
-    assert found["n_images"] == 8 and found["notes"][0].startswith("left out: 'runs/")
-    assert len(call_json(capsys, "predict", first["run"], ".")["predictions"]) == 8
+def options(table: Path) -> list[Any]:
+    return ["--image-column", "picture", "--image-root", table.parent.parent, "--image-suffix", ".png"]
 
 
-def test_empty_class_folders_in_every_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    data, run = make(tmp_path / "data", "cat", "dog"), str(tmp_path / "run")
-    (data / "bird").mkdir()
-    assert call("fit", str(data), "--out", run, *QUICK) == 3
-    assert "without images: 'bird'" in " ".join(capsys.readouterr().err.split())
-    notes = call_json(capsys, "fit", str(data), "--out", run, *QUICK, "--allow-empty")["notes"]
-    assert f"classes of {data} without images, as allowed: 'bird'" in notes
-    assert load_run(run).class_names == ["bird", "cat", "dog"]
-    for command in ("evaluate", "predict"):
-        found = call_json(capsys, command, run, str(data))
-        assert any("without images" in note and "'bird'" in note for note in found["notes"])
+def test_a_table_in_every_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grouped = [*options(table), "--group-column", "object"]
+    fitted = run(capsys, "fit", table, *QUICK, *grouped, "--out", tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "adapter_config.json").read_text())
+    assert "groups kept together" in config["data"]["split"] and fitted["test"]["n_images"] == 6
+    found = run(capsys, "evaluate", tmp_path / "run", table, "--split", "all", *grouped, "--json")
+    assert found["n_images"] == 24
+    predicted = run(capsys, "predict", tmp_path / "run", table, *options(table), "--json")
+    assert len(predicted["predictions"]) == 24
+    own = {
+        "path": "tables/t.csv",
+        "image_root": ".",
+        "image_suffix": ".png",
+        "image_column": "picture",
+        "group_column": "object",
+    }
+    (table.parent.parent / "own.yaml").write_text(yaml.safe_dump({"shapes": own}), encoding="utf-16")
+    benchmark = load_benchmark("shapes", tmp_path, extra=table.parent.parent / "own.yaml")
+    assert not set(benchmark.train.groups) & set(benchmark.test.groups) and not benchmark.allow_equal_prompts
 
 
-def test_layout_and_ignore(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    data, run = make(tmp_path / "data", "train", "test"), str(tmp_path / "run")
-    make(data, "old")
-    assert call("fit", str(data), "--out", run, *QUICK, "--ignore", "old") == 3
-    assert "layout='classes' (--layout classes)" in " ".join(capsys.readouterr().err.split())
-    options = ["--ignore", "ol*", "--ignore", "*/3.png", "--layout", "classes"]
-    notes = call_json(capsys, "fit", str(data), "--out", run, *QUICK, *options)["notes"]
-    assert "left out: 4 files by the ignore pattern 'ol*'" in notes
-    assert "left out: 2 files by the ignore pattern '*/3.png'" in notes
-    found = call_json(capsys, "evaluate", run, str(data), "--split", "all", *options)
-    assert found["n_images"] == 6 and load_run(run).class_names == ["test", "train"]
-    assert len(call_json(capsys, "predict", run, str(data), *options)["predictions"]) == 6
-    assert call("fit", str(data), "--out", run, *QUICK, *options, "--overwrite") == 0
-    next_line = f"Next: coopt evaluate {run} {data} --layout classes '--ignore=ol*' '--ignore=*/3.png'"
-    assert next_line in capsys.readouterr().out
+def test_labels_from_file_names(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pattern = r"(?P<label>[a-z]+)/\d+\.png$"
+    for arguments in (["fit", table.parent.parent / "train", *QUICK, "--out", tmp_path / "run"],
+                      ["evaluate", tmp_path / "run", table.parent.parent / "train", "--split", "all", "--json"]):  # fmt: skip
+        found = run(capsys, *arguments, "--label-pattern", pattern)
+    assert found["n_images"] == 24
 
 
-def test_a_run_keeps_the_bits_of_its_grey_images(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    data, run = tmp_path / "data", str(tmp_path / "run")
-    rng = np.random.default_rng(5)
-    for name in ("cat", "dog"):
-        (data / name).mkdir(parents=True)
-        for number in range(4):
-            values = np.asarray(draw("circle" if name == "cat" else "square", rng).convert("L"), dtype=np.uint16) * 16
-            Image.fromarray(values).save(data / name / f"{number}.png")
-    assert any("use 12 bits" in n for n in call_json(capsys, "fit", str(data), "--out", run, *QUICK)["notes"])
-    assert load_run(run).image_bits == 12
-    dark = tmp_path / "dark.png"
-    Image.fromarray(np.asarray(draw("circle", rng).convert("L"), dtype=np.uint16) * 3).save(dark)
-    as_trained = call_json(capsys, "predict", run, str(dark))["predictions"]
-    assert call_json(capsys, "predict", run, str(dark), "--image-bits", "12")["predictions"] == as_trained
-    assert call_json(capsys, "predict", run, str(dark), "--image-bits", "10")["predictions"] != as_trained
-    assert call("predict", run, str(dark), "--image-bits", "20") == 2
+def test_names_that_are_the_same_to_the_model(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = tmp_path / "words.json"
+    words.write_bytes(b"\xef\xbb\xbf" + json.dumps({"circle": "Disc", "square": "disc", "triangle": "wedge"}).encode())
+    source = [table.parent.parent / "train", "--class-names", words, *QUICK]
+    for method in ("coop", "zero-shot"):
+        shape = ["--method", method, "--shots", "2"]
+        code, _, messages = call(capsys, "fit", *source[:3], *shape, "--out", tmp_path / "no")
+        assert code == 3 and "'Disc' and 'disc'" in messages
+    assert not (tmp_path / "no").exists()
+    run(capsys, "fit", *source, "--allow-equal-prompts", "--out", tmp_path / "run")
+    names = tmp_path / "names.txt"
+    names.write_text("Ring\nring\nstar\n", encoding="utf-16")
+    predict = ["predict", tmp_path / "run", table.parent.parent / "train" / "circle", "--class-names", names, "--json"]
+    code, _, messages = call(capsys, *predict)
+    assert code == 3 and "'Ring' and 'ring'" in messages
+    assert len(run(capsys, *predict, "--allow-equal-prompts")["predictions"]) == 8
+    assert len(run(capsys, *predict[:3], "--json")["predictions"]) == 8
 
 
-def test_a_list_of_names_and_two_unicode_forms(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    data, run = make(tmp_path / "data", *(str(n) for n in range(11)), n=2), str(tmp_path / "run")
-    (tmp_path / "names.txt").write_text("\n".join(f"shape {chr(97 + n)}" for n in range(11)), encoding="utf-8")
-    call_json(capsys, "fit", str(data), "--out", run, *QUICK, "--class-names", str(tmp_path / "names.txt"))
-    config = load_run(run).config
-    named = dict(zip(config["class_labels"], config["class_names"], strict=True))
-    assert named == {str(n): f"shape {chr(97 + n)}" for n in range(11)}
-    forms = {form: make(tmp_path / form, unicodedata.normalize(form, "été"), "b") for form in ("NFC", "NFD")}
-    call_json(capsys, "fit", str(forms["NFD"]), "--out", str(tmp_path / "e"), *QUICK)
-    assert load_run(tmp_path / "e").config["class_labels"] == ["b", "été"]
-    assert call_json(capsys, "evaluate", str(tmp_path / "e"), str(forms["NFC"]))["n_images"] > 0
+def test_equal_prompts_of_an_own_data_set(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("mine: {path: here, allow_equal_prompts: 3}")
+    with pytest.raises(DataError, match="gives allow_equal_prompts as 3; true or false is needed"):
+        load_benchmark("mine", tmp_path, extra=tmp_path / "own.yaml")
+
+
+def test_the_bench_refuses_equal_prompts_before_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = shapes_folder(tmp_path / "shapes", n_train=2, n_test=2)
+    words = {"circle": "Disc", "square": "disc", "triangle": "wedge"}
+    (tmp_path / "words.json").write_text(json.dumps(words))
+    entry: dict[str, Any] = {"path": str(root), "class_names": "words.json"}
+    command = [
+        "bench",
+        "fewshot",
+        "--datasets",
+        "mine",
+        "--data-file",
+        tmp_path / "own.yaml",
+        "--methods",
+        "linear-probe",
+    ]
+    command += ["--shots", "1", "--seeds", "1", "--workers", "0", "--out", tmp_path / "bench"]
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"mine": entry}))
+    code, _, messages = call(capsys, *command)
+    assert code == 3 and "mine: Classes have the same prompt" in messages and "'Disc' and 'disc'" in messages
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"mine": {**entry, "allow_equal_prompts": True}}))
+    assert call(capsys, *command)[0] == 0

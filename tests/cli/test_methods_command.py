@@ -40,6 +40,13 @@ def test_one_method_in_full(key: str, capsys: pytest.CaptureFixture) -> None:
     assert set(row["settings"]) == set(method.setting_parameters())
 
 
+def test_the_recipe_is_that_of_methods_that_take_steps(capsys: pytest.CaptureFixture) -> None:
+    for key in METHODS:
+        out = call(capsys, key)
+        assert ("CoOp's" in out.partition("\nRecipe\n")[2].partition("\n\n")[0]) == METHODS[key].steps
+    assert "\nRecipe\nNo gradient steps, so no recipe.\n" in call(capsys, "linear-probe")
+
+
 def test_an_unknown_method(capsys: pytest.CaptureFixture) -> None:
     assert "no method 'tip_adapter'" in call(capsys, "tip_adapter", code=2)
 

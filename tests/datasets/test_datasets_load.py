@@ -52,6 +52,8 @@ def test_the_facts_are_the_published_ones() -> None:
     for facts in BENCHMARKS.values():
         assert facts.licence and facts.homepage and facts.certainty in CERTAINTIES
         assert facts.make or facts.mirror or facts.by_hand
+        # Package indexes are mirrored: a package is named, not the address of an index.
+        assert not {"pypi.org", "npmjs.com"} & set(facts.homepage.split("/")), facts.homepage
 
 
 @pytest.mark.parametrize(("spelling", "name"), [

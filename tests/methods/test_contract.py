@@ -67,6 +67,11 @@ def test_logits_are_finite_and_of_shape_b_c(method: Method) -> None:
     assert torch.isfinite(logits).all()
 
 
+def test_a_method_says_whether_it_takes_steps(method: Method) -> None:
+    """What `coopt methods NAME` and its page say of its recipe."""
+    assert method.steps == any(parameter.requires_grad for parameter in method.parameters())
+
+
 def test_logits_of_a_step_in_half_precision_are_in_single_precision(method: Method) -> None:
     """The towers may compute in bfloat16, but logits near 30 would be rounded to steps of 0.125."""
     images, labels = toy(method)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from coopt.report import build_report, write_report
-from tests.report.records import bench_of, record
+from tests.report.records import PAPER_RECIPE, bench_of, record
 
 GOLDEN = Path(__file__).parent / "golden"
 ODD = "coop_<b>&|50%"
@@ -83,15 +83,13 @@ def _base_to_new() -> list[dict[str, Any]]:
     lines = []
     for (dataset, method), seeds in accuracies.items():
         templates = ["{} texture."] if dataset == "DTD" else ["a centered satellite photo of {}."]
-        settings = (
-            {"templates": templates} if method == "zero-shot" else {"ctx_init": "a photo of a", "position": "end"}
-        )
-        recipe = {"epochs": 200, "batch_size": 32, "optimizer": "sgd", "lr": 0.002, "views": "fresh"}
+        words = {"n_ctx": 4, "position": "end", "class_specific": False, "ctx_init": "a photo of a"}
+        settings = {"templates": templates} if method == "zero-shot" else words
         for seed, pair in enumerate(seeds, start=1):
             for subset, accuracy in zip(("base", "new"), pair, strict=True):
                 n_classes = {"DTD": (24, 23), "EuroSAT": (5, 5)}[dataset][subset == "new"]
                 extra = {"model": "ViT-B/16", "method": method, "source": dataset, "seed": seed, "subset": subset}
-                extra |= {"settings": settings, "recipe": recipe, "n_classes": n_classes}
+                extra |= {"settings": settings, "recipe": PAPER_RECIPE, "n_classes": n_classes}
                 shots = None if method == "zero-shot" else 16
                 lines.append(record(accuracy, protocol="base-to-new", shots=shots, **extra))
     return lines

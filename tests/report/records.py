@@ -9,6 +9,24 @@ from typing import Any
 from coopt.evaluate.record import Failure, GridRow, Record, read_fields
 from coopt.report.records import Bench, collect
 
+PAPER_RECIPE = {
+    "epochs": 200,
+    "batch_size": 32,
+    "optimizer": "sgd",
+    "lr": 0.002,
+    "momentum": 0.9,
+    "nesterov": False,
+    "weight_decay": 0.0005,
+    "eps": 1e-08,
+    "schedule": "cosine",
+    "warmup_epochs": 1,
+    "warmup_lr": 1e-05,
+    "views": "fresh",
+    "min_crop": 0.08,
+    "drop_last": True,
+    "precision": "auto",
+}
+"""The recipe of CoOp's paper with 16 shots, as a record has it."""
 METHODS = {"zero-shot": "none", "linear-probe": "cross-validation", "coop": "none"}
 
 

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coopt.report import build_report, read_bench, write_report
-from coopt.report.markup import to_csv, to_markdown
+from coopt.report.markup import to_csv
+from coopt.report.write import result_pages
 from tests.report.golden import GOLDEN, golden_failures, golden_files, golden_lines
 from tests.report.records import bench_of, write_folder
 
@@ -31,8 +32,7 @@ def test_the_order_of_the_records_changes_nothing(seed: int) -> None:
         line.clear()
         line.update(items)
     report = build_report(bench_of(lines, golden_failures()), against=True, figures=False)
-    tables = [table for section in report.results for table in section.tables]
-    assert "\n".join(map(to_markdown, tables)) == (GOLDEN / "report.md").read_text(encoding="utf-8")
+    assert result_pages(report) == (GOLDEN / "report.md").read_text(encoding="utf-8")
     assert to_csv(report.lists[0]) == (GOLDEN / "evaluations.csv").read_text(encoding="utf-8")
 
 

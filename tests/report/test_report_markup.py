@@ -6,13 +6,15 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from markupsafe import escape
 
 from coopt.report import build_report
-from coopt.report.html import to_html
+from coopt.report.html import drop_constant, to_html
 from coopt.report.markup import csv_value, file_names, latex_text, markdown_text, to_csv, to_latex, to_markdown
 from coopt.report.tables import Entry, Table
+from coopt.report.write import result_pages
 from tests.report.golden import ODD
-from tests.report.records import bench_of, record
+from tests.report.records import bench_of, fewshot_grid, record
 
 HOSTILE = "<script>alert('1')</script> & \"x\" | a_b *c* `d` [e](http://f) 50% $g$ #h ~i ^j {k} \\l\nm"
 ONE_LINE = HOSTILE.replace("\n", " ")
@@ -34,7 +36,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "source"):
             self.open.append(tag)
         if tag in ("td", "th"):
             self.cells.append("")
@@ -54,7 +56,7 @@ def report_page() -> str:
     lines.append(record(56.0, variant="best", seed=2))
     failure = {"run": HOSTILE, "reason": HOSTILE, "protocol": "fewshot"}
     report = build_report(bench_of(lines, [failure]), against=True)
-    return to_html(HOSTILE, report.facts, (*report.results, *report.details))
+    return to_html(HOSTILE, report.facts, report.notes, (*report.results, *report.details))
 
 
 def test_html_shows_names_as_they_are_and_loads_nothing() -> None:
@@ -69,13 +71,13 @@ def test_html_shows_names_as_they_are_and_loads_nothing() -> None:
     for tag, attributes in page.tags:
         for name, value in attributes.items():
             assert not name.startswith("on")
-            if name in ("src", "href"):
+            if name in ("src", "srcset", "href"):
                 assert (value or "").startswith(("data:image/svg+xml;base64,", "#")), (tag, value)
     assert "url(" not in text
     assert "@import" not in text
     policy = dict(page.tags)["meta"]
     assert any("default-src 'none'" in (a.get("content") or "") for t, a in page.tags if t == "meta"), policy
-    anchors = {a["id"] for _, a in page.tags if "id" in a}
+    anchors = {a["id"] for _, a in page.tags if "id" in a} - {"section-1"}  # the summary stands above the list
     assert {a["href"] for t, a in page.tags if t == "a"} == {f"#{name}" for name in anchors}
 
 
@@ -93,9 +95,82 @@ def test_html_is_for_phones_and_dark_rooms() -> None:
     tables = [tag for tag, _ in page.tags if tag == "table"]
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
     assert boxes.count("box") == len(tables)
-    assert boxes.count("box card") == len(pictures) == 2
-    assert all(picture["alt"] for picture in pictures)
-    assert "overflow-x: auto" in re.findall(r"\.box \{(.*?)\}", style, flags=re.S)[0]
+    assert all(picture["alt"] for picture in pictures) and len(pictures) == 2
+    narrow = [attributes for tag, attributes in page.tags if tag == "source"]
+    assert [(a["media"], a["srcset"] in text) for a in narrow] == [("(max-width: 45rem)", True)] * 2
+    assert not {a["srcset"] for a in narrow} & {a["src"] for a in pictures}
+    box = re.findall(r"\.box \{(.*?)\}", style, flags=re.S)[0]
+    assert "overflow-x: auto" in box and "background-attachment: local, local, scroll, scroll" in box
+    assert "max-height" not in style  # nothing is cut below a height
+    assert re.search(r"td:first-child \{ position: sticky; left: 0", style)
+
+
+def test_the_summary_comes_first() -> None:
+    lines = fewshot_grid(["icons", "digits"], ["coop", "linear-probe"], shots=(1, 4), seeds=3)
+    lines = [{**line, "date": f"2026-01-{10 + line['seed']}"} for line in lines]
+    gone = [x for x in lines if (x["source"], x["variant"], x["shots"], x["seed"]) == ("icons", "coop", 1, 2)]
+    report = build_report(bench_of([x for x in lines if x not in gone]), figures=False)
+    assert report.facts["Missing"] == "2 of 15 cells of the accuracy tables."
+    assert report.facts["Model"] == "builtin (fingerprint f00d)"
+    assert report.facts["Measured"] == "2026-01-11 to 2026-01-13"
+    assert report.facts["Versions"] == "coopt 0.1.0"
+    (table,) = report.results[0].tables
+    (row,) = ([entry.text for entry in line] for line in table.rows)
+    facts = dict(zip(table.columns, row, strict=True))
+    means = {line[0].text: line[-1].text for line in report.results[1].tables[0].rows if line[1].text == "4"}
+    assert facts["Best line"] == "linear-probe" and facts["Accuracy"] == means["linear-probe"]
+    assert table.rows[0][2].detail.startswith("n=3 [") and facts["Missing cells"] == "2 of 15"
+    assert facts["Beside hand-written"].startswith("+") and facts["Measure"] == "Accuracy, Average"
+    page = to_html("t", report.facts, report.notes, report.results)
+    assert (
+        page.index("2026-01-11") < page.index("The best line of every grid") < page.index('<nav aria-label="Contents"')
+    )
+
+
+def test_the_best_line_is_one_of_those_with_the_most_shots() -> None:
+    """A grid in which no line is complete has none; where lower is better it is the lowest."""
+
+    def best(lines: list[dict]) -> str:
+        return build_report(bench_of(lines), figures=False).results[0].tables[0].rows[0][1].text
+
+    assert best([record(90.0, variant="x", shots=1), record(60.0, variant="y"), record(50.0, variant="z")]) == "y"
+    assert best([record(60.0), record(70.0, method="zero-shot", shots=None)]) == "zero-shot"
+    assert best([record(60.0, source="a"), record(70.0, source="b", seed=2)]) == "–"
+    head = {"name": "mae", "title": "error", "unit": "", "higher_is_better": False}
+    errors = {"x": 4.0, "y": 3.0}
+    assert best([record(variant=v, task="o", headline=head, metrics={"mae": e}) for v, e in errors.items()]) == "y"
+
+
+def test_a_note_stands_once() -> None:
+    lines = [*fewshot_grid(["a", "b"], ["coop"], shots=(1,)), record(50.0, protocol="shift", seed=1)]
+    report = build_report(bench_of(lines), figures=False)
+    tables = [table for section in report.results for table in section.tables]
+    assert max(sum(note in table.notes for table in tables) for note in tables[1].notes) > 1
+    everything = (*report.results, *report.details)
+    page, text = to_html("t", report.facts, report.notes, everything), result_pages(report)
+    for note in {note for table in tables for note in table.notes}:
+        assert text.count(markdown_text(note)) == 1, note
+        assert page.count(str(escape(note))) == 1, note
+
+
+def test_columns_that_say_the_same_in_every_line_are_said_once() -> None:
+    def row(method: str, shots: str, chosen: str, number: str) -> tuple[Entry, ...]:
+        return Entry(method, number=False), Entry(shots), Entry(chosen, number=False), Entry(number)
+
+    def dropped(*rows: tuple[Entry, ...]) -> tuple[tuple[str, ...], str]:
+        table, said = drop_constant(Table("k", "t", (), ("Method", "Shots", "Selection", "icons"), rows))
+        assert all(len(line) == len(table.columns) for line in table.rows)
+        return table.columns, said
+
+    x, y = row("x", "16", "none", "50"), row("y", "16", "none", "50")
+    assert dropped(x, y) == (("Method", "icons"), "shots 16, selection none")  # a measured column stays
+    assert dropped(x, row("y", "8", "none", "1")) == (("Method", "Shots", "icons"), "selection none")
+    assert dropped(x, x) == (("Method", "icons"), "shots 16, selection none")  # the name of the line stays
+    assert dropped(x)[0] == ("Method", "icons")
+    failure = Table("k", "t", (), ("Protocol", "Reason"), ((Entry("a", number=False), Entry("b", number=False)),))
+    assert drop_constant(failure) == (failure, "")
+    settings = Table("k", "t", (), ("Protocol", "Model"), ((Entry("a", number=False), Entry("b", number=False)),) * 2)
+    assert drop_constant(settings)[0].columns == ("Protocol",)
 
 
 def test_markdown() -> None:

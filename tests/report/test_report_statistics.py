@@ -103,7 +103,8 @@ def test_h_over_seeds_is_of_the_means_and_spreads_as_h_per_seed() -> None:
     found = grid.summary(row(grid, "coop"), ["a"], H)
     assert found.mean == pytest.approx(175 / 3)
     assert found.std == pytest.approx(20 / 3 / math.sqrt(2))
-    assert found.high == pytest.approx(175 / 3 + T1 * 10 / 3)
+    assert found.low == pytest.approx(175 / 3 - T1 * 10 / 3)
+    assert found.high == 100.0  # 100.69 by the formula
 
 
 def test_the_spread_of_an_average_is_over_the_seeds_averages() -> None:
@@ -126,3 +127,42 @@ def test_differences_are_paired_by_shots() -> None:
         assert theirs == row(grid, "theirs", shots)
         assert grid.difference(ours, theirs, ["icons"], "all").mean == gain
     assert grid.baseline_row("theirs", row(only_grid([record(variant="ours", shots=8)]), "ours", 8)) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "interval"),
+    [
+        ((50.0, 52.0), (51 - T1, 51 + T1)),  # s = sqrt 2, over sqrt 2: t(1) times 1
+        ((2.0, 4.0), (0.0, 3 + T1)),
+        ((98.0, 96.0), (97 - T1, 100.0)),
+        ((16.0, 29.0), (None, None)),  # 22.5 -+ 82.6: -60 to 105
+        ((100.0, 100.0), (100.0, 100.0)),
+    ],
+)
+def test_an_interval_ends_where_no_accuracy_can_be(values: tuple[float, float], interval: tuple) -> None:
+    grid = only_grid([record(value, seed=seed) for seed, value in enumerate(values, 1)])
+    found = grid.summary(row(grid, "coop"), ["icons"], "all")
+    assert (found.low, found.high) == pytest.approx(interval)
+    assert found.std is not None  # what the seeds do is still told
+
+
+def test_a_gain_ends_where_the_baseline_leaves_no_room() -> None:
+    """Hand-written prompts at 30: no gain is below -30 or above 70."""
+    for values, interval in (((50.0, 60.0), (None, None)), ((38.0, 42.0), (10 - 2 * T1, 10 + 2 * T1))):
+        lines = [record(30.0, method="zero-shot", shots=None)]
+        lines += [record(value, seed=seed) for seed, value in enumerate(values, 1)]
+        grid = only_grid(lines)
+        found = grid.difference(row(grid, "coop"), row(grid, "zero-shot", None), ["icons"], "all")
+        assert (found.low, found.high) == pytest.approx(interval)
+    lines = [record(v, variant="y", seed=s) for s, v in enumerate((88.0, 92.0), 1)]
+    grid = only_grid([*lines, *(record(v, variant="x", seed=s) for s, v in enumerate((89.0, 95.0), 1))])
+    found = grid.difference(row(grid, "x"), row(grid, "y"), ["icons"], "all")
+    assert (found.low, found.high) == (pytest.approx(2 - T1), 10.0)  # 90 + 10 is 100
+
+
+def test_a_figure_without_percent_has_no_such_ends() -> None:
+    headline = {"name": "mae", "title": "error", "unit": " years", "higher_is_better": False}
+    lines = [record(metrics={"mae": v}, task="ordinal", headline=headline, seed=s) for s, v in ((1, 99.0), (2, 103.0))]
+    grid = only_grid(lines)
+    found = grid.summary(row(grid, "coop"), ["icons"], "all")
+    assert (found.low, found.high) == pytest.approx((101 - 2 * T1, 101 + 2 * T1))

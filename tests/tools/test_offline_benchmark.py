@@ -14,6 +14,7 @@ from tools import offline_benchmark
 from tools.offline_benchmark import PARTS, keep_records, main, publish
 
 DOCS = Path(__file__).parents[2] / "docs"
+CHOSEN_ON = re.compile(r"stages .{0,40}chosen .{0,110}digits,.{0,5}Font Awesome.{0,10} and .{0,5}OpenMoji")
 PRINT = re.compile(r"fingerprint\W+([0-9a-f]{8,32})\b")
 OF_AN_EARLIER_CHECKPOINT = pytest.mark.xfail(
     strict=True, reason="the pages are still those of an earlier checkpoint; remove this mark with the next run"
@@ -86,6 +87,7 @@ def test_later_runs_replace_the_records_and_nothing_replaces_them_by_nothing(wor
     assert {*files(place)} == {"records/runs/fewshot.jsonl", "records/grid.json"}
     publish(place)
     text = (place / "report.md").read_text()
+    assert CHOSEN_ON.search(text)
     assert "44.44" in text and PRINT.findall(text) == ["f00dcafe"]
     assert (
         text.startswith("Model `builtin`, fingerprint f00dcafe.\n") and "layouts --tables-only`" in text.splitlines()[1]
@@ -103,6 +105,12 @@ def test_a_page_with_numbers_names_the_shipped_checkpoint(page: str, shipped: st
     """A checkpoint that is trained again makes every such page old; the numbers are then made again with it."""
     named = PRINT.findall((DOCS / page).read_text(encoding="utf-8"))
     assert named and all(shipped.startswith(name) for name in named), f"{page} is of {named}; shipped is {shipped}"
+
+
+@pytest.mark.parametrize("page", ["../README.md", "datasets.md", "results.md", "findings.md", "model-card.md"])
+def test_a_page_with_numbers_says_what_the_model_was_chosen_on(page: str) -> None:
+    text = " ".join((DOCS / page).read_text(encoding="utf-8").split())
+    assert CHOSEN_ON.search(text)
 
 
 def test_no_other_page_names_a_checkpoint_that_is_not_shipped(shipped: str) -> None:

@@ -14,6 +14,7 @@ from coopt.cli.tables import print_table
 from coopt.datasets import (
     BENCHMARKS,
     CERTAINTIES,
+    REMEMBERED,
     SHIFTS,
     SUITES,
     BenchmarkFacts,
@@ -62,11 +63,14 @@ def list_datasets(
         return
     table: list[list[str]] = []
     for row in rows:
-        numbers = [f"{n:,}" if n is not None else "-" for n in (row["n_classes"], *row["n_images"].values())]
+        mark = "?" if row["certainty"] == REMEMBERED else ""
+        numbers = [f"{row['n_classes']:,}"]
+        numbers += [f"{n:,}{mark}" if n is not None else "-" for n in row["n_images"].values()]
         table.append([row["name"], row["suite"], *numbers, row["licence"], "yes" if row["here"] else ""])
     table += [[entry["name"], "your own", "-", "-", "-", "-", "", ""] for entry in own]
     heads = ("name", "suite", "classes", "train", "val", "test", "licence", *(["here"] if root else []))
     print_table(heads, [row[: len(heads)] for row in table], right=("classes", "train", "val", "test"))
+    out.print(f"?: {CERTAINTIES[REMEMBERED]}.", markup=False)
 
 
 @datasets.command()

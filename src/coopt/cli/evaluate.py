@@ -13,11 +13,15 @@ from coopt.cli.options import (
     BatchSize,
     Device,
     Dtype,
+    GroupColumn,
     Ignore,
     ImageBits,
     ImageColumn,
+    ImageRoot,
+    ImageSuffix,
     Json,
     LabelColumn,
+    LabelPattern,
     Layout,
     OtherModel,
     RunFolder,
@@ -41,6 +45,10 @@ def evaluate(
     model: OtherModel = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    group_column: GroupColumn = None,
+    image_root: ImageRoot = None,
+    image_suffix: ImageSuffix = None,
+    label_pattern: LabelPattern = None,
     layout: Layout = "auto",
     ignore: Ignore = None,
     image_bits: ImageBits = None,
@@ -55,14 +63,24 @@ def evaluate(
     """Accuracy with its 95% interval, per class, macro F1, confusion matrix and calibration error.
 
     Where the data has no test part of its own and is what the run was trained on, the split that `fit` made is made
-    again. Images that were trained on are counted in a note.
+    again. A note (n_trained_on in --json) says how many of the images were trained on: those of the same names, where
+    their pictures are the same; not copies under other names, and none where one of them has changed.
 
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
     loaded = load_run(run, trust_code=trust_code)
-    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
-    columns |= {"layout": layout, "ignore": ignore or (), "allow_empty": True}
-    columns["image_bits"] = loaded.image_bits if image_bits is None else image_bits
+    columns: dict[str, Any] = {
+        "image_column": image_column,
+        "label_column": label_column,
+        "group_column": group_column,
+        "image_root": image_root,
+        "image_suffix": image_suffix,
+        "label_pattern": label_pattern,
+        "layout": layout,
+        "ignore": ignore or (),
+        "allow_empty": True,
+        "image_bits": loaded.image_bits if image_bits is None else image_bits,
+    }
     grouped = bool(loaded.config["task"]["settings"].get("grouped"))
     dataset, part, notes = choose_part(loaded.config, data, split, columns, grouped)
     n_trained_on = len(set(dataset.names or []) & trained_on(loaded.config, dataset))

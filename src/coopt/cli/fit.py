@@ -16,13 +16,18 @@ from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
     AllowEmpty,
+    AllowEqual,
     Device,
     Dtype,
+    GroupColumn,
     Ignore,
     ImageBits,
     ImageColumn,
+    ImageRoot,
+    ImageSuffix,
     Json,
     LabelColumn,
+    LabelPattern,
     Layout,
     Model,
     Revision,
@@ -36,7 +41,7 @@ from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
 from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
 from coopt.models import VLM, load_model
-from coopt.prompting import read_templates
+from coopt.prompting import equal_prompts_allowed, read_templates
 from coopt.tasks import Metrics
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -67,7 +72,7 @@ def fit(
         bool, typer.Option("--truncate-names", help="Cut the last tokens of names too long for the model's context.")
     ] = False,
     class_names: Annotated[
-        Path | None, typer.Option(help="Words of the prompt: a JSON map from labels, or a list.")
+        Path | None, typer.Option(help="File of the prompt's words: a JSON map from labels, or a list.")
     ] = None,
     template: Annotated[
         str, typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file.")
@@ -75,6 +80,11 @@ def fit(
     unlabelled: Annotated[str | None, typer.Option(help="Images without labels, for methods that use them.")] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    group_column: GroupColumn = None,
+    image_root: ImageRoot = None,
+    image_suffix: ImageSuffix = None,
+    label_pattern: LabelPattern = None,
+    allow_equal_prompts: AllowEqual = False,
     layout: Layout = "auto",
     ignore: Ignore = None,
     allow_empty: AllowEmpty = False,
@@ -102,9 +112,17 @@ def fit(
     settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
-    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
     files: dict[str, Any] = {"layout": layout, "ignore": ignore or (), "image_bits": image_bits}
-    columns |= {**files, "allow_empty": allow_empty}
+    columns: dict[str, Any] = {
+        "image_column": image_column,
+        "label_column": label_column,
+        "group_column": group_column,
+        "image_root": image_root,
+        "image_suffix": image_suffix,
+        "label_pattern": label_pattern,
+        "allow_empty": allow_empty,
+        **files,
+    }
     splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
     if splits.train is None:
         raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
@@ -131,6 +149,7 @@ def fit(
             shots=n_shots,
             seed=seed,
             recipe=recipe,
+            allow_equal_prompts=allow_equal_prompts,
             **reading,
             checkpoint_path=partial / CHECKPOINT,
             resume=resume,
@@ -249,7 +268,8 @@ def compare(
     encoded = encode_dataset(method.vlm, test, **options)
     reporter.skipped(encoded.skipped)
     cut = bool(method.settings.get("truncate_names", False))
-    zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
+    with equal_prompts_allowed():  # they were checked before learning
+        zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
     set_task(zero_shot, method.task)
     results = []
     for predictor in (zero_shot.predictor(), method.predictor()):

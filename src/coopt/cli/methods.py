@@ -11,7 +11,7 @@ from coopt.cli.options import Json
 from coopt.cli.tables import print_table
 from coopt.fit import Recipe, recipe_for
 from coopt.methods import METHODS, Method, find_method
-from coopt.methods.docstring import describe
+from coopt.methods.docstring import describe, no_recipe
 
 
 def methods(
@@ -69,7 +69,8 @@ def show(key: str, method: type[Method]) -> None:
     changed = [f"{name}={own[name]}" for name in own if own[name] != usual[name]]
     if method.uses_shots:
         heading("Recipe")
-        out.print(Text(f"CoOp's with {', '.join(changed)}." if changed else "CoOp's."))
+        with_steps = f"CoOp's with {', '.join(changed)}." if changed else "CoOp's."
+        out.print(Text(with_steps if method.steps else no_recipe(method)))
     if method.presets:
         heading("Presets (--preset name)")
         presets = [[name, "; ".join(preset.texts()), preset.source] for name, preset in method.presets.items()]

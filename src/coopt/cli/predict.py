@@ -13,11 +13,15 @@ from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.evaluate import run_logits
 from coopt.cli.options import (
+    AllowEqual,
     BatchSize,
     Device,
     Dtype,
     Ignore,
     ImageBits,
+    ImageColumn,
+    ImageRoot,
+    ImageSuffix,
     Json,
     Layout,
     OtherModel,
@@ -27,13 +31,10 @@ from coopt.cli.options import (
     Workers,
 )
 from coopt.cli.tables import print_table
-from coopt.data import Splits, load_dataset, read_class_names
+from coopt.data import Splits, holds_images, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
 from coopt.files import write_text
 from coopt.tasks import Decisions, check_logits
-
-SOURCES = (".zip", ".tar", ".gz", ".tgz", ".csv", ".tsv", ".jsonl", ".parquet")
-"""How the name of a file ends that holds many images or names them."""
 
 
 def predict(
@@ -44,6 +45,10 @@ def predict(
         Path | None,
         typer.Option(help="Other classes for a learned shared prompt: a JSON list, a JSON map, or one per line."),
     ] = None,
+    image_column: ImageColumn = None,
+    image_root: ImageRoot = None,
+    image_suffix: ImageSuffix = None,
+    allow_equal_prompts: AllowEqual = False,
     layout: Layout = "auto",
     ignore: Ignore = None,
     image_bits: ImageBits = None,
@@ -64,12 +69,14 @@ def predict(
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ConfigError(f"--output is {str(output)!r}; the file must end in .csv or .json.")
     loaded = load_run(run, trust_code=trust_code)
+    columns = {"image_column": image_column, "image_root": image_root, "image_suffix": image_suffix}
     bits = loaded.image_bits if image_bits is None else image_bits
-    splits = read_images(images, layout=layout, ignore=ignore or (), image_bits=bits)
+    splits = read_images(images, **columns, layout=layout, ignore=ignore or (), image_bits=bits)
     dataset = splits.whole()
     with download_bar(as_json) as progress:
         vlm = loaded.load_vlm(device, dtype, model, progress)
-    predictor = loaded.predictor(vlm, None if class_names is None else read_names(class_names))
+    names = None if class_names is None else read_names(class_names)
+    predictor = loaded.predictor(vlm, names, allow_equal_prompts=allow_equal_prompts)
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in splits.notes:
             reporter.note(note)
@@ -99,7 +106,7 @@ def read_images(images: list[str], **options: Any) -> Splits:
     paths = [Path(image) for image in images]
     wrong = [str(path) for path in paths if not path.is_file()]
     source: str | list[Path] = paths
-    if len(paths) == 1 and (wrong or paths[0].suffix.lower() in SOURCES):
+    if len(paths) == 1 and (wrong or holds_images(paths[0].name)):
         source = images[0]
     elif wrong:
         raise DataError(

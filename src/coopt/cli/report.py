@@ -56,10 +56,11 @@ def report(
             }
         )
         return
-    for fact in made.facts[:1]:
-        out.print(fact, markup=False)
+    out.print(made.facts["Runs"], markup=False)
     if made.n_missing:
         which = f"cells of the {bench.headline.title} tables"
         out.print(f"{made.n_missing} {which} are missing; `coopt bench` again completes them.")
+    if made.unpublished:
+        out.print(made.unpublished, markup=False)
     out.print(f"The page: {show_path(target / files[0])}", markup=False)
     out.print(f"Tables (Markdown, CSV, LaTeX): {show_path(target / 'tables')}", markup=False)

@@ -4,14 +4,21 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from coopt.data.labels import folder_label, label_text
+from coopt.data.text import CONTROL, parse_json, read_text, text_lines, unique_keys
 from coopt.data.unicode import one_form
 from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
 
-ClassNames = Mapping[str, str] | Sequence[str] | str | Path | None
+ClassNames = Mapping[Any, Any] | Sequence[str] | str | Path | None
 """Words for the classes: a map from label to words, words in the order in which one counts the labels, a file of
 either, or None."""
+
+
+JOINER = re.compile(r"_|-(?!\.?\d)|(?<=[^\W_])-")
+"""What joins words in a label. A '-' before a number and not behind a letter or digit is its sign."""
 
 
 def order_labels(labels: Iterable[str]) -> list[str]:
@@ -24,12 +31,12 @@ def order_labels(labels: Iterable[str]) -> list[str]:
 
 
 def clean_words(label: str) -> str:
-    """A label as words: '_' and '-' become spaces, runs of spaces one; camel case is kept.
+    """A label as words: '_' and '-' become spaces, runs of spaces one; camel case and a minus sign are kept.
 
     Raises:
         DataError: nothing is left.
     """
-    words = " ".join(label.replace("_", " ").replace("-", " ").split())
+    words = " ".join(CONTROL.sub(" ", JOINER.sub(" ", label)).split())
     if not words:
         raise DataError(f"The label {label!r} has no words left after '_' and '-' became spaces. Rename the class.")
     return words
@@ -68,30 +75,24 @@ def name_classes(
 
 
 def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
-    """Read a `--class-names` file: a JSON map from label to words, a JSON list of words, or text with a name per line.
+    """Read a `--class-names` file: JSON (a map from label to words, or a list of words), or a text with one per line.
 
     Raises:
-        DataError: the file is missing, is not JSON or has another shape.
+        DataError: the file is missing, is no text, or has another shape.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        if Path(path).suffix.lower() != ".json" and not text.lstrip().startswith(("{", "[")):
-            return [one_form(line.strip()) for line in text.splitlines() if line.strip()]
-        value = json.loads(text)
-    except FileNotFoundError:
-        raise DataError(f"The class names file '{path}' does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The class names file '{path}' is not readable text in UTF-8: {error}.") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"The class names file '{path}' is not readable JSON: {error}.") from error
+    what = f"The class names file '{path}'"
+    text = read_text(Path(path), what)
+    if Path(path).suffix.lower() != ".json" and not text.lstrip().startswith(("{", "[")):
+        return [one_form(line) for line in text_lines(text)]
+    value = parse_json(text, what, object_pairs_hook=unique_keys(what))
     words = list(value.values()) if isinstance(value, dict) else value
-    if isinstance(words, list) and all(isinstance(word, str) for word in words):
-        if isinstance(value, dict):
-            return {one_form(label): one_form(text) for label, text in value.items()}
-        return [one_form(text) for text in value]
+    if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
+        return value
+    wrong = [word for word in words if not isinstance(word, str)] if isinstance(words, list) else []
+    found = f"; it has {some([repr(word) for word in wrong], 3)} where words are needed" if wrong else ""
     raise DataError(
-        f"The class names file '{path}' must hold a JSON map from label to words, such as "
-        f'{{"n01440764": "tench"}}, or a list of words in class order.'
+        f"{what} must hold a JSON map from label to words, such as "
+        f'{{"n01440764": "tench"}}, or a list of words in class order{found}.'
     )
 
 
@@ -151,9 +152,16 @@ def _plain(text: str) -> str:
     return " ".join(one_form(text).replace("_", " ").replace("-", " ").split()).casefold()
 
 
-def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str) -> list[str]:
-    given = {one_form(str(label)): words for label, words in given.items()}
+def _from_map(class_labels: Sequence[str], given: Mapping[Any, Any], origin: str) -> list[str]:
     # Words for further labels are fine: one map may serve a data set and parts of it.
+    by_label: dict[str, str] = {}
+    for key, words in given.items():
+        label = folder_label(str(key) if isinstance(key, str) else label_text(key) or str(key))
+        if not isinstance(words, str):
+            raise DataError(f"{origin} gives {words!r} for the label {key!r}; words are a text.")
+        if by_label.setdefault(label, words) != words:
+            raise DataError(f"{origin} gives the label {label!r} both {by_label[label]!r} and {words!r}. Keep one.")
+    given = by_label
     missing = [label for label in class_labels if label not in given]
     if missing:
         text = f"{origin} has no words for {len(missing)} of the {len(class_labels)} labels: {some(missing)}."

@@ -6,8 +6,8 @@ possible the source is refused; the layout that a user names decides.
 
 from dataclasses import dataclass
 
+from coopt.data.found import Reading, Rows
 from coopt.data.parts import is_plain_part, is_wrapper, part_of, words_beside_part
-from coopt.data.reading import Reading, Rows
 from coopt.data.tree import FileTree, top_folders
 from coopt.data.wording import count, some
 from coopt.errors import ConfigError, DataError, did_you_mean
@@ -25,6 +25,8 @@ class Folders:
     require_labels: bool = True
     allow_empty: bool = False
     """Whether a class folder without images is a class."""
+    ignore: tuple[str, ...] = ()
+    """Patterns of files and folders that are left out."""
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:

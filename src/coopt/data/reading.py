@@ -1,63 +1,22 @@
-"""What every reader hands over, `Reading`, and how it becomes `Splits` of `ImageDataset`."""
+"""How what a reader found becomes `Splits` of `ImageDataset`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from coopt.data.checks import check_classes, refuse_one_class
 from coopt.data.classes import ClassNames, list_note, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
+from coopt.data.found import Reading, Rows
 from coopt.data.grey import bits_note, common_bits
+from coopt.data.labels import distinct_labels, folder_label, unite_labels
 from coopt.data.parts import SPLIT_NAMES, part_of
-from coopt.data.sampling import split_train_val_test
+from coopt.data.sampling import split_groups, split_train_val_test
 from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
-
-
-@dataclass
-class Rows:
-    """Images as a reader found them: all of a source or one part of it."""
-
-    images: list[Any] = field(default_factory=list)
-    labels: list[str] | None = None
-    """Label text of each image, or None where the source gives none."""
-    names: list[str] = field(default_factory=list)
-
-    def add(self, other: "Rows") -> None:
-        """Append other images; their labels too, unless one of both has none."""
-        self.images += other.images
-        self.names += other.names
-        self.labels = None if self.labels is None or other.labels is None else self.labels + other.labels
-
-
-@dataclass
-class Reading:
-    """All that a reader found in a source."""
-
-    where: str
-    """What messages call the source."""
-    parts: dict[str, Rows]
-    """By the source's own split name; the key is "" for a source that is not split."""
-    class_labels: list[str] | None = None
-    """The classes in order, where the source itself says so (ClassLabel features, folders)."""
-    numeric_labels: bool = False
-    """Whether labels are whole numbers of a table or an array, which sort by value; folder names sort as text."""
-    notes: list[str] = field(default_factory=list)
-    ignored_files: int = 0
-    empty_classes: list[str] = field(default_factory=list)
-    """Classes of which there is no image, where that is allowed."""
-
-    def in_one_form(self) -> None:
-        """Labels and names in one Unicode form, so that equal texts are equal."""
-        for rows in self.parts.values():
-            rows.names = [one_form(name) for name in rows.names]
-            rows.labels = None if rows.labels is None else [one_form(label) for label in rows.labels]
-        if self.class_labels is not None:
-            self.class_labels = [one_form(label) for label in self.class_labels]
 
 
 def assemble(
@@ -73,7 +32,6 @@ def assemble(
     image_bits: int | None = None,
 ) -> Splits:
     """Choose the asked part, number the classes, name them, and split where the source is not split."""
-    reading.in_one_form()
     parts = _choose(reading, split)
     n_ignored = reading.ignored_files
     if not any(rows.images for rows in parts.values()):
@@ -99,7 +57,7 @@ def assemble(
     # A part that was asked for by name stays whole.
     splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
     made = _split(datasets, seed, fractions, allow_empty) if splittable else _as_found(datasets)
-    notes = list(reading.notes)
+    notes = [*reading.notes, *made.shared_groups()]
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
@@ -126,9 +84,15 @@ def _number(
     reading: Reading, parts: dict[str, Rows], class_names: ClassNames, image_bits: int | None
 ) -> dict[str, ImageDataset]:
     """Each part with whole numbers for its labels, and the words of the classes."""
-    class_labels, declared = reading.class_labels, reading.class_labels is not None
+    for rows in parts.values():
+        rows.labels, notes = unite_labels(rows.labels)
+        reading.notes += [note for note in notes if note not in reading.notes]
+    declared = reading.class_labels is not None
+    class_labels = None if reading.class_labels is None else distinct_labels(reading.class_labels, reading.where)
     if class_labels is None:
-        present = {text for rows in parts.values() for text in rows.labels or []} | set(reading.empty_classes)
+        present = {text for rows in parts.values() for text in rows.labels or []} | set(
+            map(folder_label, reading.empty_classes)
+        )
         class_labels = order_labels(present) if reading.numeric_labels else sorted(present)
     if not class_labels and class_names is not None:  # unlabelled images: the words themselves say which classes
         class_names = read_class_names(class_names) if isinstance(class_names, (str, Path)) else class_names
@@ -145,9 +109,10 @@ def _number(
             class_names=words,
             class_labels=class_labels,
             split=name or None,
-            names=rows.names,
+            names=[one_form(text) for text in rows.names],
             source=reading.where,
             image_bits=image_bits,
+            groups=rows.groups,
         )
         for name, rows in parts.items()
     }
@@ -175,11 +140,29 @@ def split_dataset(
             f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
             f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
         )
-    indices = split_train_val_test(dataset.labels, seed, fractions)
+    if dataset.groups is not None:
+        _refuse_single_groups(dataset, dataset.groups)
+        indices = split_groups(dataset.labels, dataset.groups, seed, fractions)
+    else:
+        indices = split_train_val_test(dataset.labels, seed, fractions)
     parts = zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
     train, val, test = (replace(part, split=name) for name, part in parts)
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
-    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}")
+    kept = ", groups kept together" * (dataset.groups is not None)
+    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}{kept}")
+
+
+def _refuse_single_groups(dataset: ImageDataset, groups: Sequence[str]) -> None:
+    assert dataset.labels is not None  # the caller looked
+    found: dict[int, set[str]] = {}
+    for label, group in zip(dataset.labels.tolist(), groups, strict=True):
+        found.setdefault(label, set()).add(group)
+    alone = [f"{dataset.class_names[label]} ({min(of)})" for label, of in sorted(found.items()) if len(of) == 1]
+    if alone:
+        raise DataError(
+            f"A group of images stays in one part, and some classes have one group only, so that they cannot be both "
+            f"learned and tested: {some(alone)}. Add images of other groups, or give the source parts of its own."
+        )
 
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:

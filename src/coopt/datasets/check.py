@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coopt.data.wording import count, some
-from coopt.datasets.facts import BenchmarkFacts
+from coopt.datasets.facts import REMEMBERED, BenchmarkFacts
 from coopt.datasets.load import class_names_of, read_listing
 from coopt.datasets.table import find_benchmark
 from coopt.errors import DataError
@@ -86,7 +86,7 @@ def _compare(check: Check, facts: BenchmarkFacts) -> None:
         if expected is None or found == expected:
             continue
         text = f"{count(found, f'{part} image', f'{part} images')}; {expected:,} are expected"
-        if facts.certainty == "from_memory":
+        if facts.certainty == REMEMBERED:
             check.notes.append(f"{text} (a number from memory: no source was at hand)")
         else:
             check.problems.append(text)

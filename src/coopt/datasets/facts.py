@@ -9,9 +9,11 @@ CERTAINTIES = {
     "printed": "printed by the authors' code",
     "made": "made by our own script from one version of the package",
     "derived": "follows from the published rule of the split",
-    "from_memory": "no copy of a source was found: a difference is a note, not an error",
+    "from_memory": "from memory; no copy of a source was found: a difference is a note, not an error",
 }
 """How sure the numbers of images are."""
+REMEMBERED = "from_memory"
+"""The certainty of numbers that are printed with a question mark."""
 
 
 class Item(NamedTuple):

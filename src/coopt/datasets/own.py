@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from coopt.data.text import read_text
 from coopt.data.wording import some
 from coopt.datasets.table import known_benchmark
 from coopt.errors import DataError, did_you_mean, require_extra
@@ -18,6 +19,7 @@ from coopt.errors import DataError, did_you_mean, require_extra
 KINDS: dict[str, tuple[type, str]] = {
     "ignore": (list, "a list of texts"),
     "allow_empty": (bool, "true or false"),
+    "allow_equal_prompts": (bool, "true or false"),
     "image_bits": (int, "a whole number"),
 }
 """The values of the keys that are no texts."""
@@ -38,6 +40,13 @@ class OwnBenchmark:
     """A JSON file of words for the labels."""
     image_column: str | None = None
     label_column: str | None = None
+    group_column: str | None = None
+    image_root: str | None = None
+    """The folder that the paths of a table start at."""
+    image_suffix: str | None = None
+    label_pattern: str | None = None
+    allow_equal_prompts: bool = False
+    """Whether two classes may have the same prompt."""
     layout: str = "auto"
     ignore: list[str] | None = None
     """Patterns of files and folders to leave out."""
@@ -56,10 +65,8 @@ def read_data_file(path: Path | str) -> dict[str, OwnBenchmark]:
     path = Path(path)
     yaml = require_extra("yaml", "bench", "Reading a file of data sets")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"The file of data sets '{path}' does not exist.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(read_text(path, f"The file of data sets '{path}'"))
+    except (RecursionError, yaml.YAMLError) as error:
         raise DataError(f"The file of data sets '{path}' is not readable YAML: {error}.") from error
     if not isinstance(content, dict) or not content:
         raise DataError(f"The file of data sets '{path}' must map names to entries such as 'birds: {{path: birds}}'.")
@@ -94,5 +101,8 @@ def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
     values = {key: value for key, value in entry.items() if key != "class_names"}
     address = entry["path"]
     values["path"] = address if address.startswith("hf:") else str(file.parent / Path(address).expanduser())
+    if "image_root" in entry:
+        root = file.parent / Path(entry["image_root"]).expanduser()
+        values["image_root"] = str(root) if root.is_dir() else entry["image_root"]  # else a folder of the archive
     words = entry.get("class_names")
     return OwnBenchmark(name, class_names=None if words is None else file.parent / words, **values)

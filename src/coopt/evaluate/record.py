@@ -52,6 +52,8 @@ class Record:
     task: str = DEFAULT_TASK
     headline: Figure = ACCURACY
     """The figure by which results of the task are compared."""
+    date: str | None = None
+    """The day on which it was measured (UTC): `2026-01-31`."""
 
     @property
     def cell(self) -> tuple[Any, ...]:

@@ -65,3 +65,11 @@ def type_name(annotation: Any) -> str:
 
 def _line(text: str | None) -> str:
     return " ".join((text or "").split())
+
+
+def no_recipe(method: type[Method]) -> str:
+    """What is said in place of a recipe of a method that takes no steps."""
+    crops = (
+        f" Its views crop at least {method.recipe['min_crop']:g} of an image." if "min_crop" in method.recipe else ""
+    )
+    return f"No gradient steps, so no recipe.{crops}"

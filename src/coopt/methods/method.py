@@ -93,6 +93,8 @@ class Method(nn.Module):
     """What it looks at; an instance may have its own value."""
     uses_shots: ClassVar[bool] = True
     """Whether it looks at labelled images at all."""
+    steps: ClassVar[bool] = True
+    """Whether it is trained in steps along a gradient; the recipe is for those."""
     uses_validation: ClassVar[bool] = False
     """Whether it chooses something on validation shots (by cross-validation on the shots where there are none)."""
     new_classes: bool = True

@@ -67,6 +67,7 @@ class TipAdapter(Method):
     paper = "https://arxiv.org/abs/2207.09519"
     kind = "cache of features"
     summary = "nothing; the shots' features vote beside hand-written prompts"
+    steps = False
     uses_validation = True
     new_classes = False
     recipe: ClassVar[Mapping[str, object]] = {"min_crop": 0.5}

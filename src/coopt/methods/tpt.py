@@ -73,6 +73,7 @@ class TPT(Method):
     kind = "text prompt at test time"
     summary = "nothing before the test; then the prompt's context for each image, without labels"
     uses_shots = False
+    steps = False
     inputs = Inputs(test_views=64)  # an instance has its own number; that there are any is known without one
     presets: ClassVar[Mapping[str, Preset]] = {
         "cross-dataset": Preset("TPT's code: scripts/test_tpt.sh (without its AugMix views)"),

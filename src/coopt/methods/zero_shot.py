@@ -46,6 +46,7 @@ class ZeroShot(Method):
     kind = "hand-written prompt"
     summary = "nothing; hand-written prompts, one template or an ensemble"
     uses_shots = False
+    steps = False
 
     def __init__(
         self,

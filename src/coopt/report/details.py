@@ -84,11 +84,12 @@ def costs_tables(bench: Bench) -> tuple[Table, Table]:
         sizes = sorted({e.n_parameters for e in found if e.n_parameters is not None})
         parameters = " to ".join(f"{n:,}" for n in sorted({sizes[0], sizes[-1]})) if sizes else MISSING
         numbers = (str(len(runs)), _range(fit), _range(evaluate), f"{max(peaks):.0f}" if peaks else MISSING, parameters)
-        names = (Entry(key[0], number=False), Entry(key[1], number=False), Entry(key[2], number=False))
-        rows.append((*names, Entry(str(key[3])), *(Entry(text) for text in numbers)))
+        protocol, model, variant = (Entry(name, number=False) for name in key[:3])
+        rows.append((variant, Entry(str(key[3])), *(Entry(text) for text in numbers), protocol, model))
         first = {e.run: e for e in reversed(found)}
         flat += [(*key, first[run].source, first[run].seed, run, *per_run[run]) for run in runs]
-    columns = ("Protocol", "Model", "Method", "Shots", "Runs", "Fit (s)", "Evaluate (s)", "Peak (MB)", "Parameters")
+    measured = ("Runs", "Fit (s)", "Evaluate (s)", "Peak (MB)", "Parameters")
+    columns = ("Method", "Shots", *measured, "Protocol", "Model")
     flat_columns = ("protocol", "model", "variant", "shots", "source", "seed", "run", "fit_s", "evaluate_s", "peak_mb")
     summary = Table("costs", "Time and memory per run", (COSTS_NOTE,), columns, tuple(rows))
     return summary, Table("costs-of-runs", "Time and memory of every run", (), (), (), (), flat_columns, tuple(flat))

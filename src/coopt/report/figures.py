@@ -1,21 +1,18 @@
 """The paper's two figures as SVG: the headline figure against shots, and the gain over hand-written prompts.
 
-Legible in black and white: every method has a marker and a line style of its own, losses are hatched. The same records
-give the same bytes.
+Legible in black and white: every method has a marker and a line style of its own, losses are hatched. A narrow figure
+has its panels below each other, for a phone. The same records give the same bytes.
 """
 
-import io
 import math
-import textwrap
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
-from coopt.errors import require_extra
+from coopt.report.canvas import NARROW, columns_for, new_figure, short, style, to_svg
 from coopt.report.grid import Grid, Row
 from coopt.report.results import hand_written
+from coopt.report.statistics import Summary
 from coopt.report.tables import AVERAGE, fixed
 
 # Okabe and Ito's palette without its yellow (too pale on white), and three of Paul Tol's muted one: told apart with any
@@ -25,49 +22,70 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
 FIXED_MARKERS = ("*", "X", "P", "d")
 GAIN, LOSS = "#0072B2", "#D55E00"
-STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
-def curve_figure(grid: Grid) -> str | None:
+def curve_figure(grid: Grid, narrow: bool = False) -> str | None:
     """The headline figure against shots, a panel for the average and for every data set (the CoOp paper's figure 3).
 
     Methods that do not learn are stars and level lines at 0 shots. Bars at the points are the standard deviation over
-    seeds. None where no method learns; without matplotlib a MissingExtraError.
+    seeds. A panel without a point is left out. None where no method learns; without matplotlib a MissingExtraError.
     """
-    if all(row.shots is None for row in grid.rows):
+    if not any(_has_points(grid, [name]) for name in grid.datasets):
         return None
-    with _style():
-        return _svg(_draw_curves(grid))
+    with style():
+        return to_svg(_draw_curves(grid, narrow))
 
 
-def gain_figure(grid: Grid) -> str | None:
-    """Gain over hand-written prompts with the most shots, sorted, a panel per variant (the CoOp paper's figure 4).
+def gain_figure(grid: Grid, narrow: bool = False) -> str | None:
+    """Gain over hand-written prompts with the most shots, a panel per variant (the CoOp paper's figure 4).
 
-    Whiskers are the 95% interval of the paired differences. None where there are no hand-written prompts, or nothing
-    that learns; without matplotlib a MissingExtraError.
+    All panels have one scale and one order of data sets: that of the mean gain over the panels. Whiskers are the 95%
+    interval of the paired differences. None where there are no hand-written prompts, or nothing that learns and has a
+    gain; without matplotlib a MissingExtraError.
     """
     baseline = hand_written(grid)
     shots = max((row.shots for row in grid.rows if row.shots is not None), default=None)
     if baseline is None or shots is None:
         return None
-    with _style():
-        return _svg(_draw_gains(grid, [row for row in grid.rows if row.shots == shots], baseline))
+    panels = {row: _gains_of(grid, row, baseline) for row in grid.rows if row.shots == shots}
+    panels = {row: bars for row, bars in panels.items() if any(bar.mean is not None for bar in bars.values())}
+    if not panels:
+        return None
+    with style():
+        return to_svg(_draw_gains(grid, panels, baseline, narrow))
 
 
-def _draw_curves(grid: Grid) -> Any:
+def _has_points(grid: Grid, datasets: Sequence[str]) -> bool:
+    """Whether a method that learns has a mean there."""
+    learned = [row for row in grid.rows if row.shots is not None]
+    return any(grid.summary(row, datasets, "all").mean is not None for row in learned)
+
+
+def _gains_of(grid: Grid, row: Row, baseline: str) -> dict[str, Summary]:
+    """The gain on every data set, and on all of them together where there are several."""
+    other = grid.baseline_row(baseline, row)
+    assert other is not None  # a method that does not learn is paired with every row
+    places = {name: [name] for name in grid.datasets}
+    if len(grid.datasets) > 1:
+        places[AVERAGE] = grid.datasets
+    return {name: grid.gain(row, other, datasets) for name, datasets in places.items()}
+
+
+def _draw_curves(grid: Grid, narrow: bool) -> Any:
     learned = list(dict.fromkeys(row.variant for row in grid.rows if row.shots is not None))
     fixed_rows = [row for row in grid.rows if row.shots is None]
     panels: list[tuple[str, tuple[str, ...]]] = [(name, (name,)) for name in grid.datasets]
     if len(grid.datasets) > 1:
         panels.insert(0, (f"{AVERAGE} over {len(grid.datasets)} data sets", tuple(grid.datasets)))
-    n_columns = _columns(len(panels), 4)
+    panels = [panel for panel in panels if _has_points(grid, panel[1])]
+    n_columns = 1 if narrow else columns_for(len(panels), 4)
     n_rows = math.ceil(len(panels) / n_columns)
-    width = max(5.6, 3.1 * n_columns)
+    width = NARROW if narrow else max(5.6, 3.1 * n_columns)
     variants = [*learned, *(row.variant for row in fixed_rows)]
     longest = max(min(60, len(name)) for name in variants)
     legend = max(1, min(len(variants), int(width / (0.085 * longest + 0.55))))
     n_lines = math.ceil(len(variants) / legend)
-    figure = _figure(width, 2.6 * n_rows + 0.22 * n_lines + 0.3)
+    figure = new_figure(width, 2.6 * n_rows + 0.22 * n_lines + 0.3)
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     shots = sorted({row.shots for row in grid.rows if row.shots is not None})
     handles: dict[str, Any] = {}
@@ -76,7 +94,7 @@ def _draw_curves(grid: Grid) -> Any:
             handles[variant] = _curve(ax, grid, variant, datasets, i)
         for i, row in enumerate(fixed_rows):
             handles[row.variant] = _level(ax, grid, row, datasets, i)
-        ax.set_title(_short(title, 30), fontweight="bold" if len(datasets) > 1 else "normal")
+        ax.set_title(short(title, 30), fontweight="bold" if len(datasets) > 1 else "normal")
         ax.set_xticks([0, *(_place(n) for n in shots)], ["0", *map(str, shots)])
         ax.set_xlim(-0.4, _place(shots[-1]) + 0.3)
         if panel % n_columns == 0:
@@ -85,27 +103,42 @@ def _draw_curves(grid: Grid) -> Any:
             ax.set_xlabel("shots per class")
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    names = [_short(name, 60, lines=1) for name in handles]
+    names = [short(name, 34 if narrow else 60, lines=1) for name in handles]
     names = [f" {name}" if name.startswith("_") else name for name in names]  # a legend leaves out "_..."
     figure.legend(list(handles.values()), names, loc="outside lower center", ncols=legend, frameon=False)
     return figure
 
 
-def _draw_gains(grid: Grid, rows: Sequence[Row], baseline: str) -> Any:
-    n_columns = _columns(len(rows), 3)
-    n_rows = math.ceil(len(rows) / n_columns)
-    height = 0.27 * (len(grid.datasets) + (len(grid.datasets) > 1)) + 0.95
-    figure = _figure(max(5.6, 4.2 * n_columns), height * n_rows)
+def _draw_gains(grid: Grid, panels: dict[Row, dict[str, Summary]], baseline: str, narrow: bool) -> Any:
+    n_columns = 1 if narrow else columns_for(len(panels), 3)
+    n_rows = math.ceil(len(panels) / n_columns)
+    order = _order(grid, list(panels.values()))
+    figure = new_figure(NARROW if narrow else max(5.6, 4.2 * n_columns), (0.27 * len(order) + 0.95) * n_rows)
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     unit = "points" if grid.headline.unit == "%" else grid.headline.unit.strip()
     unit = f" ({unit})" if unit else ""
-    for ax, row in zip(axes, rows, strict=False):
-        _gains(ax, grid, row, baseline)
-        ax.set_title(_short(f"{row.variant}, {row.shots} {'shot' if row.shots == 1 else 'shots'}", 44))
-        ax.set_xlabel(_short(f"gain over {baseline}{unit}", 44, lines=1))
-    for ax in axes[len(rows) :]:
+    ends = [0.0]
+    for ax, (row, bars) in zip(axes, panels.items(), strict=False):
+        ends += _gains(ax, [(name, bars[name]) for name in order])
+        ax.set_title(short(f"{row.variant}, {row.shots} {'shot' if row.shots == 1 else 'shots'}", 44))
+        ax.set_xlabel(short(f"gain over {baseline}{unit}", 44, lines=1))
+    low, high = min(ends), max(ends)
+    span = high - low or 1.0
+    for ax in axes[: len(panels)]:
+        ax.set_xlim(low - (0.24 * span if low < 0 else 0.0), high + 0.24 * span)
+    for ax in axes[len(panels) :]:
         ax.set_axis_off()
     return figure
+
+
+def _order(grid: Grid, panels: Sequence[dict[str, Summary]]) -> list[str]:
+    """The data sets from the highest mean gain over the panels to the lowest, those without one last; the average."""
+
+    def place(name: str) -> tuple[bool, float]:
+        gains = [gain for bars in panels if (gain := bars[name].mean) is not None]
+        return not gains, -fmean(gains) if gains else 0.0
+
+    return [*sorted(grid.datasets, key=place), *([AVERAGE] if len(grid.datasets) > 1 else [])]
 
 
 def _curve(ax: Any, grid: Grid, variant: str, datasets: Sequence[str], i: int) -> Any:
@@ -116,33 +149,38 @@ def _curve(ax: Any, grid: Grid, variant: str, datasets: Sequence[str], i: int) -
             if summary.mean is not None:
                 points.append((_place(row.shots), summary.mean, summary.std or 0.0))
     colour = COLOURS[i % len(COLOURS)]
-    style: dict[str, Any] = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "linestyle": LINES[i % len(LINES)]}
+    look: dict[str, Any] = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "linestyle": LINES[i % len(LINES)]}
     # Every second marker is hollow, which tells neighbours apart without colour.
-    style |= {"markerfacecolor": "white" if i % 2 else colour, "markersize": 5, "linewidth": 1.4}
-    x, y, spread = zip(*points, strict=True) if points else ((), (), ())
+    look |= {"markerfacecolor": "white" if i % 2 else colour, "markersize": 5, "linewidth": 1.4}
+    if not points:
+        return _key(**look)
+    x, y, spread = zip(*points, strict=True)
     ax.errorbar(x, y, yerr=spread, fmt="none", ecolor=colour, elinewidth=0.8, capsize=2, alpha=0.6)
-    return ax.plot(x, y, **style)[0]
+    return ax.plot(x, y, **look)[0]
 
 
 def _level(ax: Any, grid: Grid, row: Row, datasets: Sequence[str], i: int) -> Any:
     mean = grid.summary(row, datasets, "all").mean
     marker = FIXED_MARKERS[i % len(FIXED_MARKERS)]
     grey = ("#000000", "#666666")[i % 2]
-    if mean is not None:
-        ax.axhline(mean, color=grey, linewidth=0.8, linestyle=(0, (1, 2 + i)))
-    x, y = ([0], [mean]) if mean is not None else ([], [])
-    style: dict[str, Any] = {"color": grey, "linestyle": "none", "clip_on": False}
-    return ax.plot(x, y, marker=marker, markersize=9 if marker == "*" else 6, **style)[0]
+    look: dict[str, Any] = {"color": grey, "linestyle": "none", "marker": marker}
+    look["markersize"] = 9 if marker == "*" else 6
+    if mean is None:
+        return _key(**look)
+    ax.axhline(mean, color=grey, linewidth=0.8, linestyle=(0, (1, 2 + i)))
+    return ax.plot([0], [mean], clip_on=False, **look)[0]
 
 
-def _gains(ax: Any, grid: Grid, row: Row, baseline: str) -> None:
-    other = grid.baseline_row(baseline, row)
-    assert other is not None  # a method that does not learn is paired with every row
-    bars = [(name, grid.gain(row, other, [name])) for name in grid.datasets]
-    bars.sort(key=lambda bar: (bar[1].mean is None, -(bar[1].mean or 0.0)))
-    if len(bars) > 1:
-        bars.append((AVERAGE, grid.gain(row, other, grid.datasets)))
-    ends = [0.0]
+def _key(**look: Any) -> Any:
+    """A line for the legend alone: one without points in a panel would confuse the layout."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **look)
+
+
+def _gains(ax: Any, bars: Sequence[tuple[str, Summary]]) -> list[float]:
+    """Draw the bars of a panel; the values at which they and their whiskers end."""
+    ends = []
     for y, (_, summary) in enumerate(bars):
         mean = summary.mean
         if mean is None:
@@ -152,60 +190,22 @@ def _gains(ax: Any, grid: Grid, row: Row, baseline: str) -> None:
         ax.barh(y, mean, 0.72, **look)
         low, high = (mean, mean) if summary.low is None or summary.high is None else (summary.low, summary.high)
         if high > low:
-            ax.errorbar(mean, y, xerr=high - mean, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
+            sides = [[mean - low], [high - mean]]
+            ax.errorbar(mean, y, xerr=sides, fmt="none", ecolor="black", elinewidth=0.8, capsize=2)
         end = min(low, 0.0) if mean < 0 else max(high, 0.0)
         aside: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 8}
         aside |= {"xytext": (-4, 0), "ha": "right"} if mean < 0 else {"xytext": (4, 0), "ha": "left"}
         ax.annotate(fixed(mean, sign=True), (end, y), **aside)
         ends += [low, high]
-    span = max(ends) - min(ends) or 1.0
-    ax.set_xlim(min(ends) - (0.24 * span if min(ends) < 0 else 0.0), max(ends) + 0.24 * span)
-    ax.set_yticks(range(len(bars)), [_short(name, 26, lines=1) for name, _ in bars])
+    ax.set_yticks(range(len(bars)), [short(name, 26, lines=1) for name, _ in bars])
     ax.set_ylim(len(bars) - 0.45, -0.55)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.grid(False, axis="y")
     if len(bars) > 1:
         ax.axhline(len(bars) - 1.5, color="#999999", linewidth=0.6)
-
-
-def _columns(n: int, most: int) -> int:
-    """How many panels stand side by side: at most `most`, and one fewer where that leaves fewer places empty."""
-    return n if n <= most else min((most, most - 1), key=lambda columns: (-n % columns, -columns))
+    return ends
 
 
 def _place(shots: int) -> float:
     """Shots on a logarithmic axis that also has a 0."""
     return 1 + math.log2(shots)
-
-
-def _short(text: str, width: int, lines: int = 2) -> str:
-    """Wrapped to a few lines, cut with an ellipsis."""
-    wrapped = textwrap.wrap(" ".join(text.split()), width) or [""]
-    if len(wrapped) > lines:
-        wrapped = [*wrapped[: lines - 1], textwrap.shorten(" ".join(wrapped[lines - 1 :]), width, placeholder="…")]
-        wrapped[-1] = wrapped[-1] if len(wrapped[-1]) > 1 else text[: width - 1] + "…"
-    return "\n".join(wrapped)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    matplotlib = require_extra("matplotlib", "report", "Drawing the report's figures")
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        # Over the defaults, not over a matplotlibrc of the user: the same records give the same picture.
-        matplotlib.rc_file(STYLE)
-        # The browser draws the text with a font that has the glyph; matplotlib only measures it.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
-
-
-def _svg(figure: Any) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]  # without the prolog, which names a document type on a server

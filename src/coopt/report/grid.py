@@ -93,7 +93,10 @@ class Grid:
         if measure == H and values:
             base, new = (self.by_seed(row, datasets, subset, metric) for subset in ("base", "new"))
             centre = harmonic_mean(*(fmean(column[seed] for seed in values) for column in (base, new)))
-        return summarise(list(values.values()), len(self.expected(row, datasets, measure)), centre)
+        # Every other metric that a table shows is a percentage.
+        is_percent = metric not in (None, self.headline.name) or self.headline.unit == "%"
+        limits = (0.0, 100.0) if is_percent else None
+        return summarise(list(values.values()), len(self.expected(row, datasets, measure)), centre, limits)
 
     def baseline_row(self, baseline: str, row: Row) -> Row | None:
         """The row of variant `baseline` that `row` is paired with: of the same shots, or one that learns nothing."""
@@ -109,12 +112,17 @@ class Grid:
         if not all(n_expected):
             return summarise([], 0)
         pairs: list[float] = []
+        bases: list[float] = []
         for dataset in datasets:
             ours, theirs = (self.by_seed(r, [dataset], measure) for r in (row, baseline))
             if baseline.shots is None and len(theirs) == 1 and len(self.expected(baseline, [dataset], measure)) == 1:
                 theirs = dict.fromkeys(ours, next(iter(theirs.values())))
             pairs += paired_differences(ours, theirs)
-        return summarise(pairs, sum(n_expected))
+            bases += [theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+        limits = None
+        if self.headline.unit == "%" and bases:  # from the baseline down to 0, and up to 100
+            limits = (-fmean(bases), 100.0 - fmean(bases))
+        return summarise(pairs, sum(n_expected), limits=limits)
 
     def gain(self, row: Row, baseline: Row, datasets: Sequence[str]) -> Summary:
         """`difference`, or its negative where lower is better: a positive gain is an improvement."""

@@ -5,7 +5,7 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from coopt.report.tables import Entry, Table
 
@@ -37,15 +37,26 @@ def markdown_text(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
-def to_markdown(table: Table) -> str:
-    """Heading, table and notes."""
+def shared_notes(tables: Iterable[Table]) -> tuple[str, ...]:
+    """The notes of more than one table: a page says them once, not below each."""
+    counts = Counter(note for table in tables for note in dict.fromkeys(table.notes))
+    return tuple(note for note, n in counts.items() if n > 1)
+
+
+def notes_of(table: Table, elsewhere: Container[str] = ()) -> tuple[str, ...]:
+    """The notes below a table, without those that a page has `elsewhere`."""
+    return (*(note for note in table.notes if note not in elsewhere), *table.own_notes)
+
+
+def to_markdown(table: Table, elsewhere: Container[str] = ()) -> str:
+    """Heading, table and notes, without those that the page has `elsewhere`."""
     lines = [f"## {markdown_text(table.title)}", ""]
     lines.append("| " + " | ".join(markdown_text(heading) for heading in table.columns) + " |")
     numbers = [table.is_number(j) for j in range(len(table.columns))]
     lines.append("|" + "|".join(" ---: " if number else " --- " for number in numbers) + "|")
     for row in table.rows:
         lines.append("| " + " | ".join(_markdown_entry(entry) for entry in row) + " |")
-    for note in table.notes:
+    for note in notes_of(table, elsewhere):
         lines += ["", markdown_text(note)]
     return "\n".join(lines) + "\n"
 
@@ -85,7 +96,7 @@ def to_latex(table: Table) -> str:
             small = [rf"{{\scriptsize {latex_text(e.detail)}}}" if e.detail else "" for e in row]
             lines.append(_latex_row(small))
     lines += [r"\bottomrule", r"\end{tabular}}"]
-    lines += [rf"\par\smallskip{{\footnotesize {latex_text(note)}\par}}" for note in table.notes]
+    lines += [rf"\par\smallskip{{\footnotesize {latex_text(note)}\par}}" for note in notes_of(table)]
     lines.append(r"\end{table}")
     return "\n".join(lines) + "\n"
 

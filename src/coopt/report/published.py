@@ -15,10 +15,16 @@ from coopt.report.results import columns_of
 from coopt.report.tables import AVERAGE, MEASURES, MISSING, Column, Entry, Table, fixed, start
 
 NOTE = (
-    "Published numbers are set beside ours only where backbone, data set, shots, the method's settings and, for "
-    "methods that learn, the recipe are those of the source; otherwise the line says what differs or that nothing is "
-    "published. Difference: ours − published; the published numbers are means over seeds with a spread of their own."
+    "Published numbers are set beside ours only where backbone, data set, shots, every setting of the method and, for "
+    "methods that learn, the whole recipe are those of the source; otherwise the line says what differs or that "
+    "nothing is published. Difference: ours − published; the published numbers are means over seeds with a spread of "
+    "their own."
 )
+NAMED = ("views",)
+"""Parts of the recipe that a line names where ours differ, but that do not forbid the comparison."""
+LATER = {"warmup": "constant"}
+"""Parts of the recipe that earlier records do not have, and what their runs did."""
+NOT_RECORDED = object()
 TEMPLATE_NAMES = {plain_name(name): templates for name, templates in TEMPLATES.items()}
 
 
@@ -31,11 +37,9 @@ class Published:
     method: str
     backbone: str
     settings: Mapping[str, Any] | None
-    """What the method's settings must be; None asks for the method's defaults."""
+    """What the method's settings must be, every one; None asks for the method without settings of the user's."""
     recipe: Mapping[str, Any]
-    """What the recipe must be; epochs "by shots" are those of the CoOp paper."""
-    remark: Mapping[str, Any]
-    """Parts of the recipe that a line names where ours differ, but that do not forbid the comparison."""
+    """What the recipe must be, in all that a result depends on; epochs "by shots" are those of the CoOp paper."""
     selection: str | None
     source: str
     certainty: str
@@ -50,16 +54,23 @@ class Published:
 
 FACTS = {plain_name(name): facts for name, facts in PUBLISHED["datasets"].items()}
 """Numbers of classes and of test images of the papers' data sets, in the order of their tables."""
-GROUPS = tuple(Published(**{**group, "protocols": tuple(group["protocols"])}) for group in PUBLISHED["groups"])
+GROUPS = tuple(
+    Published(**{**group, "protocols": tuple(group["protocols"]), "recipe": PUBLISHED["recipes"][group["recipe"]]})
+    for group in PUBLISHED["groups"]
+)
 
 
-def published_table(grid: Grid) -> Table:
-    """Ours, published and the difference, a line per cell of the accuracy table."""
+def published_table(grid: Grid) -> Table | str:
+    """Ours, published and the difference, a line per cell of the accuracy table.
+
+    Where nothing is comparable it is the reasons instead, as the end of a sentence.
+    """
     columns = [column for _, group in columns_of(grid) for column in group]
     sources: list[str] = []
     lines: list[tuple[Entry, ...]] = []
     flat: list[tuple[Any, ...]] = []
-    breaks = []
+    breaks: list[int] = []
+    nothing: dict[str, list[str]] = {}
     for row in grid.rows:
         breaks.append(len(lines))
         found: list[tuple[Column | None, Published | None, str]]
@@ -67,18 +78,21 @@ def published_table(grid: Grid) -> Table:
         if all(group is None for _, group, _ in found):
             reasons = list(dict.fromkeys(reason for _, _, reason in found))
             found = [(None, None, "; ".join(reasons))]  # one line says it for the whole row
+            nothing.setdefault(found[0][2], []).append(row.variant)
         for column, group, reason in found:
             line, facts = _line(grid, row, column, group, reason, sources)
             lines.append(line)
             flat += [facts] if facts else []
-    notes = (NOTE, *(f"[{number}] {source}" for number, source in enumerate(sources, start=1)))
+    if not flat:
+        whose = {reason: ", ".join(dict.fromkeys(variants)) for reason, variants in nothing.items()}
+        return "; ".join(reason if len(whose) == 1 else f"{names}: {reason}" for reason, names in whose.items())
+    listed = tuple(f"[{number}] {source}" for number, source in enumerate(sources, start=1))
     headings = ("Method", "Shots", "Data set", "Measure", "Ours", "Published", "Difference", "Published as")
     names = ("protocol", "model", "source", "variant", "shots", "dataset", "measure")
     flat_columns = (*names, "ours", "published", "difference", "published_as", "published_in", "remark")
     title = f"Beside published numbers, {grid.protocol.name}: {grid.title}"
-    return Table(
-        grid.key("published"), title, notes, headings, tuple(lines), tuple(breaks[1:]), flat_columns, tuple(flat)
-    )
+    rows = (tuple(lines), tuple(breaks[1:]), flat_columns, tuple(flat))
+    return Table(grid.key("published"), title, (NOTE,), headings, *rows, own_notes=listed)
 
 
 def _line(
@@ -142,7 +156,7 @@ def _find(grid: Grid, row: Row, column: Column) -> tuple[Published | None, str]:
     for group in groups:
         differs = [text for e in evaluations if (text := _other_setting(group, e))]
         if not differs:
-            remarks = [text for e in evaluations for text in _differing(group.remark, e.recipe or {}, e)]
+            remarks = [text for e in evaluations for text in _differing(_part(group.recipe, True), e.recipe or {}, e)]
             return group, ", ".join(dict.fromkeys(remarks))
         reasons.append(differs[0])
     return None, min(reasons, key=len)
@@ -173,27 +187,47 @@ def _other_setting(group: Published, e: Record) -> str:
         return f"published with the settings of {group.name}, not {e.variant}"
     if group.selection is not None and e.selection != group.selection:
         return f"published with selection by {group.selection}, not {e.selection}"
-    differs = _differing(group.settings or {}, e.settings, e) + _differing(group.recipe, e.recipe or {}, e)
-    return ", ".join(differs)
+    differs = _differing(group.settings or {}, e.settings, e)
+    return ", ".join(differs + _differing(_part(group.recipe, False), e.recipe or {}, e))
+
+
+def _part(recipe: Mapping[str, Any], named: bool) -> dict[str, Any]:
+    """What of a recipe is only named where it differs, or what must be the same."""
+    return {name: value for name, value in recipe.items() if (name in NAMED) == named}
 
 
 def _differing(wanted: Mapping[str, Any], values: Mapping[str, Any], e: Record) -> list[str]:
     differing = []
     for name, value in wanted.items():
-        ours = values.get(name)
+        ours = values.get(name, LATER.get(name, NOT_RECORDED) if values else NOT_RECORDED)
         if name == "templates":
-            # A group names a data set's templates or a list of them; a record has a name, a template or a list.
-            value = TEMPLATE_NAMES.get(plain_name(e.dataset if value == "data set" else value), [])
+            value = _templates(value, e)
             ours = list(TEMPLATES.get(ours, [ours])) if isinstance(ours, str) else ours
         elif name == "epochs" and value == "by shots":
             facts = BENCHMARKS.get(plain_name(e.source))
             value = (facts and facts.epochs) or paper_epochs(e.shots)
+        elif name == "min_crop" and values.get("views") == 0:
+            continue  # nothing is cropped
         if ours != value:
             differing.append(f"{name} is {_said(ours)} here, {_said(value)} there")
     return differing
 
 
+def _templates(wanted: str | Mapping[str, str], e: Record) -> list[str]:
+    """The templates that a group asks for: those of a name, or the source's own, but for sets that the group lists.
+
+    A record has a name, a template or a list of them.
+    """
+    source = plain_name(e.source)
+    if isinstance(wanted, str) and wanted != "data set":
+        return list(TEMPLATE_NAMES.get(plain_name(wanted), []))
+    listed = {} if isinstance(wanted, str) else {plain_name(name): text for name, text in wanted.items()}
+    return [listed[source]] if source in listed else list(TEMPLATE_NAMES.get(source, []))
+
+
 def _said(value: Any) -> str:
+    if value is NOT_RECORDED:
+        return "not recorded"
     if isinstance(value, list):
         return value[0] if len(value) == 1 else f"{len(value)} templates"
     return json.dumps(value, ensure_ascii=False)

@@ -7,7 +7,7 @@ from typing import Any
 from coopt.bench.variants import HAND_WRITTEN
 from coopt.report.grid import Grid, H, Row
 from coopt.report.statistics import Summary
-from coopt.report.tables import AVERAGE, MEASURES, SPREAD_NOTE, Column, Table, make_table
+from coopt.report.tables import AVERAGE, LIMITS_NOTE, MEASURES, SPREAD_NOTE, Column, Table, make_table
 
 AVERAGE_NOTE = "The average is over data sets, seed by seed; its ± and interval are over the seeds' averages."
 H_NOTE = (
@@ -109,7 +109,10 @@ def _table(
     **options: Any,
 ) -> Table:
     groups, head = columns_of(grid, with_h), grid.headline
-    notes = [*notes, POOLED_NOTE if pooled else AVERAGE_NOTE] if len(grid.targets) > 1 else list(notes)
+    percent = kind == "calibration" or head.unit == "%"
+    notes = [*notes, LIMITS_NOTE] if percent else list(notes)
+    if len(grid.targets) > 1:
+        notes.append(POOLED_NOTE if pooled else AVERAGE_NOTE)
     if not pooled and any(column.measure == H for column in groups[0][1]):
         notes.append(H_NOTE.format(one=head.title, many=head.plural))
     if options.get("mark_best"):

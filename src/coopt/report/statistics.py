@@ -20,7 +20,7 @@ class Summary:
     """Sample standard deviation (divisor n - 1); None below two values, like the ends of the interval."""
     low: float | None = None
     high: float | None = None
-    """Ends of the 95% t-interval of the mean."""
+    """Ends of the 95% t-interval of the mean, within what is possible; None where it would be all that is possible."""
 
     def negative(self) -> "Summary":
         """The summary of the same values with the other sign."""
@@ -28,7 +28,9 @@ class Summary:
         return replace(self, mean=mean, low=low, high=high)
 
 
-def summarise(values: Sequence[float], n_expected: int, centre: float | None = None) -> Summary:
+def summarise(
+    values: Sequence[float], n_expected: int, centre: float | None = None, limits: tuple[float, float] | None = None
+) -> Summary:
     r"""Mean, spread and interval of `values`, of which there should be `n_expected`.
 
     The interval is :math:`\bar x \pm t_{0.975, n-1} \, s / \sqrt n` (Student's t): it assumes that the values are
@@ -38,6 +40,8 @@ def summarise(values: Sequence[float], n_expected: int, centre: float | None = N
         values: one per seed, or one per pair.
         n_expected: how many the grid has.
         centre: printed in place of the mean and in the middle of the interval (H of averaged accuracies).
+        limits: between which the mean must be, 0 and 100 for percent. The interval is cut there. One that passes both
+            would say nothing (two seeds that differ give −63 to 108): it is left out.
     """
     n = len(values)
     if n < n_expected or n == 0:
@@ -49,7 +53,12 @@ def summarise(values: Sequence[float], n_expected: int, centre: float | None = N
         return Summary(n, n_expected, mean)
     std = stdev(ordered)
     half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
-    return Summary(n, n_expected, mean, std, mean - half, mean + half)
+    low, high = mean - half, mean + half
+    if limits is not None:
+        if low < limits[0] and high > limits[1]:
+            return Summary(n, n_expected, mean, std)
+        low, high = max(low, limits[0]), min(high, limits[1])
+    return Summary(n, n_expected, mean, std, low, high)
 
 
 def harmonic_mean(base: float, new: float) -> float:

@@ -15,6 +15,10 @@ SPREAD_NOTE = (
     "t-interval of the mean over seeds. – is missing: a mean is never taken over fewer seeds or data sets than the "
     "grid has."
 )
+LIMITS_NOTE = (
+    "An interval ends where no value can be beyond: at 0 and 100 percent, that of a difference at what its baseline "
+    "leaves up to them. One that passes both ends would say nothing: it is left out, and n stands alone."
+)
 MEASURES = {"base": "Base", "new": "New", H: "H"}
 """Titles of what is measured on a part of the classes; on all of them it is the headline figure."""
 
@@ -45,6 +49,8 @@ class Table:
     flat_columns: tuple[str, ...] = ()
     flat_rows: tuple[tuple[str | int | float | None, ...], ...] = ()
     """The same facts with one value per line, for the CSV; where there are none it holds the texts."""
+    own_notes: tuple[str, ...] = ()
+    """What is said of this table alone, such as the sources that its numbers name; it is never moved away from it."""
 
     def is_number(self, column: int) -> bool:
         """Whether a column holds numbers, which are aligned to the right."""
@@ -72,10 +78,13 @@ def show(summary: Summary, sign: bool = False) -> Entry:
         return Entry(MISSING, f"n={summary.n} of {summary.n_expected}" if summary.n_expected else NOT_ASKED)
     text = fixed(summary.mean, sign)
     n = f"n={summary.n}"
-    if summary.std is None or summary.low is None or summary.high is None:
+    if summary.std is None:
+        return Entry(text, n)
+    text = f"{text} ± {fixed(summary.std)}"
+    if summary.low is None or summary.high is None:
         return Entry(text, n)
     interval = f"[{fixed(summary.low, sign)}, {fixed(summary.high, sign)}]"
-    return Entry(f"{text} ± {fixed(summary.std)}", f"{n} {interval}")
+    return Entry(text, f"{n} {interval}")
 
 
 def start(text: str) -> str:

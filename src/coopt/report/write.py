@@ -14,30 +14,40 @@ from coopt.report.details import costs_tables, evaluations_table, failures_table
 from coopt.report.figures import curve_figure, gain_figure
 from coopt.report.grid import Grid, make_grids
 from coopt.report.html import Picture, Section, to_html
-from coopt.report.markup import file_names, to_csv, to_latex, to_markdown
+from coopt.report.markup import file_names, markdown_text, shared_notes, to_csv, to_latex, to_markdown
 from coopt.report.published import published_table
 from coopt.report.records import Bench
 from coopt.report.results import calibration_table, difference_table, hand_written, results_table, title_of
+from coopt.report.summary import facts_of, summary_table
 from coopt.report.tables import MISSING, NOT_ASKED, Table, start
 
 LIST = "files.json"
 """The list of a report's files, so that the next report into the same folder removes those it no longer writes."""
 TITLE = "coopt benchmark report"
+PUBLISHED = "Published numbers"
 
 
 @dataclass(frozen=True)
 class Report:
     """The content of a report, before it is written."""
 
-    facts: tuple[str, ...]
+    facts: dict[str, str]
+    """What was run, when, with what: by their names, in the order in which the page says them."""
+    notes: tuple[str, ...]
+    """How the report is to be read, apart from the notes of its tables."""
     results: tuple[Section, ...]
-    """What depends on the measured numbers only: the same for the same records."""
+    """What depends on the measured numbers only: the same for the same records. The summary comes first."""
     details: tuple[Section, ...]
     """Failures, settings, time and memory."""
     lists: tuple[Table, ...]
     """Tables for programs: every evaluation, the cost of every run."""
     n_missing: int
     """Cells of the headline figure that were asked for and have no number."""
+
+    @property
+    def unpublished(self) -> str:
+        """The sentence on what is not comparable with published numbers; empty where there is none."""
+        return self.facts.get(PUBLISHED, "")
 
 
 def build_report(bench: Bench, baseline: str | None = None, against: bool = False, figures: bool = True) -> Report:
@@ -59,22 +69,31 @@ def build_report(bench: Bench, baseline: str | None = None, against: bool = Fals
             f"--baseline is {baseline!r}; the records have the variants {', '.join(map(repr, variants))}."
             f"{did_you_mean(baseline, variants)}"
         )
-    results, n_missing = [], 0
+    sections: list[Section] = []
+    all_grids: list[Grid] = []
+    counts: list[tuple[int, int]] = []
+    nothing: dict[str, list[str]] = {}
     for name, protocol in PROTOCOLS.items():
         grids = make_grids(bench, name)
         if not grids:
             continue
-        tables = [_tables(grid, baseline, against) for grid in grids]
-        n_missing += sum(_count_missing(of_grid[0]) for of_grid in tables)
+        tables = [_tables(grid, baseline, nothing if against else None) for grid in grids]
+        all_grids += grids
+        counts += [_count_cells(of_grid[0]) for of_grid in tables]
         draws = figures and protocol.learns and protocol.single
         drawn = [figure for grid in grids for figure in _figures(grid)] if draws else []
-        results.append(Section(title_of(grids[0]), tuple(drawn), tuple(sum(tables, []))))
+        sections.append(Section(title_of(grids[0]), tuple(drawn), tuple(sum(tables, []))))
+    n_missing, n_cells = (sum(count) for count in zip(*counts, strict=True)) if counts else (0, 0)
+    facts = facts_of(bench, n_missing, n_cells)
+    if nothing:
+        facts[PUBLISHED] = _nothing_comparable(nothing, len(all_grids))
+    summary = Section("Summary", (), (summary_table(all_grids, counts),))
     costs, costs_of_runs = costs_tables(bench)
     details = [Section("Settings", (), (settings_table(bench),)), Section("Time and memory", (), (costs,))]
     if bench.failures:
         details.insert(0, Section("Failed runs", (), (failures_table(bench),)))
     lists = (evaluations_table(bench), costs_of_runs)
-    return Report(_facts(bench), tuple(results), tuple(details), lists, n_missing)
+    return Report(facts, (_grid_note(bench),), (summary, *sections), tuple(details), lists, n_missing)
 
 
 def write_report(report: Report, out: Path | str) -> list[str]:
@@ -88,8 +107,7 @@ def write_report(report: Report, out: Path | str) -> list[str]:
     """
     out = Path(out)
     sections = (*report.results, *report.details)
-    files = {"report.html": to_html(TITLE, report.facts, sections)}
-    files["report.md"] = "\n".join(to_markdown(table) for section in report.results for table in section.tables)
+    files = {"report.html": to_html(TITLE, report.facts, report.notes, sections), "report.md": result_pages(report)}
     tables = {table.key: table for section in sections for table in section.tables}
     figures = {figure.key: figure for section in sections for figure in section.figures}
     for key, name in file_names(tables).items():
@@ -108,47 +126,74 @@ def write_report(report: Report, out: Path | str) -> list[str]:
     return list(files)
 
 
-def _tables(grid: Grid, baseline: str | None, against: bool) -> list[Table]:
-    """The tables of a grid; that of the headline figure comes first."""
+def result_pages(report: Report) -> str:
+    """The tables of results as one Markdown page; what several of them say stands once, at its end."""
+    tables = [table for section in report.results for table in section.tables]
+    shared = shared_notes(tables)
+    parts = [to_markdown(table, shared) for table in tables]
+    if report.unpublished:
+        parts.insert(1, f"{markdown_text(report.unpublished)}\n")
+    if shared:
+        parts.append("## How to read the tables\n\n" + "\n\n".join(markdown_text(note) for note in shared) + "\n")
+    return "\n".join(parts)
+
+
+def _tables(grid: Grid, baseline: str | None, nothing: dict[str, list[str]] | None) -> list[Table]:
+    """The tables of a grid; that of the headline figure comes first.
+
+    `nothing` is None where no published numbers are asked for; else it takes the grids in which none is comparable.
+    """
     differences = difference_table(grid, baseline or hand_written(grid) or grid.rows[0].variant)
-    published = published_table(grid) if against else None
+    published = published_table(grid) if nothing is not None else None
+    if isinstance(published, str) and nothing is not None:
+        nothing.setdefault(published, []).append(f"{grid.protocol.name} ({grid.title})")
+        published = None
     others = (differences, published, calibration_table(grid))
-    return [results_table(grid), *(table for table in others if table is not None)]
+    return [results_table(grid), *(table for table in others if isinstance(table, Table))]
 
 
-def _count_missing(table: Table) -> int:
-    entries = (entry for row in table.rows for entry in row)
-    return sum(entry.text == MISSING and entry.number and entry.detail != NOT_ASKED for entry in entries)
+def _nothing_comparable(nothing: dict[str, list[str]], n_grids: int) -> str:
+    """One sentence: that nothing is comparable, or in which grids nothing is, and why."""
+    if len(nothing) == 1 and sum(map(len, nothing.values())) == n_grids:
+        return f"Nothing is comparable with published numbers: {next(iter(nothing))}."
+    parts = "; nor in ".join(f"{', '.join(grids)}: {reason}" for reason, grids in nothing.items())
+    return f"Nothing is comparable with published numbers in {parts}."
+
+
+def _count_cells(table: Table) -> tuple[int, int]:
+    """How many cells of the figure have no number, and how many were asked for."""
+    first = table.columns.index("Selection") + 1
+    asked = [entry for row in table.rows for entry in row[first:] if entry.detail != NOT_ASKED]
+    return sum(entry.text == MISSING for entry in asked), len(asked)
 
 
 def _figures(grid: Grid) -> Iterable[Picture]:
-    curve, gain, title = curve_figure(grid), gain_figure(grid), start(grid.headline.title)
-    if curve is not None:
+    title = start(grid.headline.title)
+    (curve, curve_narrow), (gain, gain_narrow) = (
+        (draw(grid), draw(grid, narrow=True)) for draw in (curve_figure, gain_figure)
+    )
+    if curve is not None and curve_narrow is not None:
         caption = (
             f"{title} against shots per class (logarithmic). Bars: standard deviation over seeds. "
             "Stars and level lines at 0 shots: methods that do not learn. Points with missing runs are left out."
         )
-        yield Picture(f"curves {grid.model}", f"{title} against shots: {grid.model}", caption, curve)
-    if gain is not None:
+        yield Picture(f"curves {grid.model}", f"{title} against shots: {grid.model}", caption, curve, curve_narrow)
+    if gain is not None and gain_narrow is not None:
         caption = (
-            "Gain over hand-written prompts with the most shots, sorted. Whiskers: 95% t-interval of the paired "
-            "differences. Hatched: a loss."
+            "Gain over hand-written prompts with the most shots, in one order: by the mean over the panels. Whiskers: "
+            "95% t-interval of the paired differences, where there is one. Hatched: a loss. Lines without any gain "
+            "are left out."
         )
-        yield Picture(f"gains {grid.model}", f"Gain over hand-written prompts: {grid.model}", caption, gain)
+        yield Picture(
+            f"gains {grid.model}", f"Gain over hand-written prompts: {grid.model}", caption, gain, gain_narrow
+        )
 
 
-def _facts(bench: Bench) -> tuple[str, ...]:
-    """The lines above the tables: how much was run, and what the grid is."""
-    runs, sets = ({getattr(e, name) for e in bench.evaluations} for name in ("run", "dataset"))
-    seeds = ", ".join(map(str, sorted({e.seed for e in bench.evaluations}))) or "none"
-    figure = bench.headline
-    unit = "percent" if figure.unit == "%" else f"in {figure.unit.strip()}"
+def _grid_note(bench: Bench) -> str:
     grid = "what the benchmark was asked for" if bench.asked else "what the records and failed runs name"
     return (
-        f"{len(runs)} runs, {len(bench.evaluations)} evaluations, {len(sets)} data sets, seeds {seeds}; "
-        f"{len(bench.failures)} failed runs." + (f" {start(figure.plural)} are {unit}." if figure.unit else ""),
         f"The grid is {grid}; a cell of it without all its runs is missing and prints as {MISSING}. The column "
-        "Selection says by what a line chose its hyperparameters.",
+        "Selection says by what a line chose its hyperparameters."
     )
 
 

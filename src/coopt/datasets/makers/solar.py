@@ -44,5 +44,7 @@ def write_solar_cells(package: Path, out: Path) -> None:
                 target = folder / part / str(labels[index]) / file.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
-        write_json(folder / "class_names.json", {str(grade): f"{words} solar cell" for grade, words in enumerate(WORDS)})
+        write_json(
+            folder / "class_names.json", {str(grade): f"{words} solar cell" for grade, words in enumerate(WORDS)}
+        )
         shutil.copyfile(next(package.rglob("LICENSE*")), folder / "LICENSE.md")
