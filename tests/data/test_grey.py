@@ -152,3 +152,7 @@ class TestLargeImages:
         content = encoded(np.full((64, 48, 3), 200, dtype=np.uint8), "PNG", exif=exif)
         monkeypatch.setattr(pixels_module, "LARGE_PIXELS", 1000)
         assert decode_file(content, "x").size == (32, 24)
+
+    def test_a_source_of_large_images_warns_nobody(self, make_files: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+        assert len(load_dataset(make_files("large", "a/0.png", "b/0.png"), make_split=False).any) == 2

@@ -103,7 +103,9 @@ def open_undecoded(source: Any) -> Iterator[Image.Image | None]:
         file = (
             Path(source) if isinstance(source, (str, Path)) else source if isinstance(source, bytes) else source.read()
         )
-        image = Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=open_formats())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=open_formats())
     except Exception:  # told when the image is opened for use
         yield None
         return
