@@ -69,7 +69,7 @@ def test_layout_and_ignore(tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     data, run = make(tmp_path / "data", "train", "test"), str(tmp_path / "run")
     make(data, "old")
     assert call("fit", str(data), "--out", run, *QUICK, "--ignore", "old") == 3
-    assert "layout='classes' (--layout classes)" in " ".join(capsys.readouterr().err.split())
+    assert "say so with --layout classes." in " ".join(capsys.readouterr().err.split())
     options = ["--ignore", "ol*", "--ignore", "*/3.png", "--layout", "classes"]
     notes = call_json(capsys, "fit", str(data), "--out", run, *QUICK, *options)["notes"]
     assert "left out: 4 files by the ignore pattern 'ol*'" in notes

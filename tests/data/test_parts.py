@@ -60,7 +60,7 @@ def test_three_parts_and_one_that_is_packed_twice(make_files: Make) -> None:
 @pytest.mark.parametrize("names", [("train", "test"), ("train_images", "images_val"), ("Training", "validation", "test"), ("train",)])  # fmt: skip
 def test_images_right_below_parts_have_no_labels(make_files: Make, names: tuple[str, ...]) -> None:
     root = make_files("data", *class_paths(dict.fromkeys(names, 2)))
-    with pytest.raises(DataError, match=r"images right below .* layout='classes' \(--layout classes\)"):
+    with pytest.raises(DataError, match=r"images right below .* layout='classes'"):
         load_dataset(root)
     if len(names) > 1:
         assert load_dataset(root, layout="classes").class_names == sorted(n.replace("_", " ") for n in names)
@@ -90,7 +90,7 @@ def test_classes_that_are_called_like_parts(make_files: Make, paths: list[str]) 
 ])  # fmt: skip
 def test_what_can_be_both_is_refused_and_the_option_decides(make_files: Make, paths: list[str], message: str) -> None:
     root = make_files("data", *paths)
-    with pytest.raises(DataError, match=f"{message}.*layout='parts'.*layout='classes'.*--layout"):
+    with pytest.raises(DataError, match=f"{message}.*layout='parts'.*layout='classes'"):
         load_dataset(root)
     tops = sorted({path.split("/")[0] for path in paths})
     assert load_dataset(root, layout="parts", make_split=False, split=tops[-1]).any.class_labels != tops
@@ -168,7 +168,7 @@ class TestEmptyFolders:
 
     def test_allowed(self, make_files: Make) -> None:
         root = make_files("data", *class_paths({"a": 3, "c": 3}), "b/")
-        with pytest.raises(DataError, match=r"without images: 'b'.*allow_empty=True \(--allow-empty\)"):
+        with pytest.raises(DataError, match=r"without images: 'b'.*allow_empty=True"):
             load_dataset(root)
         splits = load_dataset(root, allow_empty=True)
         assert splits.train.class_labels == ["a", "b", "c"] and splits.train.class_counts().tolist() == [2, 0, 2]

@@ -33,6 +33,8 @@ class Reading:
     """By the source's own split name; the key is "" for a source that is not split."""
     class_labels: list[str] | None = None
     """The classes in order, where the source itself says so (ClassLabel features, folders)."""
+    declares_order: bool = True
+    """Whether the order of `class_labels` is a statement of the source, which a list of words then follows."""
     numeric_labels: bool = False
     """Whether labels are whole numbers of a table or an array, which sort by value; folder names sort as text."""
     notes: list[str] = field(default_factory=list)

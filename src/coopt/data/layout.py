@@ -11,10 +11,15 @@ from coopt.data.parts import is_plain_part, is_wrapper, part_of, words_beside_pa
 from coopt.data.tree import FileTree, top_folders
 from coopt.data.wording import count, some
 from coopt.errors import ConfigError, DataError, did_you_mean
+from coopt.messages import option
 
 LAYOUTS = ("auto", "classes", "parts")
 """How a user may say what the folders at the top are."""
-CHOICE = "layout='parts' reads parts, layout='classes' reads classes (--layout)"
+
+
+def _as(layout: str) -> str:
+    """How a user asks for a layout."""
+    return option(f"--layout {layout}", f"layout={layout!r}")
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Folders:
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise ConfigError(
-                f"layout is {self.layout!r}; allowed are {some(LAYOUTS)}.{did_you_mean(self.layout, LAYOUTS)}"
+                f"{option('--layout', 'layout')} is {self.layout!r}; allowed are {some(LAYOUTS)}."
+                f"{did_you_mean(self.layout, LAYOUTS)}"
             )
 
 
@@ -74,8 +80,8 @@ def part_folders(tree: FileTree, how: Folders) -> dict[str, str]:
     inner = {name: _class_prefix(tree, name) for name in named}
     if how.layout == "parts" and not named:
         raise DataError(
-            f"{tree.where} has no folder whose name says that it is a part (train, val, test), as layout='parts' "
-            f"(--layout parts) asks; it has {some(sorted(with_images))}."
+            f"{tree.where} has no folder whose name says that it is a part (train, val, test), as {_as('parts')} "
+            f"asks; it has {some(sorted(with_images))}."
         )
     if how.layout != "auto" or not named:
         return inner if how.layout == "parts" else {}
@@ -106,7 +112,8 @@ def _refuse_both(tree: FileTree, nested: list[str], others: list[str], classes: 
     beside = f", and the other folders with images ({some(others)}) are left out" if others else ""
     raise DataError(
         f"{tree.where} can be read in two ways: {some(nested)} are parts of a data set, by name, with the classes "
-        f"{some(classes)}{beside}; or all folders at the top are classes. {CHOICE}. Or rename or move folders."
+        f"{some(classes)}{beside}; or all folders at the top are classes. {_as('parts')} reads parts, "
+        f"{_as('classes')} reads classes; or rename or move folders."
     )
 
 
@@ -114,7 +121,7 @@ def _refuse_flat(tree: FileTree, named: dict[str, str]) -> None:
     raise DataError(
         f"{tree.where} has images right below {some(sorted(named))}, without class folders. If these are parts of a "
         f"data set, labels are missing: put the images of each class in a folder of its own inside the part, or give "
-        f"a table. If they are classes, say so with layout='classes' (--layout classes)."
+        f"a table. If they are classes, say so with {_as('classes')}."
     )
 
 
@@ -188,7 +195,7 @@ def _check_empty(where: str, empty: list[str], reading: Reading, how: Folders, u
         hidden = f" They hold images of a format that is not read, for example {unread[0]!r}." if unread else ""
         raise DataError(
             f"{where} has class folders without images: {some(empty)}.{hidden} Add images, remove the folders, or keep "
-            f"them as classes of which nothing is seen with allow_empty=True (--allow-empty)."
+            f"them as classes of which nothing is seen with {option('--allow-empty', 'allow_empty=True')}."
         )
 
 

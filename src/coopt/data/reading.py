@@ -87,7 +87,7 @@ def _number(
     for rows in parts.values():
         rows.labels, notes = unite_labels(rows.labels)
         reading.notes += [note for note in notes if note not in reading.notes]
-    declared = reading.class_labels is not None
+    declared = reading.class_labels is not None and reading.declares_order
     class_labels = None if reading.class_labels is None else distinct_labels(reading.class_labels, reading.where)
     if class_labels is None:
         present = {text for rows in parts.values() for text in rows.labels or []} | set(
