@@ -1,5 +1,6 @@
 """`PromptClassifier` as a scikit-learn estimator, on every kind of input, and its run folders."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,21 @@ def test_none_asks_for_a_random_start_and_nothing_leaves_it_to_the_method(pictur
     classifier.save(tmp_path / "run")
     again = clone(PromptClassifier.load(tmp_path / "run")).fit(*pictures)
     assert torch.equal(again.method_.ctx, classifier.method_.ctx)
+
+
+def test_images_of_12_bits_are_scaled_as_those_that_were_learned_from(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    stack = rng.integers(0, 4096, (6, 20, 20), dtype=np.uint16)
+    classifier = PromptClassifier(n_ctx=1, epochs=1, shots=2).fit(stack, [0, 1] * 3)
+    dark = stack[:1] // 8
+    same = (np.floor(dark / (4095 / 255) + 0.5)).astype(np.uint8)
+    expected = classifier.decision_function(same)
+    assert np.array_equal(classifier.decision_function(dark), expected)
+    loaded = PromptClassifier.load(classifier.save(tmp_path / "run"))
+    assert np.allclose(loaded.decision_function(dark), expected, atol=1e-4)
+
+
+def test_labels_in_another_unicode_form_come_back_as_they_were_given() -> None:
+    labels = [unicodedata.normalize("NFD", "é"), "b"] * 3
+    classifier = PromptClassifier(n_ctx=1, epochs=1, shots=2).fit(np.zeros((6, 20, 20), dtype=np.uint8), labels)
+    assert set(classifier.classes_) == set(labels) and classifier.class_names_ == ["b", "é"]

@@ -3,9 +3,11 @@
 import io
 import pickle
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +40,7 @@ def pack(folder: Path, kind: str, prefix: str = "") -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("prefix", ["", "./", "my-data/"])
 def test_an_archive_is_its_folder(make_files: Make, kind: str, prefix: str) -> None:
-    root = make_files("data", *class_paths({"a": 3, "b": 4}), "readme.txt", ".hidden")
+    root = make_files("data", *class_paths({"a": 3, "b": 4}), ".hidden", contents={"readme.txt": "x"})
     folder, packed = load_dataset(root), load_dataset(pack(root, kind, prefix))
     for name, part in folder.parts.items():
         other = packed.parts[name]
@@ -193,3 +195,34 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"is encrypted \('a/0.png'\). Decrypt it first"):
         load_dataset(path)
+
+
+def raw_zip(target: Path, names: list[bytes]) -> Path:
+    """A zip whose names are these bytes, without the flag that says that they are UTF-8."""
+    content, folder = b"", b""
+    for seed, name in enumerate(names):
+        data, at = png(picture(seed)), len(content)
+        facts = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 33, zlib.crc32(data), len(data), len(data), len(name), 0)
+        content += b"PK\x03\x04" + facts + name + data
+        folder += b"PK\x01\x02" + struct.pack("<H", 20) + facts + struct.pack("<HHHII", 0, 0, 0, 0, at) + name
+    n = len(names)
+    end = struct.pack("<HHHHIIH", 0, 0, n, n, len(folder), len(content), 0)
+    target.write_bytes(content + folder + b"PK\x05\x06" + end)
+    return target
+
+
+@pytest.mark.parametrize(("encoding", "labels", "is_said"), [
+    ("utf-8", ["naïve", "猫"], False),
+    ("gbk", ["狗", "猫"], True),
+    ("cp437", ["dog", "naïve"], True),
+    ("cp1252", ["dog", "naïve"], True),
+    ("ascii", ["cat", "dog"], False),
+])  # fmt: skip
+def test_names_in_a_code_page_that_is_not_said(tmp_path: Path, encoding: str, labels: list[str], is_said: bool) -> None:
+    names = [f"{label}/{i}.png".encode(encoding) for label in labels for i in range(2)]
+    splits = load_dataset(raw_zip(tmp_path / "x.zip", names))
+    if encoding in ("utf-8", "cp437", "ascii"):
+        assert splits.any.class_labels == labels
+    assert any("do not say in which code page" in note for note in splits.notes) is is_said
+    whole = splits.whole()
+    assert sorted(whole.load(i).tobytes() for i in range(4)) == sorted(picture(seed).tobytes() for seed in range(4))

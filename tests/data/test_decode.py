@@ -14,7 +14,8 @@ from PIL import Image
 import coopt.data.decode as decode
 from coopt.data import ImageDataset
 from coopt.data.archives import ArchiveMember
-from coopt.data.decode import UnreadableImageError, is_image_name
+from coopt.data.decode import UnreadableImageError
+from coopt.data.formats import is_image_name
 from coopt.data.sources import open_image
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -211,7 +212,7 @@ def test_no_image_is_unreadable(content: bytes) -> None:
 
 def test_formats_that_start_programs_stay_closed() -> None:
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
-    with pytest.raises(UnreadableImageError, match="not an image of a known format"):
+    with pytest.raises(UnreadableImageError, match="it is in EPS, which is not read: convert"):
         decoded(postscript)
 
 

@@ -146,26 +146,27 @@ def test_other_files_are_ignored_and_counted(make_files: Make) -> None:
         *class_paths({"a": 3, "b": 2}),
         ".DS_Store",
         "a/.hidden.png",
-        "a/notes.txt",
         "loose.png",
         ".git/x.png",
         "__MACOSX/a/0.png",
+        contents={"a/notes.txt": "x"},
     )
     splits = load_dataset(root)
     assert len(splits.whole()) == 5
-    assert splits.ignored_files == 3  # .DS_Store, a/.hidden.png, a/notes.txt
+    assert splits.ignored_files == 4  # .DS_Store, a/.hidden.png, .git/x.png, a/notes.txt
     assert splits.notes == (
         f"not read: 1 image beside the class folders of {root}",
-        "3 files ignored: hidden or not an image",
+        "left out: 1 file that a system or a program made, in or called '__MACOSX'",
+        "4 files ignored: hidden or not an image",
     )
 
 
 @pytest.mark.parametrize(("paths", "message"), [
     (["a/0.png", "a/1.png"], r"has one class only \('a'\); a classifier needs two or more"),
-    (["a/0.png", "a/1.png", "b/"], "class folders without images: 'b'. Add images or remove the folders"),
-    (["notes.md"], r"No images in .*data. 1 file was ignored"),
+    (["a/0.png", "a/1.png", "b/"], "class folders without images: 'b'. Add images, remove the folders"),
+    ([".hidden.png"], r"No images in .*data. 1 file was ignored"),
     ([], "No images in .*data. Give a folder per class"),
-    (["train/a/0.png", "train/b/0.png", "c/0.png"], r"mixes split folders \('train'\) and other folders with images \('c'\)"),
+    (["train/a/0.png", "train/b/0.png", "c/0.png"], r"read in two ways: 'train' are parts.* the other folders with images \('c'\) are left out; or all .* layout='parts'"),
     (["a_b/0.png", "a-b/0.png"], "labels 'a-b' and 'a_b' both become the class name 'a b'. Rename one, or give"),
     (["__/0.png", "b/0.png"], "label '__' has no words left"),
     (["a/0.png", "a/1.png", "b/0.png", "c/0.png"], "2 images or more, one to train and one to test; fewer have: 'b', 'c'"),
@@ -173,7 +174,8 @@ def test_other_files_are_ignored_and_counted(make_files: Make) -> None:
     (["train/a/0.png", "train/b/0.png", "train/c/", "test/a/0.png"], "train has class folders without images: 'c'"),
     (["train/a/0.png", "test/a/0.png"], "one class only"),
     (["train/a/0.png", "train/b/0.png", "val/a/0.png", "dev/b/0.png"], "more than one val split: 'dev', 'val'"),
-    (["train/a/0.png", "train/b/0.png", "test/0.png"], r"no labels in its part\(s\) 'test'"),
+    (["train/a/0.png", "train/b/0.png", "val/0.png", "test/0.png"], "2 images or more, one to train and one to test"),
+    (["train/0.png", "test/a/0.png", "test/b/0.png"], r"no labels in its part\(s\) 'train'"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(make_files: Make, paths: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):

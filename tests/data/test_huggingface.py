@@ -75,15 +75,16 @@ def test_class_names_from_the_card_and_hidden_test_labels(make_files: Make) -> N
     root = make_files("data", contents={"README.md": CARD})
     for name, labels in {
         "train-00000-of-00002": [0, 1],
-        "train-00001-of-00002": [1],
+        "train-00001-of-00002": [1, 0],
         "test-00000-of-00001": [-1, -1],
     }.items():
         images = [{"bytes": png(picture(seed)), "path": "x"} for seed in range(len(labels))]
         pq.write_table(pa.table({"image": images, "label": labels}), root / f"{name}.parquet")
     train = load_dataset(root, split="train").train
-    assert train.class_names == ["zebra", "ant eater"] and train.labels.tolist() == [0, 1, 1]
-    with pytest.raises(DataError, match=r"has images but no labels in its part\(s\) 'test'"):
-        load_dataset(root)
+    assert train.class_names == ["zebra", "ant eater"] and train.labels.tolist() == [0, 1, 1, 0]
+    made = load_dataset(root)
+    assert len(made.train) + len(made.test) == 4  # of the part with labels
+    assert "the test part is not used, since it has no labels: 2 images that can be predicted" in made.notes
     assert load_dataset(root, split="test", require_labels=False).test.labels is None
 
 

@@ -64,6 +64,12 @@ class Run:
         return self.config["class_names"]
 
     @property
+    def image_bits(self) -> int | None:
+        """The bits of 16-bit grey that it was trained with; None where each image went by itself."""
+        bits = (self.config.get("data") or {}).get("image_bits")
+        return bits if isinstance(bits, int) else None
+
+    @property
     def task(self) -> Task:
         """What its labels mean."""
         facts = self.config["task"]

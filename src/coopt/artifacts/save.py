@@ -120,6 +120,7 @@ def training_details(
             "n_train": len(train),
             "n_val": 0 if val is None else len(val),
             "skipped": [[file_name(name), PATH.sub("the file", reason)] for name, reason in skipped],
+            **({} if train.image_bits is None else {"image_bits": train.image_bits}),
         },
     }
 

@@ -1,5 +1,6 @@
 """`coopt evaluate`: how good a run is on labelled images."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -15,12 +16,15 @@ from coopt.cli.options import (
     Device,
     Dtype,
     GroupColumn,
+    Ignore,
+    ImageBits,
     ImageColumn,
     ImageRoot,
     ImageSuffix,
     Json,
     LabelColumn,
     LabelPattern,
+    Layout,
     OtherModel,
     RunFolder,
     Strict,
@@ -48,6 +52,9 @@ def evaluate(
     image_root: ImageRoot = None,
     image_suffix: ImageSuffix = None,
     label_pattern: LabelPattern = None,
+    layout: Layout = "auto",
+    ignore: Ignore = None,
+    image_bits: ImageBits = None,
     batch_size: BatchSize = 64,
     device: Device = None,
     dtype: Dtype = None,
@@ -66,13 +73,17 @@ def evaluate(
     """
     with ConsoleReporter(quiet=as_json) as reporter:
         loaded = load_run(run, trust_code=trust_code)
-        columns = {
+        columns: dict[str, Any] = {
             "image_column": image_column,
             "label_column": label_column,
             "group_column": group_column,
             "image_root": image_root,
             "image_suffix": image_suffix,
             "label_pattern": label_pattern,
+            "layout": layout,
+            "ignore": ignore or (),
+            "allow_empty": True,
+            "image_bits": loaded.image_bits if image_bits is None else image_bits,
         }
         part = read_part(loaded, data, split, columns, allow_duplicates)
         dataset = part.dataset
@@ -118,7 +129,9 @@ def read_part(run: Run, data: list[str], split: str | None, columns: dict[str, A
     grouped = bool(run.config["task"]["settings"].get("grouped"))
     if len(data) > 1 and not grouped:
         raise ConfigError(f"{what!r} are several data sets; this run learned on one. Evaluate one after the other.")
-    return choose_part(run, what, read_data(data, grouped, make_split=False, **columns), split, allow_duplicates)
+    splits = read_data(data, grouped, make_split=False, **columns)
+    part = choose_part(run, what, splits, split, allow_duplicates)
+    return replace(part, notes=[*splits.notes, *part.notes])
 
 
 def known_notes(run: Run) -> list[str]:

@@ -15,16 +15,20 @@ from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
     AllowDuplicates,
+    AllowEmpty,
     AllowEqual,
     Device,
     Dtype,
     GroupColumn,
+    Ignore,
+    ImageBits,
     ImageColumn,
     ImageRoot,
     ImageSuffix,
     Json,
     LabelColumn,
     LabelPattern,
+    Layout,
     Model,
     Revision,
     Strict,
@@ -79,7 +83,7 @@ def fit(
         bool, typer.Option("--truncate-names", help="Cut the last tokens of names too long for the model's context.")
     ] = False,
     class_names: Annotated[
-        Path | None, typer.Option(help="File of the prompt's words: a JSON map from labels.")
+        Path | None, typer.Option(help="File of the prompt's words: a JSON map from labels, or a list.")
     ] = None,
     template: Annotated[
         str, typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file.")
@@ -93,6 +97,10 @@ def fit(
     image_suffix: ImageSuffix = None,
     label_pattern: LabelPattern = None,
     allow_equal_prompts: AllowEqual = False,
+    layout: Layout = "auto",
+    ignore: Ignore = None,
+    allow_empty: AllowEmpty = False,
+    image_bits: ImageBits = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of these settings.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in --out.")] = False,
     revision: Revision = None,
@@ -129,10 +137,13 @@ def fit(
             "image_root": image_root,
             "image_suffix": image_suffix,
             "label_pattern": label_pattern,
+            "allow_empty": allow_empty,
         }
+        files: dict[str, Any] = {"layout": layout, "ignore": ignore or (), "image_bits": image_bits}
         columns |= {"class_names": class_names, "seed": seed, "validation": find_method(method).uses_validation}
-        splits, train = read_training(data, **columns)
-        beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
+        splits, train = read_training(data, **columns, **files)
+        files["image_bits"] = train.image_bits
+        beside = load_dataset(unlabelled, require_labels=False, make_split=False, **files) if unlabelled else None
         with download_bar(as_json) as progress:
             vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
         for note in [*splits.notes, *shots_notes(shots, method), *checkpoint_notes(checkpoint, resume)]:
@@ -143,7 +154,7 @@ def fit(
             vlm,
             train,
             val=splits.val,
-            unlabelled=beside,
+            unlabelled=beside.whole() if beside else None,
             method=method,
             settings=settings,
             preset=preset,
@@ -167,7 +178,8 @@ def fit(
     if as_json:
         print_json(as_dict(learned, tested, folder, reporter.notes))
     else:
-        summarise(learned, tested, template, folder, data)
+        read_so = [*(["--layout", layout] if layout != "auto" else []), *(f"--ignore={text}" for text in ignore or [])]
+        summarise(learned, tested, template, folder, [*data, *read_so])
 
 
 def read_training(data: Sequence[str], **options: Any) -> tuple[Splits, ImageDataset]:

@@ -44,6 +44,17 @@ AllowEqual = Annotated[
     bool, typer.Option("--allow-equal-prompts", help="Allow classes whose names are the same to the model.")
 ]
 
+Layout = Annotated[
+    str, typer.Option(help="What the folders at the top are: classes, parts (train, val, test), or auto.")
+]
+Ignore = Annotated[
+    list[str] | None, typer.Option(help="Leave out files and folders of this name or path, such as '*_mask.png'.")
+]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="A class folder without images is a class.")]
+ImageBits = Annotated[
+    int | None, typer.Option(help="Bits that 16-bit grey images use, 8 to 16; by default as found or as the run says.")
+]
+
 
 def read_shot_list(text: str) -> list[int]:
     """`"1,2,4"` to numbers.

@@ -17,10 +17,13 @@ from coopt.cli.options import (
     BatchSize,
     Device,
     Dtype,
+    Ignore,
+    ImageBits,
     ImageColumn,
     ImageRoot,
     ImageSuffix,
     Json,
+    Layout,
     OtherModel,
     RunFolder,
     Strict,
@@ -28,7 +31,7 @@ from coopt.cli.options import (
     Workers,
 )
 from coopt.cli.tables import print_table
-from coopt.data import ImageDataset, holds_images, load_dataset, read_class_names
+from coopt.data import Splits, holds_images, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
 from coopt.files import write_text
 from coopt.tasks import Decisions, check_logits
@@ -48,6 +51,9 @@ def predict(
     image_root: ImageRoot = None,
     image_suffix: ImageSuffix = None,
     allow_equal_prompts: AllowEqual = False,
+    layout: Layout = "auto",
+    ignore: Ignore = None,
+    image_bits: ImageBits = None,
     output: Annotated[Path | None, typer.Option(help="Write to a .csv or .json file.")] = None,
     model: OtherModel = None,
     batch_size: BatchSize = 64,
@@ -67,7 +73,11 @@ def predict(
     with ConsoleReporter(quiet=as_json) as reporter:
         loaded = load_run(run, trust_code=trust_code)
         columns = {"image_column": image_column, "image_root": image_root, "image_suffix": image_suffix}
-        dataset = read_images(images, **columns)
+        bits = loaded.image_bits if image_bits is None else image_bits
+        splits = read_images(images, **columns, layout=layout, ignore=ignore or (), image_bits=bits)
+        dataset = splits.whole()
+        for note in splits.notes:
+            reporter.note(note)
         with download_bar(as_json) as progress:
             vlm = loaded.load_vlm(device, dtype, model, progress)
         labels, names = (None, None) if class_names is None else read_names(class_names)
@@ -82,14 +92,14 @@ def predict(
         is_csv = output.suffix == ".csv"
         write_text(output, as_csv(files, decisions) if is_csv else json.dumps(rows, indent=2) + "\n")
     if as_json:
-        print_json({"predictions": rows, "skipped": found.skipped})
+        print_json({"predictions": rows, "skipped": found.skipped, "notes": reporter.notes})
     elif output is not None:
         out.print(f"Wrote {len(rows)} predictions to {show_path(output)}; {len(found.skipped)} skipped.")
     else:
         print_table(("image", decisions.title), [(file, decisions.text(row)) for row, file in enumerate(files)])
 
 
-def read_images(images: list[str], **options: Any) -> ImageDataset:
+def read_images(images: list[str], **options: Any) -> Splits:
     """One source of images, or a list of files.
 
     Raises:
@@ -105,7 +115,7 @@ def read_images(images: list[str], **options: Any) -> ImageDataset:
             f"{len(wrong)} of {len(paths)} paths are not image files: {', '.join(wrong[:5])}. "
             "Give image files, or one folder, archive or table."
         )
-    return load_dataset(source, require_labels=False, make_split=False, **options).whole()
+    return load_dataset(source, require_labels=False, make_split=False, **options)
 
 
 def read_names(file: Path) -> tuple[list[str], list[str]]:

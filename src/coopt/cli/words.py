@@ -9,6 +9,7 @@ from coopt.cli.console import Lines, print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import Device, Json, OtherModel, RunFolder, TrustCode
 from coopt.cli.tables import print_table
+from coopt.data.unicode import one_form
 from coopt.errors import RunError
 from coopt.messages import listening
 from coopt.prompting import nearest_words
@@ -37,10 +38,11 @@ def words(
     if ctx is None:
         raise RunError(f"The run {run} (method {loaded.config['method']!r}) has no learned context vectors.")
     if ctx.ndim == 3 and len(ctx) == len(loaded.class_names):
-        name = class_name or loaded.class_names[0]
-        if name not in loaded.class_names:
+        names = [one_form(name) for name in loaded.class_names]
+        name = one_form(class_name or names[0])
+        if name not in names:
             raise RunError(f"The run {run} has no class {name!r}; it has {', '.join(loaded.class_names)}.")
-        ctx = ctx[loaded.class_names.index(name)]
+        ctx = ctx[names.index(name)]
     with download_bar(as_json) as progress:
         vlm = loaded.load_vlm(device, model=model, progress=progress)
     if ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:

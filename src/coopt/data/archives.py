@@ -13,15 +13,14 @@ import os
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from coopt.data.decode import is_image_name
-from coopt.data.reading import SPLIT_NAMES
-from coopt.data.tables import is_table_name
-from coopt.data.tree import FolderTree, is_hidden
+from coopt.data.tree import FileTree
+from coopt.data.wording import count, some
 from coopt.errors import DataError
 
 MAX_MEMBERS = 5_000_000
@@ -52,31 +51,29 @@ class ArchiveMember:
     """Where a tar member's content starts; None for a zip."""
     size: int = 0
 
-    def read(self) -> bytes:
-        """The content of the member as bytes."""
+    def read(self, n_bytes: int | None = None) -> bytes:
+        """The content of the member as bytes; its first `n_bytes` if that is given."""
         if self.offset is None:
-            with _zip(self.archive, os.getpid()).open(self.member) as file:
-                content = file.read(MAX_MEMBER_BYTES + 1)
+            with _zip(self.archive, os.getpid(), os.stat(self.archive).st_mtime_ns).open(self.member) as file:
+                content = file.read(MAX_MEMBER_BYTES + 1 if n_bytes is None else n_bytes)
             if len(content) > MAX_MEMBER_BYTES:
                 raise OSError(f"it is larger than {MAX_MEMBER_BYTES:,} bytes")
             return content
         with open(self.archive, "rb") as file:
             file.seek(self.offset)
-            return file.read(self.size)
+            return file.read(self.size if n_bytes is None else min(n_bytes, self.size))
 
 
-class ArchiveTree:
-    """The files of an archive, as `FolderTree`; one folder that holds everything is entered.
+class ArchiveTree(FileTree):
+    """The files of an archive.
 
     Raises:
         DataError: it is damaged, encrypted, too large, or has members that point outside or are links.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.where = str(path)
-        self.hidden = 0
-        self.empty_folders: list[str] = []
-        self._members: dict[str, ArchiveMember] = {}
+    def __init__(self, path: Path, ignore: Sequence[str] = ()) -> None:
+        super().__init__(str(path), ignore)
+        self._garbled: list[str] = []
         try:
             if zipfile.is_zipfile(path):
                 self._list_zip(path)
@@ -84,28 +81,32 @@ class ArchiveTree:
                 self._list_tar(path)
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
             raise DataError(f"The archive '{path}' cannot be read: {error}.") from error
-        self._enter_single_folder()
-        self.paths = sorted(self._members)
+        self._finish()
 
-    def source(self, path: str) -> ArchiveMember:
-        """The member, which `open_image` can open."""
-        return self._members[path]
-
-    def read(self, path: str) -> bytes:
-        """The content of a file as bytes."""
-        return self._members[path].read()
+    def notes(self) -> list[str]:
+        """What a user should know of what was found and left out."""
+        if not self._garbled:
+            return super().notes()
+        names = count(len(self._garbled), "name does", "names do")
+        text = (
+            f"{names} not say in which code page they are written, and they are not UTF-8: they are read as cp437, for "
+            f"example {some(self._garbled[:1])}. If that is wrong, write the archive again with names in UTF-8."
+        )
+        return [text, *super().notes()]
 
     def _list_zip(self, path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
+            names, self._garbled = zip_names(archive.infolist())
+            for info, name in zip(archive.infolist(), names, strict=True):
                 if info.is_dir():
+                    self._add_folder(check_member(path, name, 0, False))
                     continue
                 # The upper half of the external attributes holds the Unix mode; 0o12 in its top bits is a link.
                 is_link = (info.external_attr >> 28) == 0o12
                 if info.flag_bits & 1:
                     raise DataError(f"The archive '{path}' is encrypted ('{info.filename}'). Decrypt it first.")
                 member = ArchiveMember(str(path.resolve()), info.filename)
-                self._add(path, info.filename, info.file_size, is_link, member)
+                self._take(path, name, info.file_size, is_link, member)
 
     def _list_tar(self, path: Path) -> None:
         plain = _plain_tar(path)
@@ -114,35 +115,38 @@ class ArchiveTree:
             for info in archive:
                 end = max(end, info.offset_data + info.size)
                 if info.isdir():
+                    self._add_folder(check_member(path, info.name, 0, False))
                     continue
                 member = ArchiveMember(str(plain), info.name, info.offset_data, info.size)
-                self._add(path, info.name, info.size, not info.isreg() or info.issparse(), member)
+                self._take(path, info.name, info.size, not info.isreg() or info.issparse(), member)
         # A complete tar ends with blocks of zeros; the standard reader does not miss them.
         if plain.stat().st_size < -(-end // 512) * 512 + 512:
             raise tarfile.ReadError("it ends too early")
 
-    def _add(self, path: Path, name: str, size: int, is_link: bool, member: ArchiveMember) -> None:
+    def _take(self, path: Path, name: str, size: int, is_link: bool, member: ArchiveMember) -> None:
         parts = check_member(path, name, size, is_link)
-        if len(self._members) >= MAX_MEMBERS:
+        if len(self._sources) >= MAX_MEMBERS:
             raise DataError(f"The archive '{path}' has more than {MAX_MEMBERS:,} members. Unpack it.")
-        if any(map(is_hidden, parts)):
-            self.hidden += 1
-            return
-        self._members["/".join(parts)] = member
-
-    def _enter_single_folder(self) -> None:
-        tops = {name.split("/", 1)[0] for name in self._members}
-        entered = any(
-            (is_image_name(name) and name.count("/") >= 2) or (is_table_name(name) and name.count("/") == 1)
-            for name in self._members
-        )
-        if len(tops) == 1 and entered and not tops & set(SPLIT_NAMES):
-            top = tops.pop()
-            self._members = {name.removeprefix(f"{top}/"): member for name, member in self._members.items()}
+        self._add(parts, member)
 
 
-FileTree = FolderTree | ArchiveTree
-"""Files in a folder or in an archive."""
+def zip_names(members: Sequence[zipfile.ZipInfo]) -> tuple[list[str], list[str]]:
+    """The names of a zip's members, and those of them whose code page is a guess.
+
+    Many programs write UTF-8 without the flag that says so; Python then reads the bytes as cp437. They are UTF-8 where
+    all of them can be; else none is, since a few bytes of another code page may look like UTF-8 by chance.
+    """
+    unsaid: dict[str, str | None] = {}
+    for name in (info.filename for info in members if not info.flag_bits & 0x800 and not info.filename.isascii()):
+        try:
+            unsaid[name] = name.encode("cp437").decode("utf-8")
+        except UnicodeEncodeError:  # from an extra field in Unicode
+            unsaid[name] = name
+        except UnicodeDecodeError:
+            unsaid[name] = None
+    if None in unsaid.values():
+        return [info.filename for info in members], list(unsaid)
+    return [unsaid.get(info.filename) or info.filename for info in members], []
 
 
 def check_member(path: Path, name: str, size: int, is_link: bool) -> tuple[str, ...]:
@@ -189,5 +193,5 @@ def _remove(name: str, owner: int) -> None:
 
 
 @lru_cache(maxsize=8)
-def _zip(path: str, _process: int) -> zipfile.ZipFile:
+def _zip(path: str, _process: int, _written: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | bool | | 0 and 255 |
 | uint8 | 0..255 | as it is |
-| uint16 | 0..65535 | divided by 257, rounded |
+| uint16 | 0..65535 | as a 16-bit grey file (`coopt.data.decode`) |
 | other integers | 0..255 | as uint8 |
 | floats | 0..1 | times 255, rounded |
 
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from coopt.data.decode import MAX_PIXELS, UnreadableImageError, to_rgb
+from coopt.data.decode import MAX_PIXELS, UnreadableImageError
+from coopt.data.pixels import scale_to_8_bit, sixteen_bit_top, to_rgb
 from coopt.errors import DataError
 
 CHANNELS = (1, 3, 4)
@@ -66,8 +67,8 @@ def image_axes(values: np.ndarray | torch.Tensor) -> str | None:
     return readings[0] if readings else None
 
 
-def array_to_rgb(values: np.ndarray | torch.Tensor, name: str) -> Image.Image:
-    """One image as 8-bit RGB.
+def array_to_rgb(values: np.ndarray | torch.Tensor, name: str, bits: int | None = None) -> Image.Image:
+    """One image as 8-bit RGB; `bits` says how many bits the values of uint16 have, None goes by the largest of them.
 
     Raises:
         UnreadableImageError: the axes, type or range is not in the module's table.
@@ -79,7 +80,7 @@ def array_to_rgb(values: np.ndarray | torch.Tensor, name: str) -> Image.Image:
         check_array(values, "it")
     except DataError as error:
         raise UnreadableImageError(name, str(error)) from error
-    pixels = _to_8_bit(as_array(values))
+    pixels = _to_8_bit(as_array(values), bits)
     if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
         raise UnreadableImageError(name, f"it has more than {MAX_PIXELS:,} pixels")
     if axes == "CHW":
@@ -97,11 +98,11 @@ def as_array(values: np.ndarray | torch.Tensor) -> np.ndarray:
     return values
 
 
-def _to_8_bit(array: np.ndarray) -> np.ndarray:
+def _to_8_bit(array: np.ndarray, bits: int | None) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
     if array.dtype == np.uint16:
-        return np.floor(array / 257 + 0.5).astype(np.uint8)
+        return scale_to_8_bit(array, 0.0, float(sixteen_bit_top(float(array.max()), bits)))
     if np.issubdtype(array.dtype, np.floating):
         return np.floor(array.clip(0, 1).astype(np.float64) * 255 + 0.5).astype(np.uint8)
     return array.astype(np.uint8)

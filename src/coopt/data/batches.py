@@ -149,7 +149,7 @@ class PixelBatches:
                 keyed[index] = key
             if is_known:
                 return None
-        frames = open_frames(source, name, self.n_frames if self.n_frames > 1 else None)
+        frames = open_frames(source, name, self.n_frames if self.n_frames > 1 else None, self.dataset.image_bits)
         number: tuple[int, ...] = ()
         if getattr(self.transform, "takes_picture", False):
             number = (int(image_digest(frames[0]), 16),)

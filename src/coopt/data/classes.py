@@ -1,5 +1,6 @@
 """From labels as a source writes them to class names as a prompt says them."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from coopt.errors import DataError, did_you_mean
 from coopt.messages import option
 
 ClassNames = Mapping[Any, Any] | Sequence[str] | str | Path | None
-"""Words for the classes: a map from label to words, words in class order, a file with either, or None."""
+"""Words for the classes: a map from label to words, words in the order in which one counts the labels, a file of
+either, or None."""
 
 
 JOINER = re.compile(r"_|-(?!\.?\d)|(?<=[^\W_])-")
@@ -41,8 +43,13 @@ def clean_words(label: str) -> str:
     return words
 
 
-def name_classes(class_labels: Sequence[str], class_names: ClassNames = None) -> list[str]:
+def name_classes(
+    class_labels: Sequence[str], class_names: ClassNames = None, *, is_declared: bool = False
+) -> list[str]:
     """The words for each of `class_labels`, from the labels themselves or as the user says.
+
+    A list of words goes with the labels in the order in which one counts them, or in their own where the source itself
+    declares it.
 
     Raises:
         DataError: the words do not cover the labels one to one, or two labels get the same words.
@@ -54,13 +61,9 @@ def name_classes(class_labels: Sequence[str], class_names: ClassNames = None) ->
     elif isinstance(given, Mapping):
         words = _from_map(class_labels, given, origin)
     else:
-        if len(given) != len(class_labels):
-            raise DataError(
-                f"{origin} lists {len(given)} names, but the data has {len(class_labels)} classes: "
-                f"{some(class_labels)}."
-            )
-        words = [str(name).strip() for name in given]
-    words = [one_form(text) for text in words]
+        order = list(class_labels) if is_declared else seen_order(class_labels)
+        words = _from_list(class_labels, order, given, origin)
+    words = [one_form(name) for name in words]
     first: dict[str, str] = {}
     for label, name in zip(class_labels, words, strict=True):
         if name in first:
@@ -92,6 +95,62 @@ def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
         f"{what} must hold a JSON map from label to words, such as "
         f'{{"n01440764": "tench"}}, or a list of words in class order{found}.'
     )
+
+
+def seen_order(labels: Iterable[str]) -> list[str]:
+    """Labels in the order in which a person counts: 'class2' before 'class10'."""
+
+    def key(label: str) -> list[tuple[int, int, str]]:
+        pieces = re.split(r"(\d+)", one_form(label))
+        return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in pieces if piece]
+
+    labels = list(labels)
+    try:
+        return sorted(labels, key=lambda label: (int(label), label))
+    except ValueError:
+        return sorted(labels, key=lambda label: (key(label), label))
+
+
+def list_note(class_labels: Sequence[str], words: Sequence[str], class_names: ClassNames) -> str | None:
+    """What to say of a list of names for labels whose order as text is not that in which a person counts."""
+    given = read_class_names(class_names) if isinstance(class_names, (str, Path)) else class_names
+    order = seen_order(class_labels)
+    if given is None or isinstance(given, Mapping) or order == list(class_labels):
+        return None
+    of = dict(zip(class_labels, words, strict=True))
+    pairs = [f"{label!r} is {of[label]!r}" for label in order]
+    shown = ", ".join(pairs if len(pairs) <= 4 else [*pairs[:3], "...", pairs[-1]])
+    return f"the list of class names was matched in the order in which one counts: {shown}"
+
+
+def _from_list(class_labels: Sequence[str], order: list[str], given: Sequence[str], origin: str) -> list[str]:
+    names = [str(name).strip() for name in given]
+    if len(names) != len(order):
+        raise DataError(
+            f"{origin} lists {len(names)} names, but the data has {len(order)} classes: {some(order)}. Give a map from "
+            f"label to words to name further classes."
+        )
+    if empty := [label for label, name in zip(order, names, strict=True) if not name]:
+        raise DataError(f"{origin} gives empty words for: {some(empty)}.")
+    # A list in another order than the classes would give each class the words of another.
+    plain = {_plain(label): label for label in order}
+    meant = {plain[_plain(name)]: name for name in names if _plain(name) in plain}
+    if len(meant) == len(order):
+        return [meant[label] for label in class_labels]
+    wrong = [label for label, name in zip(order, names, strict=True) if plain.get(_plain(name), label) != label]
+    if wrong:
+        right = {label: meant.get(label, "...") for label in order}
+        text = json.dumps(dict(list(right.items())[:10]), ensure_ascii=False)
+        raise DataError(
+            f"{origin} lists the names in another order than the classes, which are {some(order)}: the class "
+            f"{wrong[0]!r} would be called {names[order.index(wrong[0])]!r}. Give a map from label to words: {text}."
+        )
+    of = dict(zip(order, names, strict=True))
+    return [of[label] for label in class_labels]
+
+
+def _plain(text: str) -> str:
+    return " ".join(one_form(text).replace("_", " ").replace("-", " ").split()).casefold()
 
 
 def _from_map(class_labels: Sequence[str], given: Mapping[Any, Any], origin: str) -> list[str]:

@@ -40,6 +40,8 @@ class ImageDataset:
     """A readable id per image: relative path, table row, or index; the index when not given."""
     source: str | None = None
     """What the user gave, in words."""
+    image_bits: int | None = None
+    """How many bits the values of 16-bit grey images have; None goes by each image (`coopt.data.decode`)."""
     groups: list[str] | None = None
     """For each image what it shares with others of one object, which then stay in one part; None where unknown."""
 
@@ -99,7 +101,7 @@ class ImageDataset:
         Raises:
             UnreadableImageError: it is damaged, missing, too large or of an unknown format.
         """
-        return open_image(self.images[index], self.name(index))
+        return open_image(self.images[index], self.name(index), self.image_bits)
 
     def load_frames(self, index: int, n: int) -> list[Image.Image]:
         """Open `n` equally spaced frames of an animated or multi-page image: frame floor((i + 0.5) * total / n).
@@ -109,7 +111,7 @@ class ImageDataset:
         Raises:
             UnreadableImageError: as `load`.
         """
-        return open_frames(self.images[index], self.name(index), n)
+        return open_frames(self.images[index], self.name(index), n, self.image_bits)
 
     def subset(self, indices: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
         """The images at `indices`, in that order, with the same classes."""

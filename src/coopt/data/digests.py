@@ -17,26 +17,28 @@ UNREADABLE = 0
 """The number of an image that cannot be read: it is the same as no other."""
 
 
-def content_digest(content: Any, frames: int = 1) -> bytes:
+def content_digest(content: Any, frames: int = 1, bits: int | None = None) -> bytes:
     """16 bytes that stand for an image's content: its file's bytes, undecoded, or its pixels in memory.
 
     Args:
         content: what `coopt.data.sources.read_content` gives.
         frames: how many frames of a PIL image count.
+        bits: how many bits 16-bit grey is said to use; it changes what is decoded.
 
     Raises:
         Exception: whatever Pillow raises where pixels cannot be converted.
     """
+    said = "" if bits is None else f" of {bits} bits"
     if isinstance(content, bytes):
-        return _digest("file", content)
+        return _digest(f"file{said}", content)
     if isinstance(content, Image.Image):
         # As decoding does: orientation, palette and transparency count too.
-        shown = open_frames(content, "it", frames if frames > 1 else None)
+        shown = open_frames(content, "it", frames if frames > 1 else None, bits)
         return _digest(f"pixels {shown[0].size}", b"".join(rgb.tobytes() for rgb in shown))
     # The library counts too: where both readings of the axes fit, arrays and tensors are read differently.
     kind = "tensor" if isinstance(content, torch.Tensor) else "array"
     array = np.ascontiguousarray(as_array(content))
-    return _digest(f"{kind} {content.dtype} {array.shape}", array.tobytes())
+    return _digest(f"{kind} {content.dtype} {array.shape}{said}", array.tobytes())
 
 
 def number_images(images: Sequence[Any]) -> Int64[np.ndarray, " N"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from coopt.data.archives import SUFFIXES as ARCHIVES
 from coopt.data.archives import is_archive_name
-from coopt.data.decode import EXTENSIONS, is_image_name
+from coopt.data.formats import ENDINGS, EXTENSIONS, may_be_image_name
 from coopt.data.tables import SUFFIXES as TABLES
 from coopt.data.tables import is_table_name
 from coopt.data.wording import some
@@ -54,7 +54,7 @@ def _fetch(address: str, repository: str, folder: str | None, revision: str | No
     from huggingface_hub import constants, snapshot_download
 
     below = f"{folder}/" if folder else ""
-    endings = [*EXTENSIONS, *TABLES, *ARCHIVES]
+    endings = [*EXTENSIONS, *ENDINGS, *TABLES, *ARCHIVES]
     patterns = ["README.md", *(f"{below}*{text}" for ending in endings for text in (ending, ending.upper()))]
     try:
         return Path(snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=patterns))
@@ -68,5 +68,5 @@ def _fetch(address: str, repository: str, folder: str | None, revision: str | No
 
 
 def _data_files(root: Path) -> list[Path]:
-    kinds = (is_table_name, is_archive_name, is_image_name)
+    kinds = (is_table_name, is_archive_name, may_be_image_name)
     return [path for path in root.rglob("*") if path.is_file() and any(is_kind(path.name) for is_kind in kinds)]

@@ -10,7 +10,8 @@ from PIL import Image
 from coopt.data.archives import ArchiveTree, is_archive_name
 from coopt.data.classes import ClassNames
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.decode import is_image_name
+from coopt.data.formats import format_of, is_image_name, is_read, remedy
+from coopt.data.found import Reading, Rows
 from coopt.data.frames import (
     dataset_items,
     frame_table,
@@ -20,14 +21,17 @@ from coopt.data.frames import (
     is_series,
     item_labels,
 )
+from coopt.data.grey import check_bits
 from coopt.data.hub import download
+from coopt.data.layout import Folders
 from coopt.data.memory import is_memory, read_memory
 from coopt.data.pattern import label_by_pattern, read_images, read_pattern
-from coopt.data.reading import Reading, Rows, assemble, split_dataset
+from coopt.data.reading import assemble, split_dataset
 from coopt.data.sampling import check_fractions
 from coopt.data.tables import disk_finder, is_table_name, parse_table, read_table
-from coopt.data.tree import FolderTree
+from coopt.data.tree import FolderTree, read_head
 from coopt.data.trees import read_tree
+from coopt.data.unicode import find_path
 from coopt.data.webdataset import is_webdataset, read_webdataset
 from coopt.errors import DataError, did_you_mean
 
@@ -53,8 +57,12 @@ def load_dataset(
     require_labels: bool = True,
     check_files: bool = True,
     validation: bool = True,
+    layout: str = "auto",
+    ignore: Sequence[str] | str = (),
+    allow_empty: bool = False,
+    image_bits: int | None = None,
 ) -> Splits:
-    """Read images and labels from any source. No image is decoded yet; paths and tables are checked.
+    """Read images and labels from any source. Paths and tables are checked; images are decoded when they are used.
 
     | source | what it is |
     | --- | --- |
@@ -92,19 +100,26 @@ def load_dataset(
         check_files: whether an element of a list that is no image or no file is an error; if not, opening it says so.
         validation: whether a split that is made here sets images aside for validation; if not, the training part has
             them, and the test part is the same.
+        layout: what the folders at the top are: "classes", "parts" of a data set (train, val, test), or "auto", which
+            refuses what can be read in both ways.
+        ignore: patterns of files and folders to leave out, for their name (`*_mask.png`) or path (`old/*`).
+        allow_empty: whether a class folder without images is a class; if not, it is an error where labels are required.
+        image_bits: how many bits the values of 16-bit grey images use. None goes by the files; where they do not say
+            it, a sample of them is decoded to find it, and the notes tell.
 
     Raises:
         DataError: the source cannot be read as images and labels; the message says what was found and what to do.
         ConfigError: the fractions cannot cut a set in three.
     """
     check_fractions(fractions)
+    check_bits(image_bits)
     if isinstance(source, Splits):
         return source
     if isinstance(source, ImageDataset):
         if source.labels is None and require_labels:
             raise DataError("The data set has no labels.")
         if make_split and source.labels is not None:
-            made = split_dataset(source, seed, fractions)
+            made = split_dataset(source, seed, fractions, allow_empty)
             return made if validation else made.without_validation()
         return Splits(unsplit=source, made_by="nobody: the images are in no parts")
     pattern = None if label_pattern is None else read_pattern(label_pattern)
@@ -116,7 +131,8 @@ def load_dataset(
         "image_suffix": image_suffix,
         "require_labels": require_labels and pattern is None,
     }
-    reading = _read(source, labels, options, pattern, check_files)
+    how = Folders(layout, require_labels, allow_empty, tuple([ignore] if isinstance(ignore, str) else ignore))
+    reading = _read(source, labels, options, pattern, how, check_files)
     made = assemble(
         reading if pattern is None else label_by_pattern(reading, pattern, require_labels),
         split=split,
@@ -125,6 +141,8 @@ def load_dataset(
         fractions=fractions,
         make_split=make_split,
         require_labels=require_labels,
+        allow_empty=allow_empty,
+        image_bits=image_bits,
     )
     return made if validation else made.without_validation()
 
@@ -134,7 +152,14 @@ def holds_images(name: str) -> bool:
     return is_archive_name(name) or is_table_name(name, given=True)
 
 
-def _read(source: Any, labels: Any, options: dict[str, Any], pattern: re.Pattern[str] | None, check: bool) -> Reading:
+def _read(
+    source: Any,
+    labels: Any,
+    options: dict[str, Any],
+    pattern: re.Pattern[str] | None,
+    how: Folders,
+    check: bool,
+) -> Reading:
     if isinstance(source, Image.Image):
         source = [source]
     if hasattr(source, "tocsr"):
@@ -163,24 +188,24 @@ def _read(source: Any, labels: Any, options: dict[str, Any], pattern: re.Pattern
     if labels is not None:
         raise DataError(f"Labels were given beside '{source}'; they go with images in memory or a list of paths.")
     if str(source).startswith("hf:"):
-        return _read_path(download(str(source)), options, pattern)
-    return _read_path(Path(source), options, pattern)
+        return _read_path(download(str(source)), options, pattern, how)
+    return _read_path(find_path(Path(source)), options, pattern, how)
 
 
-def _read_path(path: Path, options: dict[str, Any], pattern: re.Pattern[str] | None) -> Reading:
+def _read_path(path: Path, options: dict[str, Any], pattern: re.Pattern[str] | None, how: Folders) -> Reading:
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise DataError(f"'{path}' is a pipe, a socket or a device and no file. Give a file or a folder.")
     if not path.is_dir() and not path.is_file():
         raise DataError(_missing_text(path))
     if path.is_dir() or is_archive_name(path.name):
-        tree = FolderTree(path) if path.is_dir() else ArchiveTree(path)
-        if pattern is not None:
-            return read_images(tree)
-        if is_webdataset(tree):
-            return read_webdataset(tree, options["label_column"], options["require_labels"])
-        return read_tree(tree, **options)
+        return _read_files((FolderTree if path.is_dir() else ArchiveTree)(path, how.ignore), options, pattern, how)
     if is_table_name(path.name, given=True):
         root, columns = options["image_root"], {name: options[name] for name in options if name != "image_root"}
         return read_table(parse_table(path, path.name, str(path)), disk_finder(path.parent, root), **columns)
-    if is_image_name(path.name):
+    image_format = None if is_image_name(path.name) else format_of(path.name, read_head(path))
+    if image_format is not None and not is_read(image_format):
+        raise DataError(f"'{path}' is an image in {image_format}, which is not read: {remedy(image_format)}.")
+    if image_format is not None or is_image_name(path.name):
         _refuse_table_options(f"the image '{path}'", options)
         return Reading(f"the image '{path}'", {"": Rows(images=[path], names=[path.name])})
     raise DataError(
@@ -195,6 +220,21 @@ def _refuse_table_options(what: str, options: dict[str, Any]) -> None:
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise DataError(f"{', '.join(given)} ({flags}) goes with a table of images; {what} is none.")
+
+
+def _read_files(
+    tree: FolderTree | ArchiveTree, options: dict[str, Any], pattern: re.Pattern[str] | None, how: Folders
+) -> Reading:
+    tree.enter_single_folders(careful=how.layout == "classes")
+    if pattern is not None:
+        reading = read_images(tree)
+    elif is_webdataset(tree):
+        reading = read_webdataset(tree, options["label_column"], options["require_labels"])
+    else:
+        reading = read_tree(tree, how, **options)
+    reading.notes += tree.notes()
+    reading.ignored_files += tree.sieve.hidden
+    return reading
 
 
 def _missing_text(path: Path) -> str:

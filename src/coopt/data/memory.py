@@ -10,9 +10,9 @@ from PIL import Image
 
 from coopt.data.arrays import CHANNELS, check_array, image_axes
 from coopt.data.cells import MissingImage, memory_item, why_missing
+from coopt.data.found import Reading, Rows
 from coopt.data.label_values import label_values
 from coopt.data.labels import is_missing
-from coopt.data.reading import Reading, Rows
 from coopt.data.wording import count
 from coopt.errors import DataError, did_you_mean
 
@@ -47,6 +47,7 @@ def read_memory(images: Any, labels: Any, *, check: bool = True) -> Reading:
         if len(values.codes) != len(items):
             raise DataError(f"There are {count(len(items), 'image', 'images')} but {len(values.codes)} labels.")
         rows.labels, reading.class_labels = values.names, values.texts
+        reading.declares_order = False
     return reading
 
 
@@ -105,6 +106,8 @@ def _check_item(item: Any, index: int, check: bool) -> str:
         reason = why_missing(str(item))
         if reason != MissingImage().reason:
             raise DataError(f"Image {index}, '{str(item)[:200]}', is not there: {reason}.")
+        if Path(item).exists() and not Path(item).is_file():
+            raise DataError(f"Image {index}: '{item}' is a folder, a pipe or a device and no file.")
         if not Path(item).is_file():
             folder = Path(item).parent
             siblings = [child.name for child in folder.iterdir()] if folder.is_dir() else []

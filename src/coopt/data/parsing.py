@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from coopt.data.decode import is_image_name
+from coopt.data.formats import is_image_name
 from coopt.data.text import LINE_ENDS, parse_json, text_lines
 from coopt.data.wording import some, table_rows
 from coopt.errors import DataError

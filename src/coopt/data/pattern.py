@@ -2,10 +2,10 @@
 
 import re
 
-from coopt.data.archives import FileTree
-from coopt.data.decode import is_image_name
+from coopt.data.found import Reading, Rows
 from coopt.data.labels import folder_label, is_whole
-from coopt.data.reading import SPLIT_NAMES, Reading, Rows
+from coopt.data.parts import part_of
+from coopt.data.tree import FileTree
 from coopt.data.wording import some
 from coopt.errors import ConfigError, DataError
 
@@ -30,10 +30,10 @@ def read_pattern(text: str) -> re.Pattern[str]:
 
 def read_images(tree: FileTree) -> Reading:
     """All images of a tree without labels; parts are the folders at its top, where all of them are called so."""
-    images = [path for path in tree.paths if is_image_name(path)]
+    images = tree.images
     tops = {path.split("/", 1)[0] if "/" in path else "" for path in images}
-    split = bool(tops) and all(top.lower() in SPLIT_NAMES for top in tops)
-    reading = Reading(tree.where, {}, ignored_files=tree.hidden + len(tree.paths) - len(images))
+    split = bool(tops) and all(part_of(top) for top in tops)
+    reading = Reading(tree.where, {}, ignored_files=len(tree.paths) - len(images))
     for path in images:
         rows = reading.parts.setdefault(path.split("/", 1)[0] if split else "", Rows())
         rows.images.append(tree.source(path))

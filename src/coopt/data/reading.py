@@ -1,61 +1,22 @@
-"""What every reader hands over, `Reading`, and how it becomes `Splits` of `ImageDataset`."""
+"""How what a reader found becomes `Splits` of `ImageDataset`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from coopt.data.classes import ClassNames, name_classes, order_labels, read_class_names
+from coopt.data.checks import check_classes, refuse_one_class
+from coopt.data.classes import ClassNames, list_note, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.labels import distinct_labels, unite_labels
+from coopt.data.found import Reading, Rows
+from coopt.data.grey import bits_note, common_bits
+from coopt.data.labels import distinct_labels, folder_label, unite_labels
+from coopt.data.parts import SPLIT_NAMES, part_of
 from coopt.data.sampling import split_groups, split_train_val_test
 from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
-
-SPLIT_NAMES = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""How sources call their parts, in lower case, and what they are here."""
-
-
-@dataclass
-class Rows:
-    """Images as a reader found them: all of a source or one part of it."""
-
-    images: list[Any] = field(default_factory=list)
-    labels: list[str] | None = None
-    """Label text of each image, or None where the source gives none."""
-    names: list[str] = field(default_factory=list)
-    groups: list[str] | None = None
-    """What images of one object share; None where the source does not say."""
-
-    def add(self, other: "Rows") -> None:
-        """Append other images; their labels and groups too, unless one of both has none."""
-        self.images += other.images
-        self.names += other.names
-        self.labels = None if self.labels is None or other.labels is None else self.labels + other.labels
-        self.groups = None if self.groups is None or other.groups is None else self.groups + other.groups
-
-
-@dataclass
-class Reading:
-    """All that a reader found in a source."""
-
-    where: str
-    """What messages call the source."""
-    parts: dict[str, Rows]
-    """By the source's own split name; the key is "" for a source that is not split."""
-    class_labels: list[str] | None = None
-    """The classes in order, where the source itself says so (ClassLabel features, folders)."""
-    numeric_labels: bool = False
-    """Whether labels are whole numbers of a table or an array, which sort by value; folder names sort as text."""
-    notes: list[str] = field(default_factory=list)
-    ignored_files: int = 0
 
 
 def assemble(
@@ -67,49 +28,79 @@ def assemble(
     fractions: Sequence[float],
     make_split: bool,
     require_labels: bool,
+    allow_empty: bool = False,
+    image_bits: int | None = None,
 ) -> Splits:
     """Choose the asked part, number the classes, name them, and split where the source is not split."""
     parts = _choose(reading, split)
     n_ignored = reading.ignored_files
     if not any(rows.images for rows in parts.values()):
         ignored = f" {count(n_ignored, 'file was', 'files were')} ignored (hidden or not an image)." * (n_ignored > 0)
+        left_out = "".join(f" {note[0].upper()}{note[1:]}." for note in reading.notes)
         raise DataError(
-            f"No images in {reading.where}.{ignored} Give a folder per class, a table, an archive of either, or a "
-            f"Hugging Face data set."
+            f"No images in {reading.where}.{ignored}{left_out} Give a folder per class, a table, an archive of either, "
+            f"or a Hugging Face data set."
         )
+    parts = _leave_unlabelled(reading, parts, require_labels)
     unlabelled = [name for name, rows in parts.items() if rows.labels is None]
-    if unlabelled and (require_labels or len(unlabelled) < len(parts)):
+    if unlabelled and require_labels:
         which = f" in its part(s) {some(unlabelled)}" if any(unlabelled) else ""
         raise DataError(
             f"{reading.where} has images but no labels{which}. Put the images of each class in a folder of its own, or "
             f"give a table (CSV, TSV, JSONL, Parquet) with an image and a label column."
         )
-    datasets = _number(reading, parts, class_names)
+    if image_bits is None:
+        image_bits = common_bits([image for rows in parts.values() for image in rows.images])
+        if image_bits is not None and image_bits < 16:
+            reading.notes.append(bits_note(image_bits))
+    datasets = _number(reading, parts, class_names, image_bits)
     # A part that was asked for by name stays whole.
     splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
-    made = _split(datasets, seed, fractions) if splittable else _as_found(datasets)
+    made = _split(datasets, seed, fractions, allow_empty) if splittable else _as_found(datasets)
     notes = [*reading.notes, *made.shared_groups()]
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
-        notes += _check_classes(made, reading.where)
+        notes += check_classes(made, reading.where, allow_empty)
     return replace(made, notes=tuple(notes), ignored_files=n_ignored)
 
 
-def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -> dict[str, ImageDataset]:
+def _leave_unlabelled(reading: Reading, parts: dict[str, Rows], require_labels: bool) -> dict[str, Rows]:
+    """Parts with and without labels side by side: the labelled ones to learn from; to predict, all without labels."""
+    unlabelled = {name for name, rows in parts.items() if rows.labels is None}
+    if not unlabelled or len(unlabelled) == len(parts):
+        return parts
+    if not require_labels:
+        return {name: Rows(rows.images, None, rows.names) for name, rows in parts.items()}
+    if "train" in unlabelled:
+        return parts
+    for name in sorted(unlabelled):
+        n = count(len(parts[name].images), "image", "images")
+        reading.notes.append(f"the {name} part is not used, since it has no labels: {n} that can be predicted")
+    return {name: rows for name, rows in parts.items() if name not in unlabelled}
+
+
+def _number(
+    reading: Reading, parts: dict[str, Rows], class_names: ClassNames, image_bits: int | None
+) -> dict[str, ImageDataset]:
     """Each part with whole numbers for its labels, and the words of the classes."""
     for rows in parts.values():
         rows.labels, notes = unite_labels(rows.labels)
         reading.notes += [note for note in notes if note not in reading.notes]
+    declared = reading.class_labels is not None and reading.declares_order
     class_labels = None if reading.class_labels is None else distinct_labels(reading.class_labels, reading.where)
     if class_labels is None:
-        present = {text for rows in parts.values() for text in rows.labels or []}
+        present = {text for rows in parts.values() for text in rows.labels or []} | set(
+            map(folder_label, reading.empty_classes)
+        )
         class_labels = order_labels(present) if reading.numeric_labels else sorted(present)
     if not class_labels and class_names is not None:  # unlabelled images: the words themselves say which classes
         class_names = read_class_names(class_names) if isinstance(class_names, (str, Path)) else class_names
-        class_labels = [str(label).strip() for label in class_names]
+        class_labels, declared = [one_form(str(label).strip()) for label in class_names], True
     # Names are still checked where only some classes are present: the words belong to the source.
-    words = name_classes(class_labels, class_names) if class_labels else []
+    words = name_classes(class_labels, class_names, is_declared=declared) if class_labels else []
+    if not declared and (note := list_note(class_labels, words, class_names)):
+        reading.notes.append(note)
     number = {label: index for index, label in enumerate(class_labels)}
     return {
         name: ImageDataset(
@@ -120,14 +111,22 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
             split=name or None,
             names=[one_form(text) for text in rows.names],
             source=reading.where,
+            image_bits=image_bits,
             groups=rows.groups,
         )
         for name, rows in parts.items()
     }
 
 
-def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)) -> Splits:
+def split_dataset(
+    dataset: ImageDataset,
+    seed: int = 1,
+    fractions: Sequence[float] = (0.5, 0.2, 0.3),
+    allow_empty: bool = False,
+) -> Splits:
     """Cut a labelled data set into train, validation and test, stratified by class and fixed by the seed.
+
+    With `allow_empty` a class may have no images.
 
     Raises:
         DataError: the images are unlabelled, or a class has fewer than two.
@@ -135,7 +134,7 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
     if dataset.labels is None:
         raise DataError("Unlabelled images cannot be split by class.")
     counts = dataset.class_counts()
-    short = [dataset.class_names[label] for label in np.flatnonzero(counts < 2)]
+    short = [dataset.class_names[label] for label in np.flatnonzero((counts < 2) & ~(allow_empty & (counts == 0)))]
     if short:
         raise DataError(
             f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
@@ -168,9 +167,12 @@ def _refuse_single_groups(dataset: ImageDataset, groups: Sequence[str]) -> None:
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     """The parts under our names "train", "val", "test", or one part under ""; empty parts are left out."""
-    ours = {name: SPLIT_NAMES.get(name.lower(), "") for name in reading.parts}
+    ours = {name: part_of(name) or "" for name in reading.parts}
+    exact = {SPLIT_NAMES[name.lower()] for name in ours if name.lower() in SPLIT_NAMES}
+    # `train` beside `train_extra`: the plain name is meant.
+    ours = {name: "" if part in exact and name.lower() not in SPLIT_NAMES else part for name, part in ours.items()}
     if split is not None:
-        wanted = SPLIT_NAMES.get(split.lower())
+        wanted = part_of(split)
         found = [split] if split in ours else [name for name in ours if ours[name] == wanted]
         if found:
             return {ours[found[0]]: reading.parts[found[0]]}
@@ -185,7 +187,10 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
         if not ours[name]:
             reading.notes.append(f"split {name!r} is not used ({count(len(rows.images), 'image', 'images')})")
         elif ours[name] in chosen:
-            raise DataError(f"{reading.where} has more than one {ours[name]} split: {some(same)}. Keep one of them.")
+            raise DataError(
+                f"{reading.where} has more than one {ours[name]} split: {some(same)}. Keep one of them, or "
+                f"name the one to read with split=..."
+            )
         elif not rows.images:
             reading.notes.append(f"split {name!r} has no images")
         else:
@@ -200,7 +205,7 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     return chosen
 
 
-def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float]) -> Splits:
+def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float], allow_empty: bool) -> Splits:
     """Make a test part where the source has none."""
     if set(datasets) == {"train", "val"}:
         made_by = "the source; its validation part is the test set"
@@ -208,8 +213,8 @@ def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[flo
     if set(datasets) not in ({""}, {"train"}):
         return _as_found(datasets)
     (dataset,) = datasets.values()
-    _refuse_one_class(dataset)
-    made = split_dataset(dataset, seed, fractions)
+    refuse_one_class(dataset)
+    made = split_dataset(dataset, seed, fractions, allow_empty)
     if "train" in datasets:
         made = replace(made, made_by=f"{made.made_by}, of the source's train part, which is its only one")
     return made
@@ -219,33 +224,3 @@ def _as_found(datasets: dict[str, ImageDataset]) -> Splits:
     if "" in datasets:
         return Splits(unsplit=datasets[""], made_by="nobody: the images are in no parts")
     return Splits(datasets.get("train"), datasets.get("val"), datasets.get("test"))
-
-
-def _check_classes(made: Splits, where: str) -> list[str]:
-    """Refuse classes without training images; return notes on classes without images in another part."""
-    assert made.train is not None  # the caller looked
-    _refuse_one_class(made.train)
-    notes = []
-    untrained = {made.class_names[label] for label in np.flatnonzero(made.train.class_counts() == 0)}
-    for name, part in made.parts.items():
-        here = [part.class_names[label] for label in np.flatnonzero(part.class_counts())]
-        new = [words for words in here if words in untrained]
-        if new:
-            raise DataError(
-                f"The {name} part of {where} has classes that its train part lacks: {some(new)}. "
-                f"Give them training images or leave them out."
-            )
-        absent = [words for words in part.class_names if words not in here]
-        if absent and name != "train":
-            notes.append(f"the {name} part has no images of: {some(absent)}")
-    if untrained:
-        raise DataError(f"No training images in {where} for: {some(sorted(untrained))}. Add some or remove the class.")
-    return notes
-
-
-def _refuse_one_class(dataset: ImageDataset) -> None:
-    if len(dataset.class_names) == 1:
-        raise DataError(
-            f"{dataset.source or 'the data'} has one class only ({some(dataset.class_names)}); a classifier needs two "
-            f"or more. Put the images of each class in a folder of its own."
-        )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from coopt.data.columns import arrow_columns, feature_class_names
-from coopt.data.reading import Reading, Rows
+from coopt.data.found import Reading, Rows
 from coopt.data.tables import Table, disk_finder, read_table
 from coopt.data.tree import FolderTree
 from coopt.errors import DataError

@@ -31,6 +31,7 @@ def join_datasets(sources: Mapping[str, Splits]) -> Splits:
                 names=[f"{name}/{part.name(index)}" for name, part in held.items() for index in range(len(part))],
                 groups=_groups(held),
                 source=" and ".join(part.source or name for name, part in held.items()),
+                image_bits=max((part.image_bits for part in held.values() if part.image_bits), default=None),
             )
     made_by = "; ".join(f"{name}: {splits.made_by}" for name, splits in sources.items())
     notes = tuple(f"{name}: {note}" for name, splits in sources.items() for note in splits.notes)

@@ -18,34 +18,35 @@ MAX_BYTES = 2**32
 """A file above this size is no image that can be decoded."""
 
 
-def open_image(source: Any, name: str) -> Image.Image:
+def open_image(source: Any, name: str, bits: int | None = None) -> Image.Image:
     """Open `source` as an 8-bit RGB image; of several frames the first.
 
     Args:
         source: a path, bytes, PIL image, array (H, W), (H, W, 1 | 3 | 4), tensor (also channels first), or an object
             with `read() -> bytes` such as `ArchiveMember`.
         name: what to call it in an error.
+        bits: how many bits the values of 16-bit grey images have; None goes by each image.
 
     Raises:
         UnreadableImageError: it cannot be decoded.
     """
-    return open_frames(source, name, None)[0]
+    return open_frames(source, name, None, bits)[0]
 
 
-def open_frames(source: Any, name: str, n_frames: int | None) -> list[Image.Image]:
+def open_frames(source: Any, name: str, n_frames: int | None, bits: int | None = None) -> list[Image.Image]:
     """Open `n_frames` equally spaced frames of `source` (see `frames_of`); what `open_image` opens when None.
 
     Raises:
         UnreadableImageError: as `open_image`.
     """
     if isinstance(source, (str, Path)):
-        return decode_frames(Path(source), name, n_frames)
+        return decode_frames(Path(source), name, n_frames, bits)
     if isinstance(source, (np.ndarray, torch.Tensor)):
-        return [array_to_rgb(source, name)] * (n_frames or 1)
+        return [array_to_rgb(source, name, bits)] * (n_frames or 1)
     if isinstance(source, Image.Image):
         shown = source.tell()
         try:
-            return frames_of(source, n_frames)
+            return frames_of(source, n_frames, bits)
         except Exception as error:  # a lazily opened PIL image decodes only now
             raise UnreadableImageError(name, str(error) or type(error).__name__) from error
         finally:
@@ -53,10 +54,10 @@ def open_frames(source: Any, name: str, n_frames: int | None) -> list[Image.Imag
                 source.seek(shown)
     content = read_content(source, name)
     if isinstance(content, bytes):
-        return decode_frames(content, name, n_frames)
+        return decode_frames(content, name, n_frames, bits)
     if not isinstance(content, (np.ndarray, torch.Tensor, Image.Image)):
         raise UnreadableImageError(name, f"a {type(content).__name__} is no image")
-    return open_frames(content, name, n_frames)
+    return open_frames(content, name, n_frames, bits)
 
 
 def read_content(source: Any, name: str) -> Any:
@@ -70,6 +71,8 @@ def read_content(source: Any, name: str) -> Any:
     try:
         if not isinstance(source, (str, Path)):
             return source.read()
+        if not Path(source).is_file() and Path(source).exists():
+            raise UnreadableImageError(name, "it is a folder, a pipe, a socket or a device and no file")
         if Path(source).stat().st_size > MAX_BYTES:
             raise UnreadableImageError(name, f"it is larger than {MAX_BYTES:,} bytes")
         return Path(source).read_bytes()

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from coopt.data.found import Reading
 from coopt.data.labels import distinct_labels, is_whole, label_text
-from coopt.data.reading import Reading
 from coopt.data.wording import count, table_rows
 from coopt.errors import DataError
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from coopt.data.cells import Find, MissingImage, read_cell
 from coopt.data.columns import column_reader
+from coopt.data.found import Reading, Rows
 from coopt.data.labels import is_missing, label_text
 from coopt.data.parsing import parse_csv, parse_json_lines, parse_json_table
-from coopt.data.reading import Reading, Rows
 from coopt.data.table_labels import table_labels
 from coopt.data.text import read_text
 from coopt.data.unicode import find_file

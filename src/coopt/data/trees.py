@@ -5,14 +5,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from coopt.data.archives import FileTree
 from coopt.data.cells import Find
 from coopt.data.columns import feature_class_names
-from coopt.data.layout import folders_with_images, has_class_folders, read_class_folders
-from coopt.data.reading import SPLIT_NAMES, Reading, Rows
+from coopt.data.found import Reading, Rows
+from coopt.data.layout import Folders, folders_with_images, has_class_folders, read_class_folders
+from coopt.data.parts import SPLIT_NAMES, part_of
 from coopt.data.saved import is_saved, read_saved
 from coopt.data.tables import Table, disk_finder, is_table_name, parse_table, read_table
-from coopt.data.tree import FolderTree
+from coopt.data.tree import FileTree, FolderTree
 from coopt.data.unicode import one_form
 from coopt.data.wording import some
 from coopt.errors import DataError
@@ -23,8 +23,8 @@ SPLIT_TOKEN = re.compile(
 """A split name as a word of a path: `data/train-00000-of-00002.parquet`, `labels_test.csv`, `val/metadata.csv`."""
 
 
-def read_tree(tree: FileTree, **options: Any) -> Reading:
-    """Read the images and labels of a tree of files.
+def read_tree(tree: FileTree, folders: Folders, **options: Any) -> Reading:
+    """Read the images and labels of a tree of files: class folders, or tables and the images they name.
 
     Class folders are preferred to a table next to them; the table is read where there is at most one folder of images,
     or where a column is named. The options are those of `read_table`.
@@ -33,8 +33,8 @@ def read_tree(tree: FileTree, **options: Any) -> Reading:
         return read_saved(tree, **options)
     tables = [path for path in tree.paths if is_table_name(path)]
     names_columns = any(value is not None for name, value in options.items() if name != "require_labels")
-    if not tables or (not names_columns and _has_classes(tree, tables)):
-        reading = read_class_folders(tree, options["require_labels"])
+    if not tables or (not names_columns and (folders.layout != "auto" or _has_classes(tree, tables))):
+        reading = read_class_folders(tree, folders)
         if tables:
             reading.notes.append(f"not read beside the class folders: {some(tables)}; give a table's path to read it")
         return reading
@@ -67,7 +67,7 @@ def _has_classes(tree: FileTree, tables: list[str]) -> bool:
     if any(posixpath.basename(table).rsplit(".", 1)[0] == "metadata" for table in tables):
         return False
     folders = folders_with_images(tree)
-    splits = [name for name in folders if name.lower() in SPLIT_NAMES]
+    splits = [name for name in folders if part_of(name)]
     if splits and len(splits) == len(folders):
         return any(has_class_folders(tree, name) for name in splits)
     return len(folders) >= 2

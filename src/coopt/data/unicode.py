@@ -15,6 +15,11 @@ def one_form(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def other_form(text: str) -> str:
+    """The text as macOS writes it (NFD)."""
+    return unicodedata.normalize("NFD", text)
+
+
 def find_path(path: Path) -> Path:
     """The path as the disk writes it, where the disk has it in another form; else the path itself."""
     if path.exists() or str(path).isascii():

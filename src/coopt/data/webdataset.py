@@ -8,14 +8,13 @@ import posixpath
 from collections.abc import Iterable
 from typing import Any
 
-from coopt.data.archives import ArchiveTree, FileTree
-from coopt.data.decode import is_image_name
+from coopt.data.archives import ArchiveTree
+from coopt.data.found import Reading, Rows
 from coopt.data.labels import is_whole, label_text
 from coopt.data.pattern import read_images
-from coopt.data.reading import Reading, Rows
 from coopt.data.tables import LABEL_COLUMNS, is_table_name
 from coopt.data.text import parse_json, read_text
-from coopt.data.tree import FolderTree
+from coopt.data.tree import FileTree, FolderTree
 from coopt.data.trees import SPLIT_TOKEN
 from coopt.data.wording import count, some
 from coopt.errors import DataError
@@ -32,7 +31,7 @@ def is_webdataset(tree: FileTree) -> bool:
     """
     if _is_shards(tree):
         return True
-    images = {_key(path) for path in tree.paths if is_image_name(path)}
+    images = {_key(path) for path in tree.images}
     beside = {ending: {_key(path) for path in tree.paths if _ending(path) == ending} for ending in ENDINGS}
     if images & beside["cls"]:
         return True
@@ -45,7 +44,7 @@ def _is_shards(tree: FileTree) -> bool:
     """Whether a folder holds tars, and neither images nor tables of its own."""
     if not isinstance(tree, FolderTree) or not any(path.endswith(".tar") for path in tree.paths):
         return False
-    return not any(is_image_name(path) or is_table_name(path) for path in tree.paths)
+    return not any(tree.is_image(path) or is_table_name(path) for path in tree.paths)
 
 
 def read_webdataset(tree: FileTree, label_column: str | None, require_labels: bool) -> Reading:
@@ -72,13 +71,14 @@ def read_webdataset(tree: FileTree, label_column: str | None, require_labels: bo
 
 def _read_shards(tree: FolderTree, label_column: str | None, require_labels: bool) -> Reading:
     """The images of all tars of a folder as one data set."""
-    merged = Reading(tree.where, {}, ignored_files=tree.hidden)
+    merged = Reading(tree.where, {})
     readings = []
     for path in (path for path in tree.paths if path.endswith(".tar")):
-        reading = read_webdataset(ArchiveTree(tree.root / path), label_column, require_labels)
+        shard = ArchiveTree(tree.source(path), tree.sieve.patterns)
+        reading = read_webdataset(shard, label_column, require_labels)
         words = SPLIT_TOKEN.findall(path)
-        merged.ignored_files += reading.ignored_files
-        merged.notes += reading.notes
+        merged.ignored_files += reading.ignored_files + shard.sieve.hidden
+        merged.notes += [*reading.notes, *shard.notes()]
         readings.append(reading)
         for part, rows in reading.parts.items():
             rows.names = [f"{path}/{name}" for name in rows.names]

@@ -154,6 +154,10 @@ def _own_benchmark(own: OwnBenchmark, allow_duplicates: bool) -> Benchmark:
         image_root=own.image_root,
         image_suffix=own.image_suffix,
         label_pattern=own.label_pattern,
+        layout=own.layout,
+        ignore=own.ignore or (),
+        allow_empty=own.allow_empty or own.variant_of is not None,
+        image_bits=own.image_bits,
         make_split=own.variant_of is None,
     )
     test = splits.test or splits.unsplit

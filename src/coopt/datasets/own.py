@@ -16,6 +16,14 @@ from coopt.data.wording import some
 from coopt.datasets.table import known_benchmark
 from coopt.errors import DataError, did_you_mean, require_extra
 
+KINDS: dict[str, tuple[type, str]] = {
+    "ignore": (list, "a list of texts"),
+    "allow_empty": (bool, "true or false"),
+    "allow_equal_prompts": (bool, "true or false"),
+    "image_bits": (int, "a whole number"),
+}
+"""The values of the keys that are no texts."""
+
 TEMPLATE = "a photo of a {}."
 
 
@@ -39,6 +47,11 @@ class OwnBenchmark:
     label_pattern: str | None = None
     allow_equal_prompts: bool = False
     """Whether two classes may have the same prompt."""
+    layout: str = "auto"
+    ignore: list[str] | None = None
+    """Patterns of files and folders to leave out."""
+    allow_empty: bool = False
+    image_bits: int | None = None
     task: str | None = None
     """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
 
@@ -77,10 +90,10 @@ def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
         raise DataError(
             f"{where} has the key(s) {some(unknown)}; allowed are {some(keys)}.{did_you_mean(unknown[0], keys)}"
         )
-    kinds = {"allow_equal_prompts": (bool, "true or false")}
     for key, value in entry.items():
-        kind, needed = kinds.get(key, (str, "a text"))
-        if not isinstance(value, kind):
+        kind, needed = KINDS.get(key, (str, "a text"))
+        texts = all(isinstance(item, str) for item in value) if isinstance(value, list) else True
+        if not texts or type(value) is not kind:
             raise DataError(f"{where} gives {key} as {value!r}; {needed} is needed.")
     template = entry.get("template", TEMPLATE)
     if template.count("{}") != 1:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coopt.data.decode import is_image_name
+from coopt.data.formats import is_image_name
 from coopt.data.load import load_dataset
 from coopt.data.wording import some
 from coopt.datasets.facts import BenchmarkFacts, Item, Listing

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from coopt.data.archives import FREE_BYTES, MAX_MEMBERS, MAX_RATIO, check_member
-from coopt.data.tree import is_hidden
+from coopt.data.archives import FREE_BYTES, MAX_MEMBERS, MAX_RATIO, check_member, zip_names
+from coopt.data.litter import is_hidden
 from coopt.errors import DataError
 
 BLOCK = 1 << 20
@@ -64,11 +64,12 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes], int]]:
     """Path, content and size of every visible file; each is checked before it is opened."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
-            for info in opened.infolist():
+            names, _ = zip_names(opened.infolist())
+            for info, name in zip(opened.infolist(), names, strict=True):
                 if info.is_dir():
                     continue
                 # The upper half of the external attributes holds the Unix mode; 0o12 in its top bits is a link.
-                parts = check_member(archive, info.filename, info.file_size, (info.external_attr >> 28) == 0o12)
+                parts = check_member(archive, name, info.file_size, (info.external_attr >> 28) == 0o12)
                 if not any(map(is_hidden, parts)):
                     with opened.open(info) as file:
                         yield "/".join(parts), file, info.file_size

@@ -170,6 +170,7 @@ class PromptClassifier(FittedClassifier):
             )
         self.learned_: Learned | None = learned
         self.seen_: SeenImages | None = learned.seen()
+        self._image_bits = train.image_bits
         self._take(learned.method, values, stacked=is_grey_stack(X))
         return self
 
@@ -199,6 +200,7 @@ class PromptClassifier(FittedClassifier):
         vlm = model if isinstance(model, VLM) else run.load_vlm(device, model=model)
         classifier = cls(**run_parameters(run, vlm, model, device))
         classifier.learned_, classifier._facts, classifier.seen_ = None, run_facts(run), run.images
+        classifier._image_bits = run.image_bits
         classifier._take(run.build(vlm), run_values(run.config, run.task.class_labels))
         return classifier
 

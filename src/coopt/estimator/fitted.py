@@ -1,5 +1,6 @@
 """What a fitted classifier does with images: logits, probabilities, labels, a score."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):
     classes_: np.ndarray
     class_names_: list[str]
     _stacked: bool
+    _image_bits: int | None = None
+    """The bits of 16-bit grey images in what was learned from: what is predicted is read alike."""
 
     def decision_function(self, X: Any, *, on_error: str = "raise") -> np.ndarray:  # noqa: N803
         """Logits (N, C); with two classes (N,), the second class's minus the first's, as scikit-learn has it.
@@ -122,6 +125,8 @@ class FittedClassifier(ClassifierMixin, BaseEstimator):
             raise ConfigError(f"on_error is {on_error!r}; allowed is 'raise' or 'skip'.")
         strict = on_error == "raise"
         dataset = images_of(X, stacked=self._stacked, check_files=strict)
+        if self._image_bits is not None:
+            dataset = replace(dataset, image_bits=self._image_bits)
         with progress_of(self.verbose) as reporter:
             found = dataset_logits(
                 self.vlm_,

@@ -53,7 +53,11 @@ def labelled(X: Any, values: LabelValues, class_names: Any = None) -> ImageDatas
     if isinstance(X, ImageDataset) and class_names is None and set(values.texts) <= set(X.class_labels or []):
         words = dict(zip(X.class_labels or [], X.class_names, strict=True))
     found = load_dataset(images, labels=values.values[values.codes], class_names=words, make_split=False).any
-    return replace(found, names=X.names, source=X.source, split=X.split) if isinstance(X, ImageDataset) else found
+    return (
+        replace(found, names=X.names, source=X.source, split=X.split, image_bits=X.image_bits or found.image_bits)
+        if isinstance(X, ImageDataset)
+        else found
+    )
 
 
 def images_of(X: Any, *, stacked: bool = False, check_files: bool = True) -> ImageDataset:  # noqa: N803

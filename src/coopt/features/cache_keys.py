@@ -17,6 +17,7 @@ from coopt.data import Augmentation
 from coopt.data.augment import RATIO, SCALE, TRIES, resampling
 from coopt.data.batches import Transform
 from coopt.data.digests import DIGEST_BYTES, content_digest
+from coopt.data.pixels import DECODING
 from coopt.features.inputs import PLAIN, Inputs
 from coopt.models import VLM
 from coopt.models.preprocess import Preprocess
@@ -96,6 +97,7 @@ def _computing_facts(device: torch.device, chunk: int) -> dict[str, Any]:
         "transformers": version("transformers"),
         "numpy": np.__version__,
         "pillow": PIL.__version__,
+        "decoding": DECODING,
     }
 
 
@@ -108,9 +110,17 @@ class ContentKeys:
         takes_index: of the transform of each view.
         frames: how many frames of the image are looked at.
         there: the keys that the cache has in each view's space, sorted.
+        bits: how many bits 16-bit grey images are said to use (`ImageDataset.image_bits`).
     """
 
-    def __init__(self, takes_index: Sequence[bool], frames: int, there: Sequence[UInt8[np.ndarray, "_ 16"]]) -> None:
+    def __init__(
+        self,
+        takes_index: Sequence[bool],
+        frames: int,
+        there: Sequence[UInt8[np.ndarray, "_ 16"]],
+        bits: int | None = None,
+    ) -> None:
+        self.bits = bits
         self.takes_index = takes_index
         self.frames = frames
         self.there = there
@@ -118,7 +128,7 @@ class ContentKeys:
     def __call__(self, content: Any, index: int) -> tuple[bytes | None, bool]:
         """The keys, one after the other; None where the content cannot be read (decoding will say why)."""
         try:
-            digest = content_digest(content, self.frames)
+            digest = content_digest(content, self.frames, self.bits)
         except Exception:  # a picture that Pillow cannot convert
             return None, False
         indexed = hashlib.blake2b(digest + index.to_bytes(8, "little"), digest_size=KEY_BYTES).digest()

@@ -60,7 +60,8 @@ class KnownFeatures:
         self._spaces = [find_space(vlm, transform, chunk, inputs) for transform in transforms] if cache else []
         if cache is not None and None not in self._spaces:
             there = [cache.keys(space) for space in self._spaces if space is not None]
-            self.keys = ContentKeys([getattr(t, "takes_index", False) for t in transforms], inputs.frames, there)
+            takes_index = [getattr(t, "takes_index", False) for t in transforms]
+            self.keys = ContentKeys(takes_index, inputs.frames, there, dataset.image_bits)
 
     def note(self, keyed: dict[int, bytes]) -> None:
         """Take the keys of images that were read."""
