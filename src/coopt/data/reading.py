@@ -129,18 +129,13 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
 def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)) -> Splits:
     """Cut a labelled data set into train, validation and test, stratified by class and fixed by the seed.
 
+    A class with one image gives it to the training part; where every class has one there is no test part.
+
     Raises:
-        DataError: the images are unlabelled, or a class has fewer than two.
+        DataError: the images are unlabelled.
     """
     if dataset.labels is None:
         raise DataError("Unlabelled images cannot be split by class.")
-    counts = dataset.class_counts()
-    short = [dataset.class_names[label] for label in np.flatnonzero(counts < 2)]
-    if short:
-        raise DataError(
-            f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
-            f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
-        )
     if dataset.groups is not None:
         _refuse_single_groups(dataset, dataset.groups)
         indices = split_groups(dataset.labels, dataset.groups, seed, fractions)
@@ -148,6 +143,8 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
         indices = split_train_val_test(dataset.labels, seed, fractions)
     parts = zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
     train, val, test = (replace(part, split=name) for name, part in parts)
+    if not len(test):
+        return Splits(train, made_by="nobody: no class has 2 images, one to train and one to test")
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
     kept = ", groups kept together" * (dataset.groups is not None)
     return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}{kept}")
