@@ -1,18 +1,12 @@
 """`coopt fit`: learn a classifier from a few labelled images."""
 
-import contextlib
-import re
-import shlex
-from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from coopt.artifacts import check_target, save_run
 from coopt.cli.class_weight import CLASS_WEIGHT_HELP, read_class_weight
-from coopt.cli.console import ConsoleReporter, out, print_json, show_path
+from coopt.cli.console import print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
@@ -30,18 +24,9 @@ from coopt.cli.options import (
     Revision,
     Strict,
     Workers,
+    read_shots,
+    table_options,
 )
-from coopt.data import ImageDataset, Splits, join_datasets, load_dataset
-from coopt.errors import ConfigError, DataError
-from coopt.evaluate import dataset_logits, measure
-from coopt.features import encode_dataset
-from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
-from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
-from coopt.models import VLM, load_model
-from coopt.prompting import equal_prompts_allowed, read_templates
-from coopt.tasks import Metrics
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 def fit(
@@ -98,39 +83,29 @@ def fit(
 
     Example: coopt fit photos/ --shots 16 --set n_ctx=4
     """
+    from coopt.cli import fit_steps as steps
+    from coopt.cli.progress import ConsoleReporter
+    from coopt.fit import learn
+    from coopt.models import load_model
+
     n_shots = read_shots(shots)
-    read_templates(template)
-    if seed >= 2**63:
-        raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
     changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
-    settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
+    settings, recipe = steps.read_settings(method, preset, set_ or [], truncate_names, changes)
     weights = read_class_weight(class_weight or [])
-    folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
-    check_target(folder, overwrite)
-    columns: dict[str, Any] = {
-        "image_column": image_column,
-        "label_column": label_column,
-        "group_column": group_column,
-        "image_root": image_root,
-        "image_suffix": image_suffix,
-        "label_pattern": label_pattern,
-    }
-    validation = find_method(method).uses_validation
-    splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed, validation=validation)
-    if splits.train is None:
-        raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
+    folder = out_folder or Path("runs") / steps.default_name(data, method, n_shots, seed)
+    steps.check_before(folder, overwrite, template, seed)
+    columns = table_options(image_column, label_column, group_column, image_root, image_suffix, label_pattern)
+    splits, train, beside = steps.read_all(data, method, unlabelled, **columns, class_names=class_names, seed=seed)
     with download_bar(as_json) as progress:
         vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
     reading: dict[str, Any] = {"n_workers": workers, "strict": strict}
-    partial = folder.with_name(folder.name + ".partial")
+    checkpoint = steps.checkpoint_of(folder)
     with ConsoleReporter(quiet=as_json) as reporter:
-        for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
-            reporter.note(note)
-        announce(splits, vlm, method, reporter)
+        notes = steps.checkpoint_notes(checkpoint, resume)
+        steps.announce(splits, vlm, method, recipe.resolve(n_shots), notes, reporter)
         learned = learn(
             vlm,
-            splits.train,
+            train,
             val=splits.val,
             unlabelled=beside,
             method=method,
@@ -144,173 +119,17 @@ def fit(
             allow_equal_prompts=allow_equal_prompts,
             class_weight=weights,
             **reading,
-            checkpoint_path=partial / CHECKPOINT,
+            checkpoint_path=checkpoint,
             resume=resume,
             reporter=reporter,
         )
-        tested = None
-        if splits.test is not None:
-            tested = compare(learned.method, splits.test, template, seed, reading, reporter)
-    write(learned, splits, tested, folder, overwrite=overwrite, revision_asked=revision, preset=preset)
-    remove_partial(partial)
+        reading |= {"seed": seed, "reporter": reporter}
+        tested = steps.test(learned, splits, template, reading)
+        for note in steps.result_notes(learned, splits, template, reading):
+            reporter.note(note)
+    steps.write(learned, splits, tested, folder, overwrite=overwrite, revision_asked=revision, preset=preset)
+    steps.remove_partial(checkpoint)
     if as_json:
-        print_json(as_dict(learned, tested, folder, reporter.notes))
+        print_json(steps.as_dict(learned, tested, folder, reporter.notes))
     else:
-        summarise(learned, tested, template, folder, data)
-
-
-def read_data(sources: Sequence[str], grouped: bool, **options: Any) -> Splits:
-    """The data of one source, or of several as one with the classes of all, told apart by the sources' names.
-
-    Raises:
-        DataError: two sources have the same name.
-    """
-    if not grouped:
-        return load_dataset(sources[0], **options)
-    names = [Path(source.rstrip("/")).stem for source in sources]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise DataError(f"Two sources are called {repeated[0]!r}; rename one of them, their names tell classes apart.")
-    return join_datasets({name: load_dataset(source, **options) for name, source in zip(names, sources, strict=True)})
-
-
-def write(
-    learned: Learned,
-    splits: Splits,
-    tested: tuple[Metrics, Metrics] | None,
-    folder: Path,
-    *,
-    overwrite: bool,
-    **facts: Any,
-) -> None:
-    """Save the run folder."""
-    details = {**learned.details(), **facts}
-    details["data"] |= {"split": splits.made_by, "n_test": tested[1].n_images if tested else 0}
-    records: list[dict[str, Any]] = [record.as_dict() for record in learned.records]
-    if tested:
-        records.append({"data": "test", **tested[1].as_dict()})
-    save_run(folder, learned.method, records=records, details=details, overwrite=overwrite)
-
-
-def as_dict(learned: Learned, tested: tuple[Metrics, Metrics] | None, folder: Path, notes: list[str]) -> dict[str, Any]:
-    """The result, for --json."""
-    return {
-        "run": str(folder),
-        "method": learned.method.key,
-        "n_parameters": learned.method.n_parameters(),
-        "n_train": len(learned.train),
-        "epochs": learned.recipe.epochs,
-        "skipped": [list(item) for item in learned.skipped],
-        "zero_shot": tested[0].as_dict() if tested else None,
-        "test": tested[1].as_dict() if tested else None,
-        "notes": notes,
-    }
-
-
-def read_shots(text: str) -> int | None:
-    """`"16"` to 16, `"all"` to None.
-
-    Raises:
-        ConfigError: neither.
-    """
-    if text == "all":
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise ConfigError(f"--shots is {text!r}; allowed is a whole number from 1, or 'all'.")
-    return int(text)
-
-
-def read_settings(
-    method: str, preset: str | None, pairs: Sequence[str], truncate_names: bool, changes: dict[str, Any]
-) -> tuple[dict[str, Any], Recipe]:
-    """The method's settings and the recipe, from its preset, --set pairs and the recipe's own options.
-
-    Raises:
-        ConfigError: a preset or a setting that neither has, or a value that is not allowed.
-    """
-    kinds = {field.name: field.type for field in fields(Recipe)}
-    values = {name: value for name, value in changes.items() if value is not None}
-    for_method = []
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        if name.strip() in kinds:
-            values[name.strip()] = text
-        else:
-            for_method.append(pair)
-    settings = parse_settings(method, for_method)
-    if truncate_names:
-        if "truncate_names" not in find_method(method).setting_parameters():
-            raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
-        settings["truncate_names"] = True
-    return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
-
-
-def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: int) -> str:
-    """`photos-coop-16shot-seed1`."""
-    names = "+".join(Path(source.rstrip("/")).name or "data" for source in data)
-    stem, method = (re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.") for text in (names, method))
-    return f"{stem}-{method}-{'all' if n_shots is None else f'{n_shots}shot'}-seed{seed}"
-
-
-def compare(
-    method: Method, test: ImageDataset, template: str, seed: int, reading: dict[str, Any], reporter: ConsoleReporter
-) -> tuple[Metrics, Metrics]:
-    """Metrics of the hand-written prompt and of the learned method on the test images."""
-    options = {**reading, "progress": reporter.encoding(f"{len(test)} test images")}
-    encoded = encode_dataset(method.vlm, test, **options)
-    reporter.skipped(encoded.skipped)
-    cut = bool(method.settings.get("truncate_names", False))
-    with equal_prompts_allowed():  # they were checked before learning
-        zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
-    set_task(zero_shot, method.task)
-    results = []
-    for predictor in (zero_shot.predictor(), method.predictor()):
-        found = dataset_logits(method.vlm, predictor, test, encoded=encoded, seed=seed, **options)
-        results.append(measure(predictor.task, found, test))
-    return results[0], results[1]
-
-
-def announce(splits: Splits, vlm: VLM, method: str, reporter: ConsoleReporter) -> None:
-    """Say what is about to happen."""
-    for name, part in splits.parts.items():
-        reporter.say(f"{name}: {part.summary()}")
-    reporter.say(f"split: {splits.made_by}")
-    reporter.say(f"model: {vlm!r}; method: {method} ({find_method(method).summary})")
-
-
-def summarise(
-    learned: Learned, tested: tuple[Metrics, Metrics] | None, template: str, folder: Path, data: Sequence[str]
-) -> None:
-    """The result, where everything lies, and what to type next."""
-    if learned.method.uses_shots:
-        out.print(
-            f"Learned {learned.method.n_parameters():,} numbers from {len(learned.train)} images"
-            + (f" in {len(learned.records)} epochs." if learned.records else ".")
-        )
-    if learned.skipped:
-        out.print(f"{len(learned.skipped)} training image(s) could not be read and were skipped.")
-    if tested:
-        zero_shot, metrics = tested
-        headline = metrics.shown[0]
-        by_hand = headline.show(zero_shot.figures()[headline.name])
-        out.print(f"Test {metrics.summary()}; hand-written prompt {template!r}: {by_hand}.", markup=False)
-    out.print(f"Run folder: {show_path(folder)}", markup=False)
-    command = shlex.join(["coopt", "evaluate", show_path(folder), *data])
-    out.print(f"Next: {command}", markup=False)
-
-
-def checkpoint_notes(checkpoint: Path, resume: bool) -> list[str]:
-    """What a user may not expect of --resume, or of its absence."""
-    if resume and not checkpoint.is_file():
-        return [f"there is nothing to resume at {show_path(checkpoint)}; the run starts from the beginning"]
-    if checkpoint.is_file() and not resume:
-        return [f"{show_path(checkpoint)} is of an interrupted run; it is replaced (--resume would go on with it)"]
-    return []
-
-
-def remove_partial(partial: Path) -> None:
-    """The run is complete: its checkpoints go."""
-    for checkpoint in partial.glob(f"{Path(CHECKPOINT).stem}*"):
-        checkpoint.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        partial.rmdir()
+        steps.summarise(learned, tested, template, folder, data)

@@ -1,7 +1,7 @@
 """Options that several commands take, described once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,6 +40,14 @@ AllowEqual = Annotated[
     bool, typer.Option("--allow-equal-prompts", help="Allow classes whose names are the same to the model.")
 ]
 
+TABLE_OPTIONS = ("image_column", "label_column", "group_column", "image_root", "image_suffix", "label_pattern")
+"""How the reader of data calls them, in the order in which `table_options` takes them."""
+
+
+def table_options(*given: Any) -> dict[str, Any]:
+    """What a command was told of how its data is written, for `load_dataset`."""
+    return dict(zip(TABLE_OPTIONS, given, strict=True))
+
 
 def read_shot_list(text: str) -> list[int]:
     """`"1,2,4"` to numbers.
@@ -51,3 +59,16 @@ def read_shot_list(text: str) -> list[int]:
     if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
         raise ConfigError(f"--shots is {text!r}; give whole numbers from 1, such as 1,2,4,8,16.")
     return [int(part) for part in parts]
+
+
+def read_shots(text: str) -> int | None:
+    """`"16"` to 16, `"all"` to None.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if text == "all":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--shots is {text!r}; allowed is a whole number from 1, or 'all'.")
+    return int(text)

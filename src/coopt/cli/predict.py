@@ -1,17 +1,13 @@
 """`coopt predict`: class and probability of images."""
 
-import csv
-import io
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from coopt.artifacts import load_run
-from coopt.cli.console import ConsoleReporter, out, print_json, show_path
+from coopt.cli.console import out, print_json, show_path
 from coopt.cli.downloads import download_bar
-from coopt.cli.evaluate import run_logits
 from coopt.cli.options import (
     AllowEqual,
     BatchSize,
@@ -27,11 +23,9 @@ from coopt.cli.options import (
     TrustCode,
     Workers,
 )
-from coopt.cli.tables import print_table
-from coopt.data import ImageDataset, holds_images, load_dataset, read_class_names
-from coopt.errors import ConfigError, DataError
+from coopt.cli.tables import as_csv, print_table
+from coopt.errors import ConfigError
 from coopt.files import write_text
-from coopt.tasks import Decisions, check_logits
 
 
 def predict(
@@ -62,13 +56,19 @@ def predict(
     """
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ConfigError(f"--output is {str(output)!r}; the file must end in .csv or .json.")
+    from coopt.artifacts import load_run
+    from coopt.cli.evaluate_steps import run_logits
+    from coopt.cli.progress import ConsoleReporter
+    from coopt.cli.sources import read_images, read_names
+    from coopt.tasks import check_logits
+
     loaded = load_run(run, trust_code=trust_code)
     columns = {"image_column": image_column, "image_root": image_root, "image_suffix": image_suffix}
     dataset = read_images(images, **columns)
     with download_bar(as_json) as progress:
         vlm = loaded.load_vlm(device, dtype, model, progress)
-    names = None if class_names is None else read_names(class_names)
-    predictor = loaded.predictor(vlm, names, allow_equal_prompts=allow_equal_prompts)
+    words = None if class_names is None else read_names(class_names)
+    predictor = loaded.predictor(vlm, words, allow_equal_prompts=allow_equal_prompts)
     with ConsoleReporter(quiet=as_json) as reporter:
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
@@ -77,53 +77,12 @@ def predict(
     names = [dataset.name(int(index)) for index in found.indices]
     rows = [{"image": name, **decisions.as_dict(row)} for row, name in enumerate(names)]
     if output is not None:
-        is_csv = output.suffix == ".csv"
-        write_text(output, as_csv(names, decisions) if is_csv else json.dumps(rows, indent=2) + "\n")
+        heads = ("image", *decisions.columns)
+        lines = [(name, *line) for row, name in enumerate(names) for line in decisions.lines(row)]
+        write_text(output, as_csv(heads, lines) if output.suffix == ".csv" else json.dumps(rows, indent=2) + "\n")
     if as_json:
         print_json({"predictions": rows, "skipped": found.skipped})
     elif output is not None:
         out.print(f"Wrote {len(rows)} predictions to {show_path(output)}; {len(found.skipped)} skipped.")
     else:
         print_table(("image", decisions.title), [(name, decisions.text(row)) for row, name in enumerate(names)])
-
-
-def read_images(images: list[str], **options: Any) -> ImageDataset:
-    """One source of images, or a list of files.
-
-    Raises:
-        DataError: a path does not exist, or several folders are given.
-    """
-    paths = [Path(image) for image in images]
-    wrong = [str(path) for path in paths if not path.is_file()]
-    source: str | list[Path] = paths
-    if len(paths) == 1 and (wrong or holds_images(paths[0].name)):
-        source = images[0]
-    elif wrong:
-        raise DataError(
-            f"{len(wrong)} of {len(paths)} paths are not image files: {', '.join(wrong[:5])}. "
-            "Give image files, or one folder, archive or table."
-        )
-    return load_dataset(source, require_labels=False, make_split=False, **options).whole()
-
-
-def read_names(file: Path) -> list[str]:
-    """Class names from a JSON list, a JSON map (its words) or a text file with one per line.
-
-    Raises:
-        DataError: the file does not exist, or does not hold two names in one of these ways.
-    """
-    words = read_class_names(file)
-    names = list(words.values()) if isinstance(words, dict) else words
-    if len(names) < 2:
-        raise DataError(f"The class names file '{file}' has {len(names)} names; a classifier needs at least 2.")
-    return names
-
-
-def as_csv(names: list[str], decisions: Decisions) -> str:
-    """The task's lines for each image."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", *decisions.columns])
-    for row, name in enumerate(names):
-        writer.writerows([name, *line] for line in decisions.lines(row))
-    return text.getvalue()

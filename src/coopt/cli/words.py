@@ -4,13 +4,11 @@ from typing import Annotated
 
 import typer
 
-from coopt.artifacts import load_run
 from coopt.cli.console import print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import Device, Json, OtherModel, RunFolder, TrustCode
 from coopt.cli.tables import print_table
 from coopt.errors import RunError
-from coopt.prompting import nearest_words
 
 
 def words(
@@ -30,6 +28,9 @@ def words(
 
     Example: coopt words runs/photos-coop-16shot-seed1
     """
+    from coopt.artifacts import load_run
+    from coopt.prompting import nearest_words
+
     loaded = load_run(run, trust_code=trust_code)
     ctx = loaded.tensors.get("ctx")
     if ctx is None:
