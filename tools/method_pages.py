@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from coopt.cli.methods_steps import facts
 from coopt.files import write_text
 from coopt.fit import Recipe, recipe_for
 from coopt.methods import METHODS, Method, build_method
@@ -22,6 +23,10 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "method_steps.json"
 MADE = "<!-- Made by `python -m tools.method_pages` from the method's docstring; change that instead. -->"
 CLASSES = ["red fox", "barn owl"]
+
+
+LISTING = "../src/coopt/cli/methods.json"
+"""Where it stands, from docs."""
 
 
 def main(argv: list[str]) -> int:
@@ -62,7 +67,12 @@ def all_pages() -> dict[str, str]:
     vlm = load_model("builtin")
     measured = json.loads(RESULTS.read_text(encoding="utf-8"))
     pages = {f"methods/{key}.md": page(key, build_method(key, vlm, CLASSES)) for key in METHODS}
-    return {"methods.md": overview(vlm, measured), **pages}
+    return {"methods.md": overview(vlm, measured), **pages, LISTING: listing()}
+
+
+def listing() -> str:
+    """The facts of all methods, which the command line lists without loading them."""
+    return json.dumps([facts(key, method) for key, method in METHODS.items()], indent=2, ensure_ascii=False) + "\n"
 
 
 def page(key: str, method: Method) -> str:

@@ -36,9 +36,13 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
 
 
 def write_text(target: Path | str, text: str) -> None:
-    """Write `text` (UTF-8) atomically."""
+    """Write `text` (UTF-8) atomically.
+
+    What UTF-8 cannot hold, such as the bytes of a file name in another encoding, is written as an escape. In JSON the
+    escape is read back as the same name.
+    """
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_texts(folder: Path | str, texts: Mapping[str, str]) -> None:
@@ -108,6 +112,17 @@ def atomic_folder(target: Path | str) -> Iterator[Path]:
         _sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def readable(name: str) -> str:
+    """A file name as text, where its bytes are text in another encoding than the system's: UTF-8, else Latin-1."""
+    if name.isascii() or not any("\udc80" <= character <= "\udcff" for character in name):
+        return name
+    raw = os.fsencode(name)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def user_cache_folder() -> Path:

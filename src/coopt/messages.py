@@ -1,9 +1,15 @@
-"""What a user should know while work goes on (a file that was skipped, a damaged cache): one way to whoever listens."""
+"""What a user is told: one way for messages to whoever listens, and one way in which foreign text is shown."""
 
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+HIDDEN = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Characters that a terminal obeys in place of showing them: control bytes, line separators, changes of direction."""
+_ESCAPES: dict[int, str] = {code: repr(chr(code))[1:-1] for code in HIDDEN}
+_ESCAPES |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
+_ESCAPES |= {code: f"\\x{code - 0xDC00:02x}" for code in range(0xDC80, 0xDD00)}  # bytes of a file name that is no text
 
 _listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
 _on_command_line: ContextVar[bool] = ContextVar("on_command_line", default=False)
@@ -46,3 +52,16 @@ def command_line() -> Iterator[None]:
         yield
     finally:
         _on_command_line.reset(token)
+
+
+def shown(text: object, lines: bool = False) -> str:
+    r"""Text of any source as it may be printed: what a terminal would obey, and what is no text, as `\x1b`, `\xe9`.
+
+    Args:
+        text: a name of a file, a class or a word, or a message with such names in it.
+        lines: leave line breaks as they are.
+    """
+    text = str(text)
+    if lines:
+        return "\n".join(shown(line) for line in text.split("\n"))
+    return text if text.isprintable() else text.translate(_ESCAPES)

@@ -326,7 +326,7 @@ def whole(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_fit_resumes_to_the_run_it_would_have_been(
     shapes: Path, whole: Path, tmp_path: Path, number: int
 ) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from coopt.artifacts.load import load_run
 from coopt.errors import ConfigError, RunError
 from coopt.methods import find_method
+from coopt.methods.settings import METHOD
 from coopt.models import VLM
 from coopt.prompting import clean_name
 
@@ -17,6 +18,10 @@ def resolve_starts(key: str, settings: Mapping[str, Any], vlm: VLM) -> dict[str,
     """The settings of a method, with run folders replaced by their context where the method takes vectors."""
     resolved = dict(settings)
     for name, parameter in find_method(key).setting_parameters().items():
+        value = resolved.get(name)
+        if isinstance(value, Mapping) and isinstance(value.get(METHOD), str):  # a method around another one
+            inner = {inner_name: inner for inner_name, inner in value.items() if inner_name != METHOD}
+            resolved[name] = {METHOD: value[METHOD], **resolve_starts(value[METHOD], inner, vlm)}
         if "Tensor" in str(parameter.annotation) and isinstance(resolved.get(name), str | Path):
             resolved[name] = shared_context(vlm, name, Path(resolved[name]), resolved.get("position", "end"))
     return resolved

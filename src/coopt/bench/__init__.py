@@ -1,5 +1,6 @@
 """The benchmark: protocols over data sets, methods, shots and seeds, as records that survive a kill."""
 
+from coopt.bench.check import check_rows as check_rows
 from coopt.bench.choice import Choice as Choice
 from coopt.bench.choice import Places as Places
 from coopt.bench.choice import check_names as check_names
@@ -10,6 +11,8 @@ from coopt.bench.engines import InlineEngine as InlineEngine
 from coopt.bench.engines import LocalEngine as LocalEngine
 from coopt.bench.engines import RayEngine as RayEngine
 from coopt.bench.engines import default_workers as default_workers
+from coopt.bench.forget import Forgotten as Forgotten
+from coopt.bench.forget import forget as forget
 from coopt.bench.grid import ModelChoice as ModelChoice
 from coopt.bench.grid import Run as Run
 from coopt.bench.grid import make_runs as make_runs

@@ -53,6 +53,11 @@ class Choice:
     sources: Sequence[str] = ()
     """What the protocols that transfer learn from."""
 
+    @property
+    def whole_suite(self) -> bool:
+        """Whether a suite is meant, and not data sets that were named."""
+        return self.suite is not None and not self.names
+
 
 def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, list[str]]:
     """The data sets of a call, read, and notes about what was left out or decided.
@@ -71,10 +76,10 @@ def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, l
     if protocol.to_variants:
         sources, benchmarks = shift_sources(sources, names, benchmarks, places)
     elif protocol.transfers:
-        sources, benchmarks = cross_sources(sources, benchmarks, bool(choice.suite), notes)
+        sources, benchmarks = cross_sources(sources, benchmarks, choice.whole_suite, notes)
     else:
         untrained = [name for name, b in benchmarks.items() if b.train is None]
-        if protocol.learns and choice.suite and untrained:  # a suite may hold data sets without training images
+        if protocol.learns and choice.whole_suite and untrained:  # a suite may hold data sets without training images
             benchmarks = {name: b for name, b in benchmarks.items() if name not in untrained}
             notes.append(f"for testing only, left out: {', '.join(untrained)}")
         sources = list(benchmarks)
@@ -83,7 +88,7 @@ def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, l
 
 
 def named(choice: Choice, places: Places) -> list[str]:
-    """The names of `--datasets` and `--suite`, each once."""
+    """The data sets of `--datasets`, or of `--suite`, each once; with both, those of the suite that are named."""
     names = [places.canonical(name) for name in choice.names]
     if choice.suite is not None:
         if choice.suite not in SUITES:
@@ -91,7 +96,13 @@ def named(choice: Choice, places: Places) -> list[str]:
                 f"There is no suite {choice.suite!r}; the suites are {', '.join(SUITES)}."
                 f"{did_you_mean(choice.suite, SUITES)}"
             )
-        names += SUITES[choice.suite]
+        others = [name for name in names if name not in SUITES[choice.suite]]
+        if others:
+            raise ConfigError(
+                f"--datasets names {', '.join(others)}, which --suite {choice.suite} does not have: it has "
+                f"{', '.join(SUITES[choice.suite])}. Leave out --suite to compare on other data sets."
+            )
+        names = names or SUITES[choice.suite]
     if not names and not choice.sources:
         raise ConfigError(f"Name data sets with --datasets a,b or --suite ({', '.join(SUITES)}).")
     return list(dict.fromkeys(names))

@@ -39,7 +39,7 @@ class Digests:
             state = hashlib.blake2b(digest_size=12)
             state.update(json.dumps([part.class_names, part.class_labels]).encode())
             state.update(b"" if part.labels is None else np.ascontiguousarray(part.labels, dtype="<i8").tobytes())
-            state.update("\n".join(part.names or []).encode())
+            state.update("\n".join(part.names or []).encode(errors="surrogatepass"))
             self.known[key] = state.hexdigest()
         return self.known[key]
 
@@ -47,4 +47,4 @@ class Digests:
 def digest(value: Any, length: int) -> str:
     """The first digits of the hash of a JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(text.encode()).hexdigest()[:length]
+    return hashlib.blake2b(text.encode(errors="surrogatepass")).hexdigest()[:length]

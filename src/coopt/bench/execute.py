@@ -169,8 +169,7 @@ def evaluate(
         columns = align_labels(dataset, source)  # the classes of the source that the variant has
     predictor = learner.predictor()
     found = dataset_logits(learner.vlm, predictor, dataset, encoded=encoded, seed=run.seed, n_workers=run.n_decoders)
-    for name, reason in found.skipped:
-        reporter.note(f"skipped {name}: {reason}")
+    reporter.skipped(found.skipped)
     metrics = measure(task, found, dataset, columns)
     facts = {"n_classes": len(dataset.class_names), "n_test": metrics.n_images, "metrics": metrics.figures()}
     return facts, time.perf_counter() - started

@@ -7,7 +7,7 @@ grid.json               every cell that was asked for, so that a report knows wh
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,17 @@ class BenchFolder:
             old = read_grid(self.path) if (self.path / GRID).is_file() else []
             merged = merge_rows([*old, *rows])
             if merged != old or not (self.path / GRID).is_file():
-                rows_as_json = [asdict(row) for row in merged]
-                write_json(self.path / GRID, {"format": FORMAT, "version": __version__, "rows": rows_as_json})
+                self._write_grid(merged)
+
+    def drop_from_grid(self, goes: Callable[[GridRow], bool]) -> None:
+        """Ask no longer for some rows."""
+        self.prepare()
+        with FileLock(self.path / "locks" / "grid.lock"):
+            self._write_grid([row for row in read_grid(self.path) if not goes(row)])
+
+    def _write_grid(self, rows: Sequence[GridRow]) -> None:
+        facts = {"format": FORMAT, "version": __version__, "rows": [asdict(row) for row in rows]}
+        write_json(self.path / GRID, facts)
 
     def _check(self) -> None:
         """Refuse what another program or version wrote."""

@@ -1,10 +1,8 @@
 """`run_bench`: hand out the runs that are not done, write what comes back, until nothing is left."""
 
-import signal
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +15,7 @@ from coopt.bench.grid import Run, grid_rows
 from coopt.bench.protocols import PROTOCOLS
 from coopt.bench.records import BenchFolder
 from coopt.evaluate.record import Failure, Record
+from coopt.fit.signals import stop_on_signal
 
 ATTEMPTS = 3
 """How often a run whose worker dies is begun."""
@@ -162,47 +161,28 @@ def run_bench(
     reporter.planned(len(runs), outcome.n_before)
     bench = _Bench(folder, engine, reporter, outcome)
     elsewhere: deque[Run] = deque()
-    stop, give_back = heed_ctrl_c()
     try:
-        while left or elsewhere or bench.busy:
-            if stop.is_set():
-                raise KeyboardInterrupt
-            while left and (free := bench.free_workers()):
-                run = next_run(left, bench.last[free[0]], bench.last)
-                left.remove(run)
-                if not bench.begin(run, free[0]):
-                    elsewhere.append(run)
-            if bench.busy:
-                done, _ = wait(bench.busy, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    bench.take_back(future, left)
-            elif elsewhere:
-                time.sleep(POLL_SECONDS)
-            if not left:
-                left, elsewhere = elsewhere, left
+        with stop_on_signal() as stop:
+            while left or elsewhere or bench.busy:
+                if stop.is_set():
+                    raise KeyboardInterrupt
+                while left and (free := bench.free_workers()):
+                    run = next_run(left, bench.last[free[0]], bench.last)
+                    left.remove(run)
+                    if not bench.begin(run, free[0]):
+                        elsewhere.append(run)
+                if bench.busy:
+                    done, _ = wait(bench.busy, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        bench.take_back(future, left)
+                elif elsewhere:
+                    time.sleep(POLL_SECONDS)
+                if not left:
+                    left, elsewhere = elsewhere, left
     finally:
-        give_back()
         for item in bench.busy.values():
             item.claim.release()
     return outcome
-
-
-def heed_ctrl_c() -> tuple[threading.Event, Callable[[], Any]]:
-    """An event that Ctrl-C sets, and a function that restores Ctrl-C; a second Ctrl-C ends the process at once.
-
-    Python may ignore an exception that is raised in a destructor or callback; the event is set there too.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        return stop, lambda: None  # signals reach the main thread only
-
-    def ask(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, ask)
-    return stop, lambda: signal.signal(signal.SIGINT, before)
 
 
 def remaining(folder: BenchFolder, run: Run) -> Run:

@@ -1,3 +1,6 @@
 """The command line."""
 
-from coopt.cli.main import main as main
+from coopt.cli.streams import interruptible
+
+with interruptible():
+    from coopt.cli.main import main as main

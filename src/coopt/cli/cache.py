@@ -1,6 +1,6 @@
 """`coopt cache info` and `coopt cache clear`: what the feature cache holds, and removing it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -8,7 +8,6 @@ from coopt.cli.console import out, print_json
 from coopt.cli.options import Json
 from coopt.cli.tables import print_table
 from coopt.errors import ConfigError
-from coopt.features.cache import FeatureCache, cap_bytes
 from coopt.files import user_cache_folder
 
 cache = typer.Typer(
@@ -26,6 +25,8 @@ def info(as_json: Json = False) -> None:
 
     Example: coopt cache info
     """
+    from coopt.features.cache import FeatureCache
+
     kept = _cache()
     backbones = kept.backbones()
     size = sum(backbone.size for backbone in backbones)
@@ -42,7 +43,7 @@ def info(as_json: Json = False) -> None:
         )
         return
     state = "" if FeatureCache.from_environment() else " (off: COOPT_CACHE or COOPT_CACHE_GB says so)"
-    out.print(f"Folder: {kept.folder}{state}", markup=False)
+    out.print(f"Folder: {kept.folder}{state}")
     out.print(f"Size: {size_text(size)} of at most {size_text(kept.max_bytes)}")
     if not backbones:
         out.print("No features are kept.")
@@ -72,7 +73,7 @@ def clear(
     if as_json:
         print_json({"folder": str(kept.folder), "freed_bytes": freed})
     else:
-        out.print(f"Freed {size_text(freed)} in {kept.folder}.", markup=False)
+        out.print(f"Freed {size_text(freed)} in {kept.folder}.")
 
 
 def size_text(size: int) -> str:
@@ -81,6 +82,8 @@ def size_text(size: int) -> str:
     return f"{size / unit:,.1f} {name}"
 
 
-def _cache() -> FeatureCache:
+def _cache() -> Any:
+    from coopt.features.cache import FeatureCache, cap_bytes
+
     # Also where the cache is switched off: what was kept before is still there to see and to remove.
     return FeatureCache(user_cache_folder() / "features", cap_bytes())

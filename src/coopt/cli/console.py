@@ -1,36 +1,68 @@
-"""What the commands share: consoles, progress, notes and JSON output."""
+"""What the commands share: the two consoles, notes, and JSON output. Nothing here loads a large library."""
 
-import contextlib
 import json
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
-from coopt.fit import EpochRecord, Reporter
-from coopt.messages import listening
+from coopt.messages import HIDDEN, shown
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+
+class SafeConsole(Console):
+    """A console on which foreign text (names of files and classes, learned words) is only ever shown.
+
+    Text is printed as it is, without markup, and without what a terminal would obey (`coopt.messages.shown`).
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, soft_wrap=True, markup=False, emoji=False, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; on standard error nothing is an error, so that work does not end with the terminal that shows it."""
+        try:
+            super().print(*(shown(o, lines=True) if isinstance(o, str) else o for o in objects), **options)
+        except OSError:
+            if not self.stderr:
+                raise
+            self.quiet = True
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of text that are written, whatever they are a part of."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(shown(piece.text, lines=True), piece.style)
+
+    def on_broken_pipe(self) -> None:
+        """`coopt ... | head`: `main` ends quietly where results cannot be printed; rich would end with 1."""
+        raise BrokenPipeError
+
+
+out = SafeConsole(width=None if getattr(sys.stdout, "isatty", bool)() else 120)
 """Results go to standard output ..."""
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = SafeConsole(stderr=True)
 """... and progress and notes to standard error, so that output can be piped."""
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    """One JSON value on standard output; what its encoding cannot hold is escaped, as JSON has it."""
+    sys.stdout.write(json_line(value, sys.stdout.encoding))
+
+
+def json_line(value: Any, encoding: str | None) -> str:
+    """A line of JSON that can be written in an encoding."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False).translate(_JSON_ESCAPES) + "\n"
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False) + "\n"
+    return text
+
+
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in HIDDEN if code > 0x1F}
+"""What a terminal would obey; JSON has escaped the rest."""
 
 
 class Lines:
@@ -48,74 +80,7 @@ class Lines:
     def say(self, message: str) -> None:
         """Print a line about progress."""
         if not self.quiet:
-            err.print(message, markup=False)
-
-
-class ConsoleReporter(Lines, Reporter):
-    """Draws progress bars on a terminal, and a line per stage elsewhere."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        super().__init__(quiet)
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            console=err,
-            transient=True,
-            disable=quiet or not err.is_terminal,
-        )
-        self._task: Any = None
-        self._stack = contextlib.ExitStack()
-        self._n_epochs = 0
-
-    def __enter__(self) -> "ConsoleReporter":
-        self._stack.enter_context(self.progress)
-        self._stack.enter_context(listening(self.note))
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.close()
-
-    def skipped(self, images: Iterable[tuple[str, str]]) -> None:
-        """A note for each image that could not be read: its name and the reason."""
-        for name, reason in images:
-            self.note(f"skipped {name}: {reason}")
-
-    def encoding(self, what: str) -> Callable[[int, int], None]:
-        """A bar with images per second; images that come from the cache are not counted in it."""
-        task = self.progress.add_task(f"encoding {what}", total=None, numbers="")
-        started = time.perf_counter()
-        cached: int | None = None
-
-        def advance(done: int, total: int) -> None:
-            nonlocal cached
-            cached = done if cached is None else cached
-            if task not in self.progress.task_ids:
-                return
-            speed = (done - cached) / max(1e-9, time.perf_counter() - started)
-            self.progress.update(task, completed=done, total=total, numbers=f"{speed:.0f} images/s")
-            if done >= total:
-                self.progress.remove_task(task)
-
-        return advance
-
-    def training(self, n_epochs: int) -> None:
-        """A bar over epochs."""
-        self._n_epochs = n_epochs
-        self._task = self.progress.add_task("training", total=n_epochs, numbers="")
-
-    def epoch(self, record: EpochRecord) -> None:
-        """Loss, training accuracy and learning rate beside the bar."""
-        numbers = f"loss {record.loss:.3f}  {record.progress_name} {record.progress:.1f}  lr {record.lr:.1e}"
-        self.progress.update(self._task, completed=record.epoch, numbers=numbers)
-        if self.progress.disable and record.epoch % max(1, self._n_epochs // 4) == 0:
-            self.say(f"epoch {record.epoch}/{self._n_epochs}  {numbers}")
-        if record.epoch == self._n_epochs:
-            self.progress.remove_task(self._task)
+            err.print(message)
 
 
 def show_path(path: Path | str) -> str:

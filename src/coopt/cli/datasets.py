@@ -11,20 +11,6 @@ from coopt.cli.console import err, out, print_json
 from coopt.cli.downloads import download_bars
 from coopt.cli.options import Json
 from coopt.cli.tables import print_table
-from coopt.datasets import (
-    BENCHMARKS,
-    CERTAINTIES,
-    REMEMBERED,
-    SHIFTS,
-    SUITES,
-    BenchmarkFacts,
-    find_benchmark,
-    read_data_file,
-)
-from coopt.datasets.check import Check, check_benchmark
-from coopt.datasets.fetch import MIRROR, fetch_benchmark, names_of
-from coopt.datasets.load import read_listing
-from coopt.datasets.splits import write_split_file
 from coopt.errors import DataError
 
 datasets = typer.Typer(
@@ -51,6 +37,9 @@ def list_datasets(
 
     Example: coopt datasets list
     """
+    from coopt.cli.datasets_steps import facts_of
+    from coopt.datasets import BENCHMARKS, CERTAINTIES, REMEMBERED, read_data_file
+
     rows = [facts_of(facts, root) for facts in BENCHMARKS.values()]
     own = [asdict(entry) for entry in read_data_file(data_file).values()] if data_file is not None else []
     if as_json:
@@ -70,7 +59,7 @@ def list_datasets(
     table += [[entry["name"], "your own", "-", "-", "-", "-", "", ""] for entry in own]
     heads = ("name", "suite", "classes", "train", "val", "test", "licence", *(["here"] if root else []))
     print_table(heads, [row[: len(heads)] for row in table], right=("classes", "train", "val", "test"))
-    out.print(f"?: {CERTAINTIES[REMEMBERED]}.", markup=False)
+    out.print(f"?: {CERTAINTIES[REMEMBERED]}.")
 
 
 @datasets.command()
@@ -79,6 +68,9 @@ def info(name: Annotated[str, typer.Argument(help="A data set.")], as_json: Json
 
     Example: coopt datasets info oxford-pets
     """
+    from coopt.cli.datasets_steps import facts_of
+    from coopt.datasets import SHIFTS, find_benchmark
+
     facts = find_benchmark(name)
     row = facts_of(facts, None)
     if as_json:
@@ -122,6 +114,10 @@ def check(
 
     Example: coopt datasets check oxford-pets dtd --root data
     """
+    from coopt.cli.datasets_steps import show, write_split_of
+    from coopt.datasets.check import check_benchmark
+    from coopt.datasets.fetch import names_of
+
     checks = [check_benchmark(name, root) for name in names_of(names)]
     if write_split:
         for found in checks:
@@ -148,60 +144,28 @@ def fetch(
 
     Example: coopt datasets fetch offline offline-shift --root data
     """
+    from coopt.cli.datasets_steps import show
+    from coopt.datasets import find_benchmark
+    from coopt.datasets.fetch import fetch_benchmark, names_of
+
     done: list[dict[str, Any]] = []
     for name in names_of(names):
         facts = find_benchmark(name)
         if not as_json:
-            err.print(f"{facts.title}: licence {facts.licence}", markup=False)
+            err.print(f"{facts.title}: licence {facts.licence}")
         try:
             with download_bars(quiet=as_json) as show_bytes:
                 fetched = fetch_benchmark(name, root, source=source, progress=show_bytes)
         except DataError as error:  # the other sets of a suite are still fetched
             done.append({"name": name, "ok": False, "error": str(error)})
             if not as_json:
-                err.print(f"{name}: {error}", markup=False)
+                err.print(f"{name}: {error}")
             continue
         done.append({"name": name, "source": fetched.source, **asdict(fetched.check), "ok": fetched.check.ok})
         if not as_json:
-            out.print(f"{name}: {fetched.source}", markup=False)
+            out.print(f"{name}: {fetched.source}")
             show(fetched.check)
     if as_json:
         print_json(done)
     if not all(entry["ok"] for entry in done):
         raise typer.Exit(PROBLEMS)
-
-
-def facts_of(facts: BenchmarkFacts, root: Path | None) -> dict[str, Any]:
-    """A data set's facts as JSON values."""
-    plain = ("name", "title", "folder", "images", "split_file", "n_classes", "certainty", "template", "variant_of")
-    return {
-        **{key: getattr(facts, key) for key in (*plain, "licence", "homepage", "by_hand")},
-        "suite": next((suite for suite, members in SUITES.items() if facts.name in members), ""),
-        "n_images": facts.counts,
-        "certainty_words": CERTAINTIES[facts.certainty],
-        "variants": SHIFTS.get(facts.name, []),
-        "package": facts.package or None,
-        "mirror": f"{MIRROR}: {facts.mirror}" if facts.mirror else None,
-        "official": [remote.url + (" (dead)" if remote.dead else "") for remote in facts.official],
-        "here": None if root is None else (root / facts.folder).is_dir(),
-    }
-
-
-def show(found: Check) -> None:
-    """Print a check in lines."""
-    sizes = ", ".join(f"{n:,} {part}" for part, n in found.n_images.items())
-    state = "complete" if found.ok else "not as expected"
-    out.print(f"{found.name}: {state}" + (f" ({found.n_classes} classes; {sizes})" if sizes else ""), markup=False)
-    for line in [*(f"problem: {problem}" for problem in found.problems), *(f"note: {note}" for note in found.notes)]:
-        out.print(f"  {line}", markup=False)
-
-
-def write_split_of(found: Check, root: Path) -> None:
-    """Write the split that was made, where the field has a file for it and there is none yet."""
-    facts = find_benchmark(found.name)
-    if facts.split_file is None or not found.n_images:
-        return
-    path = root / facts.folder / facts.split_file
-    if not path.exists():
-        write_split_file(read_listing(facts, root), facts, path)
-        found.notes.append(f"{facts.split_file} was written")

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from coopt.artifacts import save_run
-from coopt.cli.console import ConsoleReporter, out, print_json, show_path
+from coopt.cli.console import out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import Json, Model, read_shot_list
+from coopt.cli.progress import ConsoleReporter
 from coopt.cli.tables import print_table
 from coopt.data import ImageDataset, load_dataset
 from coopt.datasets.makers.demo import make_demo_icons
@@ -100,12 +101,12 @@ def demo(
     out.print("± is the standard deviation over seeds; each seed draws its own shots.")
     for ready in sets:
         run = show_path(folder / "runs" / ready.data.name)
-        out.print(f"{ready.data.name}: images in {show_path(ready.folder)}, the last run in {run}", markup=False)
+        out.print(f"{ready.data.name}: images in {show_path(ready.folder)}, the last run in {run}")
     out.print(f"All results: {show_path(folder / 'results.json')}")
     example = sorted((sets[0].folder / "test").rglob("*.png"))[0]
     run = show_path(folder / "runs" / sets[0].data.name)
-    out.print(f"Next: coopt predict {run} '{show_path(example)}' --top-k 3", markup=False)
-    out.print("With your own images, one folder per class: coopt fit FOLDER", markup=False)
+    out.print(f"Next: coopt predict {run} '{show_path(example)}' --top-k 3")
+    out.print("With your own images, one folder per class: coopt fit FOLDER")
 
 
 def prepare(data: DemoData, folder: Path, vlm: VLM, reporter: ConsoleReporter) -> Ready:

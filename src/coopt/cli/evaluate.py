@@ -1,14 +1,11 @@
 """`coopt evaluate`: how good a run is on labelled images."""
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
-from coopt.artifacts import Run, load_run
-from coopt.cli.console import ConsoleReporter, out, print_json
+from coopt.cli.console import out, print_json
 from coopt.cli.downloads import download_bar
-from coopt.cli.fit import read_data
 from coopt.cli.options import (
     DATA_HELP,
     AllowDuplicates,
@@ -30,15 +27,8 @@ from coopt.cli.options import (
     Strict,
     TrustCode,
     Workers,
+    table_options,
 )
-from coopt.cli.parts import Part, choose_part
-from coopt.cli.tables import print_table
-from coopt.data import ImageDataset
-from coopt.errors import ConfigError
-from coopt.evaluate import ImageLogits, dataset_logits, measure
-from coopt.methods import Predictor
-from coopt.models import VLM
-from coopt.tasks import Metrics
 
 
 def evaluate(
@@ -71,23 +61,23 @@ def evaluate(
 
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
+    from coopt.artifacts import load_run
+    from coopt.cli import evaluate_steps as steps
+    from coopt.cli.progress import ConsoleReporter
+    from coopt.evaluate import measure
+
     with ConsoleReporter(quiet=as_json) as reporter:
         loaded = load_run(run, trust_code=trust_code)
         columns: dict[str, Any] = {
-            "image_column": image_column,
-            "label_column": label_column,
-            "group_column": group_column,
-            "image_root": image_root,
-            "image_suffix": image_suffix,
-            "label_pattern": label_pattern,
+            **table_options(image_column, label_column, group_column, image_root, image_suffix, label_pattern),
             "layout": layout,
             "ignore": ignore or (),
             "allow_empty": True,
             "image_bits": loaded.image_bits if image_bits is None else image_bits,
         }
-        part = read_part(loaded, data, split, columns, allow_duplicates)
+        part = steps.read_part(loaded, data, split, columns, allow_duplicates)
         dataset = part.dataset
-        for note in [*part.notes, *known_notes(loaded)]:
+        for note in [*part.notes, *steps.known_notes(loaded)]:
             reporter.note(note)
         n_trained_on = loaded.seen(dataset).n_trained_on(dataset)
         if n_trained_on:
@@ -97,7 +87,7 @@ def evaluate(
             vlm = loaded.load_vlm(device, dtype, model, progress)
         predictor = loaded.predictor(vlm)
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
-        found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
+        found = steps.run_logits(loaded, vlm, predictor, dataset, reporter, **options)
     metrics = measure(predictor.task, found, dataset)
     if as_json:
         facts = {"run": str(run), "data": " ".join(data), "part": part.words, "n_trained_on": n_trained_on}
@@ -105,47 +95,5 @@ def evaluate(
         classes = {"class_labels": loaded.task.class_labels, "class_names": loaded.task.class_names}
         print_json({**facts, **metrics.as_dict(), **classes, "skipped": found.skipped})
         return
-    out.print(f"Evaluated on {part.words}.", markup=False)
-    show(metrics, len(found.skipped))
-
-
-def run_logits(
-    run: Run, vlm: VLM, predictor: Predictor, dataset: ImageDataset, reporter: ConsoleReporter, **options: Any
-) -> ImageLogits:
-    """A run's logits of a data set, with a bar, and a note for each image that was skipped."""
-    progress = reporter.encoding(f"{len(dataset)} images")
-    found = dataset_logits(vlm, predictor, dataset, seed=run.config.get("seed", 1), progress=progress, **options)
-    reporter.skipped(found.skipped)
-    return found
-
-
-def read_part(run: Run, data: list[str], split: str | None, columns: dict[str, Any], allow_duplicates: bool) -> Part:
-    """The images to evaluate on.
-
-    Raises:
-        ConfigError: the data has no such part, or is several data sets for a run that learned on one.
-    """
-    what = " ".join(data)
-    grouped = bool(run.config["task"]["settings"].get("grouped"))
-    if len(data) > 1 and not grouped:
-        raise ConfigError(f"{what!r} are several data sets; this run learned on one. Evaluate one after the other.")
-    splits = read_data(data, grouped, make_split=False, **columns)
-    part = choose_part(run, what, splits, split, allow_duplicates)
-    return replace(part, notes=[*splits.notes, *part.notes])
-
-
-def known_notes(run: Run) -> list[str]:
-    """What a run that does not say what it has seen leaves open."""
-    if run.images is not None or (run.config.get("data") or {}).get("trained_on"):
-        return []
-    return [f"{run.folder} does not say which images it was trained on: they cannot be told from others"]
-
-
-def show(metrics: Metrics, n_skipped: int) -> None:
-    """Print the figures and the tables of details."""
-    out.print(metrics.sentence(), markup=False)
-    if n_skipped:
-        out.print(f"{n_skipped} image(s) could not be read and were skipped.")
-    for table in metrics.tables():
-        print_table(table.columns, table.rows, table.numeric, table.title)
-    out.print("All details are in the output of --json.")
+    out.print(f"Evaluated on {part.words}.")
+    steps.show(metrics, len(found.skipped))

@@ -1,16 +1,13 @@
 """`coopt fit`: learn a classifier from a few labelled images."""
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from coopt.artifacts import SeenImages, save_run
 from coopt.cli.class_weight import CLASS_WEIGHT_HELP, read_class_weight
-from coopt.cli.console import ConsoleReporter, out, print_json, show_path
+from coopt.cli.console import print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
@@ -33,27 +30,8 @@ from coopt.cli.options import (
     Revision,
     Strict,
     Workers,
+    table_options,
 )
-from coopt.cli.parts import honest_test, remember_split
-from coopt.cli.run_place import (
-    CHECKPOINT,
-    checkpoint_notes,
-    default_name,
-    finished,
-    held,
-    partial_of,
-    remove_partial,
-)
-from coopt.cli.settings import read_settings, read_shots, shots_notes
-from coopt.data import ImageDataset, Splits, join_datasets, load_dataset
-from coopt.errors import ConfigError, DataError
-from coopt.evaluate import dataset_logits, measure
-from coopt.features import encode_dataset
-from coopt.fit import Learned, learn
-from coopt.methods import Method, ZeroShot, find_method, set_task
-from coopt.models import VLM, load_model
-from coopt.prompting import equal_prompts_allowed, read_templates
-from coopt.tasks import Metrics
 
 
 def fit(
@@ -117,44 +95,40 @@ def fit(
 
     Example: coopt fit photos/ --shots 16 --set n_ctx=4
     """
+    from coopt.cli import fit_steps as steps
+    from coopt.cli import run_place as place
+    from coopt.cli.parts import honest_test, remember_split
+    from coopt.cli.progress import ConsoleReporter
+    from coopt.cli.settings import read_settings, read_shots, shots_notes
+    from coopt.fit import learn
+    from coopt.models import load_model
+
     n_shots = read_shots(shots, method)
-    read_templates(template)
-    if seed >= 2**63:
-        raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
     changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
     settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
     weights = read_class_weight(class_weight or [])
-    folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
-    if resume and not overwrite and (done := finished(folder, method, settings, recipe, n_shots, seed)):
-        return say_finished(folder, done, as_json)
-    checkpoint = partial_of(folder) / CHECKPOINT
+    folder = out_folder or Path("runs") / place.default_name(data, method, n_shots, seed)
+    steps.check_before(template, seed)
+    if resume and not overwrite and (done := place.finished(folder, method, settings, recipe, n_shots, seed)):
+        steps.say_finished(folder, done, as_json)
+        return
+    checkpoint = place.partial_of(folder) / place.CHECKPOINT
     reading: dict[str, Any] = {"n_workers": workers, "strict": strict}
-    with held(folder, overwrite), ConsoleReporter(quiet=as_json) as reporter:
-        columns: dict[str, Any] = {
-            "image_column": image_column,
-            "label_column": label_column,
-            "group_column": group_column,
-            "image_root": image_root,
-            "image_suffix": image_suffix,
-            "label_pattern": label_pattern,
-            "allow_empty": allow_empty,
-        }
+    with place.held(folder, overwrite), ConsoleReporter(quiet=as_json) as reporter:
+        columns = table_options(image_column, label_column, group_column, image_root, image_suffix, label_pattern)
+        columns |= {"class_names": class_names, "seed": seed, "allow_empty": allow_empty}
         files: dict[str, Any] = {"layout": layout, "ignore": ignore or (), "image_bits": image_bits}
-        columns |= {"class_names": class_names, "seed": seed, "validation": find_method(method).uses_validation}
-        splits, train = read_training(data, **columns, **files)
-        files["image_bits"] = train.image_bits
-        beside = load_dataset(unlabelled, require_labels=False, make_split=False, **files) if unlabelled else None
+        splits, train, beside = steps.read_all(data, method, unlabelled, files, **columns)
         with download_bar(as_json) as progress:
             vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
-        for note in [*splits.notes, *shots_notes(shots, method), *checkpoint_notes(checkpoint, resume)]:
-            reporter.note(note)
-        announce(splits, vlm, method, reporter)
+        notes = [*shots_notes(shots, method), *place.checkpoint_notes(checkpoint, resume)]
+        steps.announce(splits, vlm, method, recipe.resolve(n_shots), notes, reporter)
         split = remember_split(splits)
         learned = learn(
             vlm,
             train,
             val=splits.val,
-            unlabelled=beside.whole() if beside else None,
+            unlabelled=beside,
             method=method,
             settings=settings,
             preset=preset,
@@ -172,127 +146,14 @@ def fit(
         )
         seen = replace(learned.seen(), split=split)
         test = honest_test(splits.test, seen, allow_duplicates, reporter)
-        tested = compare(learned.method, test, template, seed, reading, reporter) if test is not None else None
-        write(learned, splits, tested, folder, seen, overwrite=overwrite, revision_asked=revision, preset=preset)
-        remove_partial(checkpoint.parent)
+        reading |= {"seed": seed, "reporter": reporter}
+        tested = steps.test(learned, test, template, reading)
+        for note in steps.result_notes(learned, splits, template, reading):
+            reporter.note(note)
+        steps.write(learned, splits, tested, folder, seen, overwrite=overwrite, revision_asked=revision, preset=preset)
+        place.remove_partial(checkpoint.parent)
     if as_json:
-        print_json(as_dict(learned, tested, folder, reporter.notes))
+        print_json(steps.as_dict(learned, tested, folder, reporter.notes))
     else:
         read_so = [*(["--layout", layout] if layout != "auto" else []), *(f"--ignore={text}" for text in ignore or [])]
-        summarise(learned, tested, template, folder, [*data, *read_so])
-
-
-def read_training(data: Sequence[str], **options: Any) -> tuple[Splits, ImageDataset]:
-    """The data and its training images.
-
-    Raises:
-        DataError: it has none.
-    """
-    splits = read_data(data, len(data) > 1, **options)
-    if splits.train is None:
-        raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    return splits, splits.train
-
-
-def read_data(sources: Sequence[str], grouped: bool, **options: Any) -> Splits:
-    """The data of one source, or of several as one with the classes of all, told apart by the sources' names.
-
-    Raises:
-        DataError: two sources have the same name.
-    """
-    if not grouped:
-        return load_dataset(sources[0], **options)
-    names = [Path(source.rstrip("/")).stem for source in sources]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise DataError(f"Two sources are called {repeated[0]!r}; rename one of them, their names tell classes apart.")
-    return join_datasets({name: load_dataset(source, **options) for name, source in zip(names, sources, strict=True)})
-
-
-def write(
-    learned: Learned,
-    splits: Splits,
-    tested: tuple[Metrics, Metrics] | None,
-    folder: Path,
-    seen: SeenImages,
-    *,
-    overwrite: bool,
-    **facts: Any,
-) -> None:
-    """Save the run folder."""
-    details = {**learned.details(), **facts}
-    details["data"] |= {"split": splits.made_by, "n_test": tested[1].n_images if tested else 0}
-    records: list[dict[str, Any]] = [record.as_dict() for record in learned.records]
-    if tested:
-        records.append({"data": "test", **tested[1].as_dict()})
-    save_run(folder, learned.method, records=records, details=details, images=seen, overwrite=overwrite)
-
-
-def say_finished(folder: Path, message: str, as_json: bool) -> None:
-    """The run that --resume asks for is there."""
-    if as_json:
-        print_json({"run": str(folder), "finished": True, "notes": [message]})
-    else:
-        out.print(message, markup=False)
-
-
-def as_dict(learned: Learned, tested: tuple[Metrics, Metrics] | None, folder: Path, notes: list[str]) -> dict[str, Any]:
-    """The result, for --json."""
-    return {
-        "run": str(folder),
-        "method": learned.method.key,
-        "n_parameters": learned.method.n_parameters(),
-        "n_train": len(learned.train),
-        "epochs": learned.recipe.epochs,
-        "skipped": [list(item) for item in learned.skipped],
-        "zero_shot": tested[0].as_dict() if tested else None,
-        "test": tested[1].as_dict() if tested else None,
-        "notes": notes,
-    }
-
-
-def compare(
-    method: Method, test: ImageDataset, template: str, seed: int, reading: dict[str, Any], reporter: ConsoleReporter
-) -> tuple[Metrics, Metrics]:
-    """Metrics of the hand-written prompt and of the learned method on the test images."""
-    options = {**reading, "progress": reporter.encoding(f"{len(test)} test images")}
-    encoded = encode_dataset(method.vlm, test, **options)
-    reporter.skipped(encoded.skipped)
-    cut = bool(method.settings.get("truncate_names", False))
-    with equal_prompts_allowed():  # they were checked before learning
-        zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
-    set_task(zero_shot, method.task)
-    results = []
-    for predictor in (zero_shot.predictor(), method.predictor()):
-        found = dataset_logits(method.vlm, predictor, test, encoded=encoded, seed=seed, **options)
-        results.append(measure(predictor.task, found, test))
-    return results[0], results[1]
-
-
-def announce(splits: Splits, vlm: VLM, method: str, reporter: ConsoleReporter) -> None:
-    """Say what is about to happen."""
-    for name, part in splits.parts.items():
-        reporter.say(f"{name}: {part.summary()}")
-    reporter.say(f"split: {splits.made_by}")
-    reporter.say(f"model: {vlm!r}; method: {method} ({find_method(method).summary})")
-
-
-def summarise(
-    learned: Learned, tested: tuple[Metrics, Metrics] | None, template: str, folder: Path, data: Sequence[str]
-) -> None:
-    """The result, where everything lies, and what to type next."""
-    if learned.method.uses_shots:
-        out.print(
-            f"Learned {learned.method.n_parameters():,} numbers from {len(learned.train)} images"
-            + (f" in {len(learned.records)} epochs." if learned.records else ".")
-        )
-    if learned.skipped:
-        out.print(f"{len(learned.skipped)} training image(s) could not be read and were skipped.")
-    if tested:
-        zero_shot, metrics = tested
-        headline = metrics.shown[0]
-        by_hand = headline.show(zero_shot.figures()[headline.name])
-        out.print(f"Test {metrics.summary()}; hand-written prompt {template!r}: {by_hand}.", markup=False)
-    out.print(f"Run folder: {show_path(folder)}", markup=False)
-    command = shlex.join(["coopt", "evaluate", show_path(folder), *data])
-    out.print(f"Next: {command}", markup=False)
+        steps.summarise(learned, tested, template, folder, [*data, *read_so])

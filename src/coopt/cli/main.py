@@ -1,42 +1,18 @@
-"""`coopt`: the commands, and how errors leave them."""
+"""`coopt`: the commands, and how a call of them ends."""
 
 import importlib
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import typer
 import typer.core
-from rich.console import Console
+import typer.rich_utils
 
-from coopt.errors import (
-    ConfigError,
-    CooptError,
-    DataError,
-    Interrupted,
-    MissingExtraError,
-    ModelError,
-    RunError,
-    TrainingError,
-)
-from coopt.messages import command_line
+from coopt.cli.failure import EPILOG, UsageError, explain, tell_failure
+from coopt.cli.streams import interruptible, open_streams, silence
+from coopt.messages import command_line, shown
 from coopt.version import __version__
-
-EXIT_CODES: dict[type[Exception], int] = {
-    ConfigError: 2,
-    DataError: 3,
-    ModelError: 4,
-    RunError: 5,
-    TrainingError: 6,
-    MissingExtraError: 7,
-}
-"""0 is success, 1 a defect of coopt, 130 an interruption; these are mistakes that the message says how to mend."""
-
-EPILOG = (
-    "Exit codes: 0 success, 2 a setting, 3 the data, 4 the model, 5 a run folder, 6 training, 7 a missing extra, "
-    "8 the disk or a file, 130 interrupted. --debug anywhere shows the traceback of an error."
-)
 
 COMMANDS = {
     "fit": "Learn a classifier from a few labelled images and save it as a run folder.",
@@ -64,9 +40,16 @@ class Commands(typer.core.TyperGroup):
         return name, load_command(str(name)), rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; messages name its options."""
-        with command_line():
-            return super().invoke(ctx)
+        """Run the command: messages name its options, and typer does not end the process with exit codes of its own."""
+        try:
+            with command_line():
+                return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            raise Ended from error
+
+
+class Ended(Exception):  # noqa: N818
+    """A command was ended from outside, by its cause."""
 
 
 def load_command(name: str) -> Any:
@@ -110,35 +93,37 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
+    debug, as_json = "--debug" in arguments, "--json" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    try:
-        app(arguments, prog_name="coopt")
-    except CooptError as error:
-        if debug:
-            raise
-        code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
-        _fail(str(error), type(error).__name__, code, "--json" in arguments)
-    except OSError as error:
-        if debug:
-            raise
-        if isinstance(error, BrokenPipeError):  # `coopt ... | head`
-            sys.stderr.close()
-            sys.exit(0)
-        where = f": {error.filename}" if error.filename else ""
-        remedy = "Make room or choose another place; an interrupted fit goes on with --resume."
-        _fail(f"{error.strerror or error}{where}. {remedy}", "OSError", 8, "--json" in arguments)
-    except Interrupted as stop:
-        _fail(f"Interrupted: {stop}. {stop.remedy}", "Interrupted", 130, "--json" in arguments)
-    except KeyboardInterrupt:
-        _fail("Interrupted.", "Interrupted", 130, "--json" in arguments)
-
-
-def _fail(message: str, kind: str, code: int, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"error": message, "kind": kind, "exit_code": code}), file=sys.stderr)
-    else:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print("[bold red]Error:[/] ", end="")
-        console.print(message, markup=False)
+    open_streams()
+    with interruptible():
+        try:
+            code = app(arguments, prog_name="coopt", standalone_mode=False) or 0
+            sys.stdout.flush()
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, BrokenPipeError):
+                raise
+            code = end(stop.__context__, as_json)  # rich, which prints the help, ends with 1 there
+        except (Exception, KeyboardInterrupt) as error:
+            if debug and not isinstance(error, UsageError | Ended):
+                raise
+            code = end(error.__cause__ if isinstance(error, Ended) and error.__cause__ else error, as_json)
     sys.exit(code)
+
+
+def end(error: BaseException, as_json: bool) -> int:
+    """Say what happened; the exit code."""
+    if isinstance(error, BrokenPipeError):  # `coopt ... | head`: whoever reads has enough
+        silence(sys.stdout)
+        return 0
+    failure = explain(error)
+    if isinstance(error, UsageError) and not as_json:
+        error.message = shown(error.message)
+        typer.rich_utils.rich_format_error(error)
+    else:
+        tell_failure(failure, as_json)
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk: it was told
+        silence(sys.stdout)
+    return failure.code

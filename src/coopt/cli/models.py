@@ -5,7 +5,6 @@ from dataclasses import asdict
 from coopt.cli.console import print_json
 from coopt.cli.options import Json
 from coopt.cli.tables import print_table
-from coopt.models import list_models
 
 
 def models(as_json: Json = False) -> None:
@@ -15,6 +14,8 @@ def models(as_json: Json = False) -> None:
 
     Example: coopt models
     """
+    from coopt.models import list_models
+
     found = list_models()
     if as_json:
         print_json([asdict(info) for info in found])

@@ -1,7 +1,7 @@
 """Options that several commands take, described once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,6 +54,13 @@ AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="A class folder 
 ImageBits = Annotated[
     int | None, typer.Option(help="Bits that 16-bit grey images use, 8 to 16; by default as found or as the run says.")
 ]
+TABLE_OPTIONS = ("image_column", "label_column", "group_column", "image_root", "image_suffix", "label_pattern")
+"""How the reader of data calls them, in the order in which `table_options` takes them."""
+
+
+def table_options(*given: Any) -> dict[str, Any]:
+    """What a command was told of how its data is written, for `load_dataset`."""
+    return dict(zip(TABLE_OPTIONS, given, strict=True))
 
 
 def read_shot_list(text: str) -> list[int]:

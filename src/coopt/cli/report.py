@@ -8,7 +8,6 @@ import typer
 
 from coopt.cli.console import out, print_json, show_path
 from coopt.cli.options import Json
-from coopt.report import build_report, read_bench, write_report
 
 
 class Against(str, Enum):
@@ -36,6 +35,8 @@ def report(
 
     Example: coopt report bench/ --against published
     """
+    from coopt.report import build_report, read_bench, write_report
+
     bench = read_bench(folder)
     made = build_report(bench, baseline, against is not None, figures)
     target = to or folder / "report"
@@ -56,11 +57,11 @@ def report(
             }
         )
         return
-    out.print(made.facts["Runs"], markup=False)
+    out.print(made.facts["Runs"])
     if made.n_missing:
         which = f"cells of the {bench.headline.title} tables"
         out.print(f"{made.n_missing} {which} are missing; `coopt bench` again completes them.")
     if made.unpublished:
-        out.print(made.unpublished, markup=False)
-    out.print(f"The page: {show_path(target / files[0])}", markup=False)
-    out.print(f"Tables (Markdown, CSV, LaTeX): {show_path(target / 'tables')}", markup=False)
+        out.print(made.unpublished)
+    out.print(f"The page: {show_path(target / files[0])}")
+    out.print(f"Tables (Markdown, CSV, LaTeX): {show_path(target / 'tables')}")

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from coopt.artifacts import load_run
 from coopt.cli.console import Lines, print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import Device, Json, OtherModel, RunFolder, TrustCode
@@ -12,7 +11,6 @@ from coopt.cli.tables import print_table
 from coopt.data.unicode import one_form
 from coopt.errors import RunError
 from coopt.messages import listening
-from coopt.prompting import nearest_words
 
 
 def words(
@@ -32,6 +30,9 @@ def words(
 
     Example: coopt words runs/photos-coop-16shot-seed1
     """
+    from coopt.artifacts import load_run
+    from coopt.prompting import nearest_words
+
     with listening(Lines(quiet=as_json).note):
         loaded = load_run(run, trust_code=trust_code)
     ctx = loaded.tensors.get("ctx")

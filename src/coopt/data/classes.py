@@ -11,6 +11,7 @@ from coopt.data.text import CONTROL, parse_json, read_text, text_lines, unique_k
 from coopt.data.unicode import one_form
 from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
+from coopt.files import readable
 from coopt.messages import option
 
 ClassNames = Mapping[Any, Any] | Sequence[str] | str | Path | None
@@ -34,10 +35,12 @@ def order_labels(labels: Iterable[str]) -> list[str]:
 def clean_words(label: str) -> str:
     """A label as words: '_' and '-' become spaces, runs of spaces one; camel case and a minus sign are kept.
 
+    Bytes of a folder's name that are text in another encoding are read as that.
+
     Raises:
         DataError: nothing is left.
     """
-    words = " ".join(CONTROL.sub(" ", JOINER.sub(" ", label)).split())
+    words = " ".join(CONTROL.sub(" ", JOINER.sub(" ", readable(label))).split())
     if not words:
         raise DataError(f"The label {label!r} has no words left after '_' and '-' became spaces. Rename the class.")
     return words

@@ -126,20 +126,17 @@ def split_dataset(
 ) -> Splits:
     """Cut a labelled data set into train, validation and test, stratified by class and fixed by the seed.
 
-    With `allow_empty` a class may have no images.
+    A class with one image gives it to the training part; where every class has one there is no test part. With
+    `allow_empty` a class may have no images.
 
     Raises:
-        DataError: the images are unlabelled, or a class has fewer than two.
+        DataError: the images are unlabelled.
     """
     if dataset.labels is None:
         raise DataError("Unlabelled images cannot be split by class.")
-    counts = dataset.class_counts()
-    short = [dataset.class_names[label] for label in np.flatnonzero((counts < 2) & ~(allow_empty & (counts == 0)))]
-    if short:
-        raise DataError(
-            f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
-            f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
-        )
+    empty = [dataset.class_names[label] for label in np.flatnonzero(dataset.class_counts() == 0)]
+    if empty and not allow_empty:
+        raise DataError(f"Every class needs an image; there is none of {some(empty)}. Add images, or leave them out.")
     if dataset.groups is not None:
         _refuse_single_groups(dataset, dataset.groups)
         indices = split_groups(dataset.labels, dataset.groups, seed, fractions)
@@ -147,6 +144,8 @@ def split_dataset(
         indices = split_train_val_test(dataset.labels, seed, fractions)
     parts = zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
     train, val, test = (replace(part, split=name) for name, part in parts)
+    if not len(test):
+        return Splits(train, made_by="nobody: no class has 2 images, one to train and one to test")
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
     kept = ", groups kept together" * (dataset.groups is not None)
     return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}{kept}")

@@ -2,6 +2,9 @@
 
 from coopt.errors import Interrupted as Interrupted
 from coopt.fit.batches import TrainingBatches as TrainingBatches
+from coopt.fit.beside import Comparison as Comparison
+from coopt.fit.beside import compare as compare
+from coopt.fit.beside import cross_validate as cross_validate
 from coopt.fit.checkpoint import Checkpoint as Checkpoint
 from coopt.fit.learn import Learned as Learned
 from coopt.fit.learn import learn as learn

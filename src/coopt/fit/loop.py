@@ -1,11 +1,9 @@
 """The training loop: batch, loss, step, record. One straight function."""
 
 import hashlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +16,7 @@ from coopt.errors import Interrupted, TrainingError
 from coopt.fit.batches import Batches
 from coopt.fit.checkpoint import Checkpoint, TrainingState
 from coopt.fit.recipe import Recipe, learning_rate, make_optimizer
+from coopt.fit.signals import stop_on_signal
 from coopt.messages import option
 from coopt.methods import Method
 
@@ -37,12 +36,16 @@ class EpochRecord:
     lr: float
     """Of the epoch's last step."""
     seconds: float
+    training: int | None = None
+    """Which training of the method's several it belongs to, from 1; None where there is one."""
 
     def as_dict(self) -> dict[str, Any]:
         """For the log."""
         values = asdict(self)
         name, value = values.pop("progress_name"), values.pop("progress")
-        return {"epoch": values.pop("epoch"), "loss": values.pop("loss"), name: value, **values}
+        training = values.pop("training")
+        first = {} if training is None else {"training": training}
+        return {**first, "epoch": values.pop("epoch"), "loss": values.pop("loss"), name: value, **values}
 
 
 def fit(
@@ -208,24 +211,3 @@ def mixed_precision(recipe: Recipe, device: torch.device) -> tuple[Callable[[], 
         return nullcontext, scaler
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
     return lambda: torch.autocast(device.type, dtype), scaler
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and a termination signal set, so that a step is never cut in two; twice stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # signals reach the main thread only
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

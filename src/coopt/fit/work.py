@@ -83,7 +83,7 @@ class Work:
         shots = self.look(learner)
         if shots is not None:
             learner.prepare(shots)
-        records: list[EpochRecord] = []
+        trained: list[list[EpochRecord]] = []
         for number, training in enumerate(learner.trainings(shots)):
             if any(parameter.requires_grad for parameter in training.method.parameters()):
                 recipe = replace(self.recipe, **training.recipe) if training.recipe else self.recipe
@@ -94,19 +94,15 @@ class Work:
                 assert recipe.epochs is not None  # resolved by learn
                 self.reporter.training(recipe.epochs)
                 batches = self.batches(training, recipe, shots)
-                records += fit(
-                    training.method,
-                    batches,
-                    recipe,
-                    seed=self.seed,
-                    checkpoint=checkpoint,
-                    on_epoch=self.reporter.epoch,
-                )
+                options: dict[str, Any] = {"checkpoint": checkpoint, "on_epoch": self.reporter.epoch}
+                trained.append(fit(training.method, batches, recipe, seed=self.seed, **options))
             # What the method draws next must not depend on how many of the steps were done before an interruption.
             torch.manual_seed(step_seed(self.seed, -1, number))
         if shots is not None:
             learner.finish(shots)
-        return records
+        if len(trained) == 1:
+            return trained[0]
+        return [replace(r, training=number) for number, part in enumerate(trained, start=1) for r in part]
 
     def identity(self, training: Training, recipe: Recipe) -> dict[str, Any]:
         """What a checkpoint belongs to."""

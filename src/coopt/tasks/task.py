@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from coopt.data import ImageDataset
+from coopt.data.wording import count
 from coopt.errors import DataError
 from coopt.outside import outside_name
 
@@ -89,7 +90,7 @@ class Metrics(ABC):
     def sentence(self) -> str:
         """All figures in one line for people."""
         first, *others = [f"{f.title} {f.show_interval(self.figures())}" for f in self.shown]
-        return f"{first[0].upper()}{first[1:]} on {self.n_images} images" + "".join(f"; {o}" for o in others) + "."
+        return "; ".join([f"{first[0].upper()}{first[1:]} on {count(self.n_images, 'image', 'images')}", *others]) + "."
 
     def summary(self) -> str:
         """The headline: `accuracy: 81.2% (95% interval 70.1% to 89.0%, 60 images)`."""
@@ -98,7 +99,7 @@ class Metrics(ABC):
         return (
             f"{headline.title}: "
             + (f"{shown[:-1]}, " if shown.endswith(")") else f"{shown} (")
-            + f"{self.n_images} images)"
+            + f"{count(self.n_images, 'image', 'images')})"
         )
 
 

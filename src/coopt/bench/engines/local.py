@@ -18,6 +18,7 @@ from coopt.bench.execute import Failed, Result, attempt
 from coopt.bench.grid import Run
 from coopt.bench.memory import on_cuda
 from coopt.bench.shared import Shared
+from coopt.fit.signals import HANG_UP
 
 WORKER_MEMORY = 2e9
 """Bytes of free memory that each worker should have: the libraries, a backbone and the features of a few data sets."""
@@ -108,7 +109,9 @@ def default_workers() -> int:
 def _start(n_threads: int) -> None:
     """Prepare a worker process, before its first run."""
     global _shared
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
+    for number in (signal.SIGINT, HANG_UP):  # these reach the whole group; the parent ends its workers
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(n_threads)
     _shared = Shared()
