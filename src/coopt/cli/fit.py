@@ -3,7 +3,7 @@
 import contextlib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,7 +33,7 @@ from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
 from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
-from coopt.tasks import Metrics
+from coopt.tasks import DEFAULT_TASK, Metrics, check_task_settings, is_number
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -42,14 +42,20 @@ def fit(
     data: Annotated[list[str], typer.Argument(help=f"{DATA_HELP} Several are learned together.")],
     model: Model = "builtin",
     method: Annotated[str, typer.Option(help="A name from `coopt methods`, or module:Class of your own.")] = "coop",
-    task: Annotated[str, typer.Option(help="What a label means: classification, or module:Class.")] = "classification",
+    task: Annotated[
+        str, typer.Option(help="What a label means: classification, ordinal (numbers), or module:Class.")
+    ] = "classification",
+    ranks: Annotated[
+        str | None, typer.Option(help="Of --task ordinal: 0:100, 0:100:5 or low,medium,high; by default the data's.")
+    ] = None,
     shots: Annotated[str, typer.Option(help="Images per class to learn from, or 'all'.")] = "16",
     seed: Annotated[int, typer.Option(min=0, help="Of shots, start, order, augmentation and a split made here.")] = 1,
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value of the method (n_ctx=4) or the recipe (momentum=0.8).")
+        list[str] | None,
+        typer.Option("--set", help="key=value of method (n_ctx=4), recipe (momentum=0.8) or task (task.interval=0.8)."),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Settings for a protocol; `coopt methods` lists them.")] = None,
     epochs: Annotated[int | None, typer.Option(help="By default the method's: CoOp's 50, 100 or 200 by shots.")] = None,
@@ -89,7 +95,8 @@ def fit(
     if seed >= 2**63:
         raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
     changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
-    settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
+    task_settings, pairs = read_task_settings(set_ or [], task, ranks, len(data) > 1)
+    settings, recipe = read_settings(method, preset, pairs, truncate_names, changes)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
@@ -104,7 +111,7 @@ def fit(
     with ConsoleReporter(quiet=as_json) as reporter:
         for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
             reporter.note(note)
-        announce(splits, vlm, method, reporter)
+        announce(splits, vlm, method, task, reporter)
         learned = learn(
             vlm,
             splits.train,
@@ -114,7 +121,7 @@ def fit(
             settings=settings,
             preset=preset,
             task=task,
-            task_settings={"grouped": True} if len(data) > 1 else None,
+            task_settings=task_settings,
             shots=n_shots,
             seed=seed,
             recipe=recipe,
@@ -131,7 +138,7 @@ def fit(
     if as_json:
         print_json(as_dict(learned, tested, folder, reporter.notes))
     else:
-        summarise(learned, tested, template, folder, data)
+        summarise(learned, tested, template, folder, [*data, *column_options(columns)])
 
 
 def read_data(sources: Sequence[str], grouped: bool, **options: Any) -> Splits:
@@ -220,6 +227,28 @@ def read_settings(
     return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
 
 
+def read_task_settings(
+    pairs: Sequence[str], task: str, ranks: str | None, grouped: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """The task's settings (--ranks, `task.` before a --set pair, several data sets), and the --set pairs that are left.
+
+    Raises:
+        ConfigError: the task has no such setting, or a value is not allowed.
+    """
+    settings: dict[str, Any] = {"grouped": True} if grouped else {}
+    rest = []
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name.strip().startswith("task."):
+            settings[name.strip().removeprefix("task.")] = recipe_value(text)
+        else:
+            rest.append(pair)
+    if ranks is not None:
+        settings["ranks"] = ranks
+    check_task_settings(task, settings)
+    return settings, rest
+
+
 def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: int) -> str:
     """`photos-coop-16shot-seed1`."""
     names = "+".join(Path(source.rstrip("/")).name or "data" for source in data)
@@ -244,8 +273,18 @@ def compare(
     return results[0], results[1]
 
 
-def announce(splits: Splits, vlm: VLM, method: str, reporter: ConsoleReporter) -> None:
-    """Say what is about to happen."""
+def column_options(columns: Mapping[str, str | None]) -> list[str]:
+    """The columns of a table as a command takes them."""
+    return [word for name, value in columns.items() if value for word in (f"--{name.replace('_', '-')}", value)]
+
+
+def announce(splits: Splits, vlm: VLM, method: str, task: str, reporter: ConsoleReporter) -> None:
+    """Say what is about to happen, and that there is another task for labels that are all numbers."""
+    labels = splits.any.class_labels or []
+    if task == DEFAULT_TASK and splits.any.labels is not None and len(labels) > 2 and all(map(is_number, labels)):
+        reporter.note(
+            f"all {len(labels)} labels are numbers, and are learned as classes; --task ordinal learns them as quantities"
+        )
     for name, part in splits.parts.items():
         reporter.say(f"{name}: {part.summary()}")
     reporter.say(f"split: {splits.made_by}")

@@ -36,6 +36,10 @@ class ImageDataset:
     """A readable id per image: relative path, table row, or index; the index when not given."""
     source: str | None = None
     """What the user gave, in words."""
+    rows: Int64[np.ndarray, " _"] | None = None
+    """Row of each image in its table, from 1 below the header, where all are of one table."""
+    label_column: str | None = None
+    """The table's column with the labels."""
 
     def __post_init__(self) -> None:
         n_images, n_classes = len(self.images), len(self.class_names)
@@ -51,6 +55,8 @@ class ImageDataset:
         if len(set(self.class_names)) != n_classes and len(set(class_labels)) != n_classes:
             repeated = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
             raise DataError(f"Class names must differ from each other; repeated: {', '.join(map(repr, repeated))}.")
+        if self.rows is not None and len(self.rows) != n_images:
+            raise DataError(f"There are {n_images} images but {len(self.rows)} row numbers.")
         if self.labels is not None:
             if len(self.labels) != n_images:
                 raise DataError(f"There are {n_images} images but {len(self.labels)} labels.")
@@ -70,6 +76,13 @@ class ImageDataset:
         """The readable id of one image."""
         assert self.names is not None  # set in __post_init__
         return self.names[index]
+
+    def place_of_label(self, index: int) -> str:
+        """Where the label of one image stands: its image, and the row and column of its table."""
+        where = f"{self.name(index)!r} of {self.source or 'the data'}"
+        if self.rows is None or self.label_column is None:
+            return where
+        return f"{where} (row {self.rows[index]}, column {self.label_column!r})"
 
     def load(self, index: int) -> Image.Image:
         """Open one image as 8-bit RGB.
@@ -97,6 +110,7 @@ class ImageDataset:
             images=[self.images[index] for index in positions],
             labels=None if self.labels is None else self.labels[np.array(positions, dtype=np.int64)],
             names=[self.name(index) for index in positions],
+            rows=None if self.rows is None else self.rows[np.array(positions, dtype=np.int64)],
         )
 
     def select_classes(self, classes: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
@@ -207,6 +221,7 @@ class Splits:
             images=[image for part in parts for image in part.images],
             labels=np.concatenate(labels) if len(labels) == len(parts) else None,
             names=[part.name(index) for part in parts for index in range(len(part))],
+            rows=None if any(part.rows is None for part in parts) else np.concatenate([part.rows for part in parts]),
             split=None,
         )
 

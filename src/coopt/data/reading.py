@@ -29,11 +29,14 @@ class Rows:
     labels: list[str] | None = None
     """Label text of each image, or None where the source gives none."""
     names: list[str] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    """Row of each image in its table, from 1; empty where there is no table."""
 
     def add(self, other: "Rows") -> None:
         """Append other images; their labels too, unless one of both has none."""
         self.images += other.images
         self.names += other.names
+        self.numbers = []  # of no single table
         self.labels = None if self.labels is None or other.labels is None else self.labels + other.labels
 
 
@@ -51,6 +54,8 @@ class Reading:
     """Whether labels are whole numbers of a table or an array, which sort by value; folder names sort as text."""
     notes: list[str] = field(default_factory=list)
     ignored_files: int = 0
+    label_column: str | None = None
+    """Of the table, where the source is one."""
 
 
 def assemble(
@@ -112,6 +117,8 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
             split=name or None,
             names=rows.names,
             source=reading.where,
+            rows=np.array(rows.numbers, dtype=np.int64) if rows.numbers else None,
+            label_column=reading.label_column,
         )
         for name, rows in parts.items()
     }

@@ -101,7 +101,7 @@ def read_table(
     )
     split_column = next((name for name in others if name.lower() in SPLIT_COLUMNS and name != label_column), None)
     images, names = _images(table, image_column, resolve)
-    reading = Reading(f"the table '{table.where}'", {})
+    reading = Reading(f"the table '{table.where}'", {}, label_column=label_column)
     labels = None
     if label_column is not None:
         labels = _labels(table, label_column, reading, require_labels)
@@ -114,6 +114,7 @@ def read_table(
         rows = reading.parts.setdefault(split, Rows(labels=None if labels is None else []))
         rows.images.append(images[index])
         rows.names.append(names[index])
+        rows.numbers.append(index + 1)
         if rows.labels is not None and labels is not None:
             rows.labels.append(labels[index])
     return reading

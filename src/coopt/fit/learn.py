@@ -21,7 +21,7 @@ from coopt.fit.work import Work
 from coopt.messages import listening
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset
 from coopt.models import VLM
-from coopt.tasks import Task, make_task
+from coopt.tasks import Task, task_of
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,17 @@ def learn(
             f"weight has {len(weight)} numbers from {np.min(weight):g} to {np.max(weight):g}; one is needed for each "
             f"of the {len(train)} training images, from 0 on and not all 0."
         )
-    settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
+    chosen = find_preset(method, preset)
+    settings = check_settings(method, {**chosen.settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
-    learnt = of_classes(train.subset([]), classes)  # for its classes
-    made_task = make_task(task, learnt.class_names, learnt.class_labels, task_settings)
     with listening(reporter.note) if reporter else nullcontext(), own_stream(seed):
+        learnt = of_classes(train, classes)
+        made_task = task_of(task, learnt, {**chosen.task, **(task_settings or {})})
+        if kind.ordered and not made_task.ordered:
+            raise ConfigError(
+                f"The method {method!r} is for labels in an order, and the task {made_task.key!r} has none. Give the task "
+                "'ordinal' (--task ordinal, task='ordinal'), or take another method, such as coop."
+            )
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
         drawn = work.draw(kind, train, val, shots, strict, classes)
         torch.manual_seed(seed)  # the initial context

@@ -74,6 +74,7 @@ class LinearProbe(Method):
 
     def prepare(self, shots: Shots) -> None:
         """Search C and fit on the training features."""
+        shots = shots.as_classes(self.task)
         x, y = as_arrays(shots.train)
         missing = sorted(set(range(len(self.class_names))) - set(y.tolist()))
         if missing:
