@@ -283,7 +283,7 @@ def announce(splits: Splits, vlm: VLM, method: str, task: str, reporter: Console
     labels = splits.any.class_labels or []
     if task == DEFAULT_TASK and splits.any.labels is not None and len(labels) > 2 and all(map(is_number, labels)):
         reporter.note(
-            f"all {len(labels)} labels are numbers, and are learned as classes; --task ordinal learns them as quantities"
+            f"all {len(labels)} labels are numbers and are learned as classes; --task ordinal learns them as quantities"
         )
     for name, part in splits.parts.items():
         reporter.say(f"{name}: {part.summary()}")

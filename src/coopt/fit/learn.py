@@ -126,8 +126,8 @@ def learn(
         made_task = task_of(task, learnt, {**chosen.task, **(task_settings or {})})
         if kind.ordered and not made_task.ordered:
             raise ConfigError(
-                f"The method {method!r} is for labels in an order, and the task {made_task.key!r} has none. Give the task "
-                "'ordinal' (--task ordinal, task='ordinal'), or take another method, such as coop."
+                f"The method {method!r} is for labels in an order, and the task {made_task.key!r} has none. Give the "
+                "task 'ordinal' (--task ordinal, task='ordinal'), or take another method, such as coop."
             )
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
         drawn = work.draw(kind, train, val, shots, strict, classes)

@@ -6,6 +6,7 @@ from coopt.prompting.context import start_context as start_context
 from coopt.prompting.dense import encode_dense as encode_dense
 from coopt.prompting.encoder import PromptEncoder as PromptEncoder
 from coopt.prompting.layout import PromptLayout as PromptLayout
+from coopt.prompting.layout import check_position as check_position
 from coopt.prompting.layout import clean_name as clean_name
 from coopt.prompting.templates import TEMPLATES as TEMPLATES
 from coopt.prompting.templates import read_templates as read_templates

@@ -1,8 +1,7 @@
 """Ordinal: a number, or one of several ordered categories, decided by a distribution over ranks."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,77 +13,14 @@ from coopt.data import ImageDataset
 from coopt.data.wording import count
 from coopt.errors import ConfigError, DataError, did_you_mean
 from coopt.messages import tell
+from coopt.tasks.ordinal_decisions import RankDecisions, expectation, interval_ends
 from coopt.tasks.ordinal_metrics import FIGURES, OrdinalMetrics, measure_ranks
 from coopt.tasks.ranks import Ranks, RanksGiven, make_ranks, read_number
-from coopt.tasks.task import Decisions, Task, check_images
+from coopt.tasks.task import Task, check_images
 
 LOSSES = ("cross-entropy", "distance-weighted")
 N_BINS, FEW = 10, 2.0
 """Shots are drawn from so many bins where there are fewer images per rank than this on average."""
-
-
-@dataclass(frozen=True)
-class RankDecisions(Decisions):
-    """Numbers with intervals, and the most likely ranks, of N images."""
-
-    columns: ClassVar[Sequence[str]] = ("value", "low", "high", "rank", "score")
-
-    probabilities: Float[Tensor, "N C"]
-    ranks: Ranks
-    interval: float
-
-    @property
-    def title(self) -> str:  # type: ignore[override]
-        """Of the decisions' column in a table for people."""
-        what = "value" if self.ranks.numeric else "category"
-        return f"{what} ({100 * self.interval:g}% interval), most likely rank"
-
-    @property
-    def values(self) -> Float[Tensor, " N"]:
-        """The expectation of each image's distribution."""
-        return expectation(self.probabilities, self.ranks)
-
-    @property
-    def answers(self) -> np.ndarray:
-        """Numbers; for categories the most likely one."""
-        if self.ranks.numeric:
-            return self.values.double().numpy()
-        return np.asarray(self.ranks.labels)[self.probabilities.argmax(-1).numpy()]
-
-    def ends(self, row: int) -> tuple[int, int]:
-        """The first and the last rank of one image's interval."""
-        low, high = interval_ends(self.probabilities[row][None], self.interval)
-        return int(low), int(high)
-
-    def as_dict(self, row: int) -> dict[str, Any]:
-        """One image's number, interval and most likely rank, for JSON."""
-        best = int(self.probabilities[row].argmax())
-        low, high = (self.written(place) for place in self.ends(row))
-        return {
-            "value": round(float(self.values[row]), 6),
-            "interval": [low, high],
-            "rank": self.written(best),
-            "score": round(float(self.probabilities[row, best]), 6),
-        }
-
-    def written(self, place: int) -> float | str:
-        """A rank as JSON has it: a number, or a category's name."""
-        value = self.ranks.values[place]
-        return self.ranks.labels[place] if not self.ranks.numeric else int(value) if value.is_integer() else value
-
-    def lines(self, row: int) -> list[list[Any]]:
-        """One line."""
-        made = self.as_dict(row)
-        return [[f"{made['value']:.6f}", *made["interval"], made["rank"], f"{made['score']:.6f}"]]
-
-    def text(self, row: int) -> str:
-        """`34.2 (30 to 39), 34 12.5%`; categories: `medium (low to high) 54.0%`."""
-        best = int(self.probabilities[row].argmax())
-        low, high = (self.ranks.labels[place] for place in self.ends(row))
-        score = f"{100 * float(self.probabilities[row, best]):.1f}%"
-        if not self.ranks.numeric:
-            return f"{self.ranks.labels[best]} ({low} to {high}) {score}"
-        return f"{float(self.values[row]):.2f} ({low} to {high}), {self.ranks.labels[best]} {score}"
 
 
 class Ordinal(Task):
@@ -153,6 +89,11 @@ class Ordinal(Task):
         """
         return torch.from_numpy(read_labels(dataset, self.ranks.value)[dataset.labels].astype(np.float32))
 
+    @property
+    def values(self) -> list[float]:
+        """The number of each rank."""
+        return self.ranks.values
+
     def classes(self, targets: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
         """The place of the rank that is nearest to each number, the lower one of two."""
         values = targets.new_tensor(self.ranks.values)  # (C,)
@@ -200,7 +141,7 @@ class Ordinal(Task):
         """The nearest ranks; bins of equal width where there are fewer than two images per rank."""
         targets = self.targets(dataset)
         places = self.classes(targets).numpy()
-        n_present, n_labels = len(np.unique(places)), len(np.unique(dataset.labels))
+        n_present, n_labels = len(np.unique(places)), int((dataset.class_counts() > 0).sum())
         if n_present <= N_BINS or len(places) / n_present >= FEW:
             return None if n_present == n_labels else places  # the labels have names for messages
         numbers = targets.numpy()
@@ -249,24 +190,10 @@ def words_of_ranks(ranks: Ranks, names: Sequence[str], labels: Sequence[str]) ->
     unnamed = [label for value, label in zip(ranks.values, ranks.labels, strict=True) if value not in by_value]
     if unnamed and any(name != label for name, label in zip(names, labels, strict=True)):
         tell(
-            f"{len(unnamed)} of the {len(words)} ranks are no labels of the data, so that no words were given for them; "
-            f"their prompts say the rank itself, the first is {unnamed[0]!r}."
+            f"{len(unnamed)} of the {len(words)} ranks are no labels of the data, so that no words were given for "
+            f"them; their prompts say the rank itself, the first is {unnamed[0]!r}."
         )
     return words
-
-
-def expectation(probabilities: Float[Tensor, "N C"], ranks: Ranks) -> Float[Tensor, " N"]:
-    """The mean of each distribution over the ranks."""
-    return probabilities @ probabilities.new_tensor(ranks.values)
-
-
-def interval_ends(probabilities: Float[Tensor, "N C"], share: float) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
-    """Places of the quantiles (1 - share) / 2 and (1 + share) / 2: the first ranks up to which so much lies."""
-    below = probabilities.double().cumsum(-1)
-    below[:, -1] = 1.0
-    ends = below.new_tensor([(1 - share) / 2, (1 + share) / 2]) - 1e-9  # sums of rounded shares may be a little low
-    places = torch.searchsorted(below, ends.expand(len(below), 2).contiguous())  # (N, 2)
-    return places[:, 0], places[:, 1]
 
 
 def distance_weights(classes: Int[Tensor, " B"], n_ranks: int) -> Float[Tensor, "B C"]:

@@ -17,7 +17,7 @@ MOST = 1001
 """How many ranks there may be at all: each is a prompt."""
 
 RanksGiven = str | Sequence[str | int | float] | range | None
-"""`"0:100"`, `"0:100:5"`, `"low,medium,high"`, a list of numbers or of categories; None takes the numbers of the data."""
+"""`"0:100"`, `"0:100:5"`, `"low,medium,high"`, a list of numbers or categories; None takes the numbers of the data."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _from_labels(labels: Sequence[str]) -> Ranks:
     if len(wrong) == len(labels):
         raise DataError(
             f"The task 'ordinal' needs labels that are numbers, or categories in their order: {wrong[0][1]}. For "
-            f"categories give ranks (--ranks low,medium,high) with {some([label for label, _ in wrong])} in their order."
+            f"categories give ranks (--ranks low,medium,high): {some([label for label, _ in wrong])} in their order."
         )
     if wrong:
         raise DataError(

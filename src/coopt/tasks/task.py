@@ -154,7 +154,7 @@ class Task(ABC):
         self.settings: dict[str, Any] = {}
         self.key = self.name or outside_name(type(self))
 
-    @classmethod
+    @classmethod  # noqa: B027
     def check(cls, dataset: ImageDataset, settings: Mapping[str, Any]) -> None:
         """Refuse labels of the data that no task of these settings can be made of, saying where they stand.
 
@@ -204,6 +204,11 @@ class Task(ABC):
                 "method whose loss is the task's own, such as coop."
             )
         return targets
+
+    @property
+    def values(self) -> list[float]:
+        """The number of each output, for methods that answer with a quantity; its place where it stands for none."""
+        return [float(place) for place in range(len(self.class_names))]
 
     def strata(self, dataset: ImageDataset) -> Int64[np.ndarray, " N"] | None:
         """The groups that shots are drawn from, so many images of each; None where they are the labels."""

@@ -1,0 +1,91 @@
+"""What a distribution over ranks decides: a number with an interval, and the most likely rank."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from coopt.tasks.ranks import Ranks
+from coopt.tasks.task import Decisions
+
+
+@dataclass(frozen=True)
+class RankDecisions(Decisions):
+    """Numbers with intervals, and the most likely ranks, of N images."""
+
+    columns: ClassVar[Sequence[str]] = ("value", "low", "high", "rank", "score")
+
+    probabilities: Float[Tensor, "N C"]
+    ranks: Ranks
+    interval: float
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        """Of the decisions' column in a table for people."""
+        what = "value" if self.ranks.numeric else "category"
+        return f"{what} ({100 * self.interval:g}% interval), most likely rank"
+
+    @property
+    def values(self) -> Float[Tensor, " N"]:
+        """The expectation of each image's distribution."""
+        return expectation(self.probabilities, self.ranks)
+
+    @property
+    def answers(self) -> np.ndarray:
+        """Numbers; for categories the most likely one."""
+        if self.ranks.numeric:
+            return self.values.double().numpy()
+        return np.asarray(self.ranks.labels)[self.probabilities.argmax(-1).numpy()]
+
+    def ends(self, row: int) -> tuple[int, int]:
+        """The first and the last rank of one image's interval."""
+        low, high = interval_ends(self.probabilities[row][None], self.interval)
+        return int(low), int(high)
+
+    def as_dict(self, row: int) -> dict[str, Any]:
+        """One image's number, interval and most likely rank, for JSON."""
+        best = int(self.probabilities[row].argmax())
+        low, high = (self.written(place) for place in self.ends(row))
+        return {
+            "value": round(float(self.values[row]), 6),
+            "interval": [low, high],
+            "rank": self.written(best),
+            "score": round(float(self.probabilities[row, best]), 6),
+        }
+
+    def written(self, place: int) -> float | str:
+        """A rank as JSON has it: a number, or a category's name."""
+        value = self.ranks.values[place]
+        return self.ranks.labels[place] if not self.ranks.numeric else int(value) if value.is_integer() else value
+
+    def lines(self, row: int) -> list[list[Any]]:
+        """One line."""
+        made = self.as_dict(row)
+        return [[f"{made['value']:.6f}", *made["interval"], made["rank"], f"{made['score']:.6f}"]]
+
+    def text(self, row: int) -> str:
+        """`34.2 (30 to 39), 34 12.5%`; categories: `medium (low to high) 54.0%`."""
+        best = int(self.probabilities[row].argmax())
+        low, high = (self.ranks.labels[place] for place in self.ends(row))
+        score = f"{100 * float(self.probabilities[row, best]):.1f}%"
+        if not self.ranks.numeric:
+            return f"{self.ranks.labels[best]} ({low} to {high}) {score}"
+        return f"{float(self.values[row]):.2f} ({low} to {high}), {self.ranks.labels[best]} {score}"
+
+
+def expectation(probabilities: Float[Tensor, "N C"], ranks: Ranks) -> Float[Tensor, " N"]:
+    """The mean of each distribution over the ranks."""
+    return probabilities @ probabilities.new_tensor(ranks.values)
+
+
+def interval_ends(probabilities: Float[Tensor, "N C"], share: float) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:
+    """Places of the quantiles (1 - share) / 2 and (1 + share) / 2: the first ranks up to which so much lies."""
+    below = probabilities.double().cumsum(-1)
+    below[:, -1] = 1.0
+    ends = below.new_tensor([(1 - share) / 2, (1 + share) / 2]) - 1e-9  # sums of rounded shares may be a little low
+    places = torch.searchsorted(below, ends.expand(len(below), 2).contiguous())  # (N, 2)
+    return places[:, 0], places[:, 1]
