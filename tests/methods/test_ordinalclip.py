@@ -162,6 +162,8 @@ def test_the_recipe_and_the_presets_are_the_authors() -> None:
     recipe = recipe_for("ordinalclip")
     assert (recipe.optimizer, recipe.lr, recipe.weight_decay, recipe.batch_size) == ("radam", 1e-4, 0.0, 32)
     assert (recipe.schedule, recipe.warmup_epochs, recipe.epochs) == ("step", 0, 100)
+    own = recipe_for("ordinalclip", preset="frozen-tower")
+    assert (own.optimizer, own.lr, own.schedule, own.epochs) == ("radam", 0.005, "cosine", None)
     for name, base in (("morph-fewshot", 3), ("morph-fewshot-coop", None)):
         preset = find_preset("ordinalclip", name)
         recipe = recipe_for("ordinalclip", preset=name)

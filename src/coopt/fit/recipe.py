@@ -47,8 +47,8 @@ class Recipe:
     eps: float = 1e-8
     """Added to the denominator of adamw, adam and radam."""
     schedule: str = "cosine"
-    """cosine (changed once per epoch), cosine-step (changed at every step), constant, or step (a tenth after three fifths
-    of the epochs)."""
+    """cosine (changed once per epoch), cosine-step (changed at every step), constant, or step (a tenth of the rate
+    after three fifths of the epochs)."""
     warmup_epochs: int = 1
     """First epochs at a constant small rate; 0 for none."""
     warmup_lr: float = 1e-5

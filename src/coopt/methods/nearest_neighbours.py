@@ -24,8 +24,8 @@ class NearestNeighbours(Method):
     .. math::
         p(y = c \mid x) = \frac{1}{k} \sum_{i \in N_k(x)} [y_i = c]
 
-    For the task `ordinal` the answer is the mean of the neighbours' ranks. k is the best of 1, 2, 3, 5, 8, 13, 21 and 34,
-    up to the number of shots less one, by the task's headline figure when each shot is answered by the others.
+    For the task `ordinal` the answer is the mean of the neighbours' ranks. k is the best of 1, 2, 3, 5, 8, 13, 21 and
+    34, up to the number of shots less one, by the task's headline figure when each shot is answered by the others.
 
     Reference:
         Cover and Hart, "Nearest neighbor pattern classification", IEEE Transactions on Information Theory 1967.

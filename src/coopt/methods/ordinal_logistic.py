@@ -29,13 +29,13 @@ class OrdinalLogistic(Method):
 
     .. math::
         P(y \le r \mid x) = \sigma(\theta_r - w^\top \hat f(x)), \qquad
-        \min_{w, \theta} \; \frac{1}{2 C} \lVert w \rVert^2 + \sum_i \sum_{r} \log\bigl(1 + e^{-s_{ir} (\theta_r - w^\top
-        \hat f(x_i))}\bigr)
+        \min_{w, \theta} \; \frac{1}{2 C} \lVert w \rVert^2 + \sum_i \sum_{r} \log\bigl(1 +
+        e^{-s_{ir} (\theta_r - w^\top \hat f(x_i))}\bigr)
 
     with :math:`\hat f` the normalised image feature and :math:`s_{ir} = 1` where :math:`y_i \le r`, else -1: the
-    "all-threshold" loss, which is convex and at whose minimum the thresholds are in order. Thresholds on both sides of a
-    rank without training images are the same, so that it has no probability. C is the best of 0.01, 0.1, ..., 10,000 by
-    the mean absolute error in cross-validation of the shots with up to 5 folds.
+    "all-threshold" loss, which is convex and at whose minimum the thresholds are in order. Thresholds on both sides of
+    a rank without training images are the same, so that it has no probability. C is the best of 0.01, 0.1, ..., 10,000
+    by the mean absolute error in cross-validation of the shots with up to 5 folds.
 
     Reference:
         Rennie and Srebro, "Loss Functions for Preference Levels: Regression with Discrete Ordered Labels", IJCAI

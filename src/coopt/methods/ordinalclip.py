@@ -35,14 +35,14 @@ class OrdinalCLIP(Method):
         L = L_{ce} + \lambda \, \frac{1}{|Y|} \sum_{r \in Y} \mathrm{KL}\bigl(q_r \,\|\, p_r\bigr)
 
     The tokens of rank i are a mean of the learned tokens :math:`R'_b` of base ranks, which lie at equal distances among
-    the C ranks. Its weights, made to sum to 1, are :math:`1 - |i - b| / (C - 1)` ("linear") or
-    :math:`1 / (|i - b| + 10^{-5})` ("inverse") or :math:`\exp(-(i - b)^2)` ("normal"), with b the place of the base rank. A rank that no training image has is
-    learned too. :math:`L_{ce}` is the loss of the task (cross entropy). The second term looks along the other axis: for
-    each rank r in the batch, :math:`p_r` is the softmax of its logits over the images of the batch and :math:`q_r` the
-    softmax of 10 for the images of that rank and 0 for the others.
+    the C ranks. Its weights, made to sum to 1, are :math:`1 - |i - b| / (C - 1)` ("linear"),
+    :math:`1 / (|i - b| + 10^{-5})` ("inverse") or :math:`\exp(-(i - b)^2)` ("normal"), with b the place of the base
+    rank. So a rank that no training image has is learned too. :math:`L_{ce}` is the loss of the task (cross entropy).
+    The second term looks along the other axis: for each rank r in the batch, :math:`p_r` is the softmax of its logits
+    over the images of the batch and :math:`q_r` the softmax of 10 for the images of that rank and 0 for the others.
 
-    Without base ranks (`n_base_ranks=None`) each rank has tokens of its own, which start at its words: that is CoOp as it
-    stands in the paper's tables, with learned context and learned rank tokens.
+    Without base ranks (`n_base_ranks=None`) each rank has tokens of its own, which start at its words: that is CoOp as
+    it stands in the paper's tables, with learned context and learned rank tokens.
 
     Reference:
         Li, Huang, Zhu, Tang, Li, Zhou and Lu, "OrdinalCLIP: Learning Rank Prompts for Language-Guided Ordinal
@@ -93,6 +93,10 @@ class OrdinalCLIP(Method):
             MORPH_RECIPE,
             {"ranks": "0:100"},
         ),
+        "frozen-tower": Preset(
+            "this library: the code's rate is for a tower that is tuned too, and hardly moves a prompt alone",
+            recipe={"lr": 0.005, "schedule": "cosine", "epochs": None},
+        ),
     }
 
     def __init__(
@@ -122,8 +126,8 @@ class OrdinalCLIP(Method):
             raise ConfigError(f"kl_weight is {kl_weight}; allowed is a number from 0 on, the paper's is 1.")
         if n_base_ranks is not None and not 1 <= n_base_ranks <= n_ranks:
             raise ConfigError(
-                f"n_base_ranks is {n_base_ranks}; allowed is a whole number from 1 to the number of ranks, {n_ranks}, or "
-                "none for tokens of each rank's own."
+                f"n_base_ranks is {n_base_ranks}; allowed is a whole number from 1 to the number of ranks, {n_ranks}, "
+                "or none for tokens of each rank's own."
             )
         self.kl_weight = kl_weight
         ctx, _ = start_context(vlm, n_ctx, ctx_init, default=10, n_sets=n_ranks if class_specific else None)
