@@ -68,10 +68,6 @@ class Preset:
             texts.append(f"{values} on {', '.join(change.datasets)}{shots}")
         return texts
 
-    def all_values(self) -> dict[str, Any]:
-        """All of them, as --set takes them."""
-        return {**self.settings, **self.recipe, **{f"task.{name}": value for name, value in self.task.items()}}
-
 
 class Method(nn.Module):
     """Base of all methods.
