@@ -72,7 +72,7 @@ def test_matches_the_authors_code(name: str) -> None:
     decided = method.task.decide(losses.logits)
     assert_close(decided.values, golden["predict_exp"], 1e-4)
     if meta["prompt_learner"]["num_base_ranks"] != 1:  # one base rank makes all ranks the same: the largest is chance
-        assert decided.probabilities.argmax(-1).tolist() == golden["predict_max"].astype(int).tolist()
+        assert decided.distribution.argmax(-1).tolist() == golden["predict_max"].astype(int).tolist()
     assert float(method.task.metrics(losses.logits, targets).mae) == pytest.approx(golden["mae_exp"].mean(), rel=1e-4)
 
 

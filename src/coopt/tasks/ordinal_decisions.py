@@ -19,7 +19,7 @@ class RankDecisions(Decisions):
 
     columns: ClassVar[Sequence[str]] = ("value", "low", "high", "rank", "score")
 
-    probabilities: Float[Tensor, "N C"]
+    distribution: Float[Tensor, "N C"]
     ranks: Ranks
     interval: float
 
@@ -32,29 +32,29 @@ class RankDecisions(Decisions):
     @property
     def values(self) -> Float[Tensor, " N"]:
         """The expectation of each image's distribution."""
-        return expectation(self.probabilities, self.ranks)
+        return expectation(self.distribution, self.ranks)
 
     @property
     def answers(self) -> np.ndarray:
         """Numbers; for categories the most likely one."""
         if self.ranks.numeric:
             return self.values.double().numpy()
-        return np.asarray(self.ranks.labels)[self.probabilities.argmax(-1).numpy()]
+        return np.asarray(self.ranks.labels)[self.distribution.argmax(-1).numpy()]
 
     def ends(self, row: int) -> tuple[int, int]:
         """The first and the last rank of one image's interval."""
-        low, high = interval_ends(self.probabilities[row][None], self.interval)
+        low, high = interval_ends(self.distribution[row][None], self.interval)
         return int(low), int(high)
 
     def as_dict(self, row: int) -> dict[str, Any]:
         """One image's number, interval and most likely rank, for JSON."""
-        best = int(self.probabilities[row].argmax())
+        best = int(self.distribution[row].argmax())
         low, high = (self.written(place) for place in self.ends(row))
         return {
             "value": round(float(self.values[row]), 6),
             "interval": [low, high],
             "rank": self.written(best),
-            "score": round(float(self.probabilities[row, best]), 6),
+            "score": round(float(self.distribution[row, best]), 6),
         }
 
     def written(self, place: int) -> float | str:
@@ -69,9 +69,9 @@ class RankDecisions(Decisions):
 
     def text(self, row: int) -> str:
         """`34.2 (30 to 39), 34 12.5%`; categories: `medium (low to high) 54.0%`."""
-        best = int(self.probabilities[row].argmax())
+        best = int(self.distribution[row].argmax())
         low, high = (self.ranks.labels[place] for place in self.ends(row))
-        score = f"{100 * float(self.probabilities[row, best]):.1f}%"
+        score = f"{100 * float(self.distribution[row, best]):.1f}%"
         if not self.ranks.numeric:
             return f"{self.ranks.labels[best]} ({low} to {high}) {score}"
         return f"{float(self.values[row]):.2f} ({low} to {high}), {self.ranks.labels[best]} {score}"
