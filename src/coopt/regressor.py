@@ -197,10 +197,11 @@ class PromptRegressor(RegressorMixin, BaseEstimator):
             ConfigError: the run is of another task.
         """
         classifier = PromptClassifier.load(folder, model=model, device=device, trust_code=trust_code)
-        if classifier.task != "ordinal":
+        task = classifier.predictor_.task
+        if not isinstance(task, Ordinal):
             raise ConfigError(
-                f"The run {folder} is of the task {classifier.task!r}; PromptRegressor takes runs of 'ordinal', others "
-                "are for PromptClassifier."
+                f"The run {folder} is of the task {task.key!r}; PromptRegressor takes runs of 'ordinal', others are for "
+                "PromptClassifier."
             )
         given = classifier.get_params(deep=False)
         of_task = dict(given["task_settings"] or {})

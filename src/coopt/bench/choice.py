@@ -10,6 +10,7 @@ from coopt.data import ImageDataset
 from coopt.datasets import BENCHMARKS, SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark
 from coopt.datasets.own import OwnBenchmark, read_data_file
 from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
+from coopt.tasks import DEFAULT_TASK
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,12 @@ def cross_sources(
 def check(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], protocol: Protocol) -> None:
     """Refuse data sets that the protocol cannot use, before anything is learned; the DataError names all of them."""
     problems = [f"{name} has no test images." for name, b in benchmarks.items() if b.test is None]
+    problems += [
+        f"{name} is of the task {b.task or DEFAULT_TASK!r}; {protocol.name} takes data sets of {protocol.task!r}: the "
+        f"suite ordinal-offline, or an own one with 'task: {protocol.task}' in --data-file."
+        for name, b in benchmarks.items()
+        if protocol.task is not None and (b.task or DEFAULT_TASK) != protocol.task
+    ]
     for name in sources:
         benchmark = benchmarks[name]
         if benchmark.train is None:

@@ -61,9 +61,9 @@ def bench(
         bool, typer.Option("--presets/--no-presets", help="Use a method's own preset for the protocol.")
     ] = True,
     shots: Annotated[
-        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 or 16, by protocol.")
+        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 or 16, by protocol; of ordinal up to 64.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many: 1, 2, ...")] = 3,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many: 1, 2, ...; by default 3, of ordinal 5.")] = None,
     model: Model = "builtin",
     out_folder: Annotated[Path, typer.Option("--out", help="The bench folder, new or to go on with.")] = Path("bench"),
     engine: Annotated[str, typer.Option(help="local: processes on this machine; ray: a Ray cluster.")] = "local",
@@ -100,7 +100,7 @@ def bench(
         asked,
         variants,
         shots=sorted(set(shot_list)),
-        n_seeds=seeds,
+        n_seeds=seeds or kind.n_seeds,
         model=ModelChoice(model, vlm.fingerprint, device, dtype, revision),
         places=places,
         use_presets=presets,
@@ -131,7 +131,7 @@ def read_methods(texts: Sequence[str] | None, protocol: Protocol, common: Sequen
         ConfigError: among others, a method that learns, for zero-shot.
     """
     if not texts:
-        texts = ["zero-shot,linear-probe,coop"] if protocol.learns else [f"zero-shot; {ENSEMBLE}"]
+        texts = [protocol.methods] if protocol.learns else [f"zero-shot; {ENSEMBLE}"]
     elif not protocol.learns and list(texts) == ["all"]:
         texts = [name for name, method in METHODS.items() if not method.uses_shots] + [ENSEMBLE]
     variants = read_variants(texts, common)

@@ -90,7 +90,7 @@ def info(name: Annotated[str, typer.Argument(help="A data set.")], as_json: Json
         "suite": row["suite"],
         "folder": f"{facts.folder}/ (images: {facts.images or '.'})",
         "split": facts.split_file or "its own",
-        "classes": f"{facts.n_classes:,}",
+        "classes": "as many as there are numbers" if facts.n_classes is None else f"{facts.n_classes:,}",
         "images": f"{sizes} ({row['certainty_words']})",
         "prompt": facts.template,
         "variant of": facts.variant_of,

@@ -34,6 +34,13 @@ class Benchmark:
     """Where the split comes from, in words."""
     task: str | None = None
     """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
+    ranks: str | None = None
+    """The ranks of the task `ordinal`, where they are not the numbers that its labels have."""
+
+    @property
+    def task_settings(self) -> dict[str, str]:
+        """Settings of its task."""
+        return {} if self.ranks is None else {"ranks": self.ranks}
 
     @property
     def parts(self) -> dict[str, ImageDataset]:
@@ -86,6 +93,8 @@ def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = No
         parts.get("test"),
         variant_of=facts.variant_of,
         made_by=listing.made_by,
+        task=facts.task,
+        ranks=facts.ranks,
     )
 
 
@@ -154,4 +163,5 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         variant_of=own.variant_of,
         made_by=splits.made_by,
         task=own.task,
+        ranks=own.ranks,
     )
