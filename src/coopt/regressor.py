@@ -200,8 +200,8 @@ class PromptRegressor(RegressorMixin, BaseEstimator):
         task = classifier.predictor_.task
         if not isinstance(task, Ordinal):
             raise ConfigError(
-                f"The run {folder} is of the task {task.key!r}; PromptRegressor takes runs of 'ordinal', others are for "
-                "PromptClassifier."
+                f"The run {folder} is of the task {task.key!r}; PromptRegressor takes runs of 'ordinal', others are "
+                "for PromptClassifier."
             )
         given = classifier.get_params(deep=False)
         of_task = dict(given["task_settings"] or {})

@@ -55,7 +55,8 @@ def evaluate(
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
     loaded = load_run(run, trust_code=trust_code)
-    columns = {"image_column": image_column, "label_column": label_column}
+    ordered = loaded.task.ordered
+    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column, "ordered": ordered}
     grouped = bool(loaded.config["task"]["settings"].get("grouped"))
     dataset, part = choose_part(loaded.config, data, split, columns, grouped)
     n_trained_on = len(set(dataset.names or []) & trained_on(loaded.config, dataset))

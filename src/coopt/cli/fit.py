@@ -33,7 +33,7 @@ from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
 from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
-from coopt.tasks import DEFAULT_TASK, Metrics, check_task_settings, is_number
+from coopt.tasks import DEFAULT_TASK, Metrics, check_task_settings, find_task, is_number
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -100,9 +100,13 @@ def fit(
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
-    splits = read_data(data, len(data) > 1, **columns, class_names=class_names, seed=seed)
+    splits = read_data(
+        data, len(data) > 1, **columns, class_names=class_names, seed=seed, ordered=find_task(task).ordered
+    )
     if splits.train is None:
         raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
+    for part in splits.parts.values():
+        find_task(task).check(part, task_settings)  # of parts that are not learned from, too
     beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
     with download_bar(as_json) as progress:
         vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)

@@ -32,6 +32,7 @@ def load_dataset(
     fractions: Sequence[float] = (0.5, 0.2, 0.3),
     make_split: bool = True,
     require_labels: bool = True,
+    ordered: bool = False,
 ) -> Splits:
     """Read images and labels from any source. No image is decoded yet; paths and tables are checked.
 
@@ -58,6 +59,8 @@ def load_dataset(
         fractions: train, validation and test share of that split.
         make_split: whether to split a source that is not split; if not, all its images are `unsplit`.
         require_labels: whether images without labels are an error; if not, they become `unsplit`.
+        ordered: whether labels are numbers or grades, of which some may have no training image; where one has a single
+            image, a split that is made here is stratified by neighbouring numbers.
 
     Raises:
         DataError: the source cannot be read as images and labels; the message says what was found and what to do.
@@ -70,7 +73,7 @@ def load_dataset(
         if source.labels is None and require_labels:
             raise DataError("The data set has no labels.")
         if make_split and source.labels is not None:
-            return split_dataset(source, seed, fractions)
+            return split_dataset(source, seed, fractions, ordered)
         return Splits(unsplit=source, made_by="nobody: the images are in no parts")
     options = {"image_column": image_column, "label_column": label_column, "require_labels": require_labels}
     return assemble(
@@ -81,6 +84,7 @@ def load_dataset(
         fractions=fractions,
         make_split=make_split,
         require_labels=require_labels,
+        ordered=ordered,
     )
 
 

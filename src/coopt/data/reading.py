@@ -9,7 +9,7 @@ import numpy as np
 
 from coopt.data.classes import ClassNames, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.sampling import split_train_val_test
+from coopt.data.sampling import neighbouring, split_train_val_test
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
 
@@ -67,6 +67,7 @@ def assemble(
     fractions: Sequence[float],
     make_split: bool,
     require_labels: bool,
+    ordered: bool = False,
 ) -> Splits:
     """Choose the asked part, number the classes, name them, and split where the source is not split."""
     parts = _choose(reading, split)
@@ -87,12 +88,12 @@ def assemble(
     datasets = _number(reading, parts, class_names)
     # A part that was asked for by name stays whole.
     splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
-    made = _split(datasets, seed, fractions) if splittable else _as_found(datasets)
+    made = _split(datasets, seed, fractions, ordered) if splittable else _as_found(datasets)
     notes = list(reading.notes)
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
-        notes += _check_classes(made, reading.where)
+        notes += _check_numbers(made) if ordered else _check_classes(made, reading.where)
     return replace(made, notes=tuple(notes), ignored_files=n_ignored)
 
 
@@ -124,8 +125,12 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
     }
 
 
-def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3)) -> Splits:
+def split_dataset(
+    dataset: ImageDataset, seed: int = 1, fractions: Sequence[float] = (0.5, 0.2, 0.3), ordered: bool = False
+) -> Splits:
     """Cut a labelled data set into train, validation and test, stratified by class and fixed by the seed.
+
+    Where labels are `ordered` and one has a single image, it is stratified by `neighbouring` images.
 
     Raises:
         DataError: the images are unlabelled, or a class has fewer than two.
@@ -134,16 +139,20 @@ def split_dataset(dataset: ImageDataset, seed: int = 1, fractions: Sequence[floa
         raise DataError("Unlabelled images cannot be split by class.")
     counts = dataset.class_counts()
     short = [dataset.class_names[label] for label in np.flatnonzero(counts < 2)]
-    if short:
+    neighbours = (
+        neighbouring(dataset.class_labels or [], dataset.labels) if short and ordered and len(dataset) > 1 else None
+    )
+    if short and neighbours is None:
         raise DataError(
             f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
             f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
         )
-    indices = split_train_val_test(dataset.labels, seed, fractions)
+    indices = split_train_val_test(dataset.labels if neighbours is None else neighbours, seed, fractions)
     parts = zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
     train, val, test = (replace(part, split=name) for name, part in parts)
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
-    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}")
+    by = "" if neighbours is None else " by neighbouring numbers"
+    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified{by} {percent} %, seed {seed}")
 
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
@@ -180,7 +189,7 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     return chosen
 
 
-def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float]) -> Splits:
+def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float], ordered: bool) -> Splits:
     """Make a test part where the source has none."""
     if set(datasets) == {"train", "val"}:
         made_by = "the source; its validation part is the test set"
@@ -189,7 +198,7 @@ def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[flo
         return _as_found(datasets)
     (dataset,) = datasets.values()
     _refuse_one_class(dataset)
-    made = split_dataset(dataset, seed, fractions)
+    made = split_dataset(dataset, seed, fractions, ordered)
     if "train" in datasets:
         made = replace(made, made_by=f"{made.made_by}, of the source's train part, which is its only one")
     return made
@@ -220,6 +229,19 @@ def _check_classes(made: Splits, where: str) -> list[str]:
             notes.append(f"the {name} part has no images of: {some(absent)}")
     if untrained:
         raise DataError(f"No training images in {where} for: {some(sorted(untrained))}. Add some or remove the class.")
+    return notes
+
+
+def _check_numbers(made: Splits) -> list[str]:
+    """Refuse one label only; return notes on labels that no training image has, which can be answered all the same."""
+    assert made.train is not None  # the caller looked
+    _refuse_one_class(made.train)
+    untrained = made.train.class_counts() == 0
+    notes = []
+    for name, part in made.parts.items():
+        labels = part.class_labels or []
+        if new := [labels[place] for place in np.flatnonzero((part.class_counts() > 0) & untrained)]:
+            notes.append(f"the {name} part has labels that no training image has: {some(new)}")
     return notes
 
 

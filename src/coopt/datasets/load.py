@@ -152,6 +152,7 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         image_column=own.image_column,
         label_column=own.label_column,
         make_split=own.variant_of is None,
+        ordered=own.ranks is not None or own.task == "ordinal",
     )
     return Benchmark(
         own.name,
