@@ -112,6 +112,13 @@ def test_the_kl_term_in_plain_loops() -> None:
     assert float(batch_kl(logits, classes)) == pytest.approx(total / 3, rel=1e-5)
 
 
+def test_two_ranks_are_their_own_base_ranks() -> None:
+    method = OrdinalCLIP(golden_vlm("vit_b"), ["1", "2"])
+    assert (len(method.ranks), method.settings["n_base_ranks"]) == (2, 2)
+    assert method.weights is not None
+    assert torch.equal(method.weights, torch.eye(2))
+
+
 def test_the_weight_of_the_kl_term_and_the_loss_of_the_task() -> None:
     vlm = golden_vlm("vit_b")
     torch.manual_seed(0)

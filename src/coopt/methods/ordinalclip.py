@@ -20,6 +20,7 @@ INTERPOLATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "normal": lambda away, last: torch.exp(-(away**2)),
 }
 """How much of a base rank a rank is, by its distance from it; `last` is the largest distance."""
+N_BASE_RANKS = 3
 CODE = "OrdinalCLIP's code: configs/meta_cfgs/morph_compare.yaml (few-shot table of the paper)"
 MORPH_RECIPE: Mapping[str, Any] = {
     "lr": 1e-4, "weight_decay": 5e-4, "schedule": "cosine", "epochs": 100, "batch_size": 32, "views": "fresh",
@@ -55,7 +56,7 @@ class OrdinalCLIP(Method):
           those.
 
     Args:
-        n_base_ranks: K'; None gives each rank tokens of its own, started at its words.
+        n_base_ranks: K'; None gives each rank tokens of its own, started at its words. Two ranks have two by default.
         interpolation: "linear", "inverse" or "normal"; the paper's experiments take the first two.
         n_rank_tokens: tokens of a base rank that starts at random.
         rank_init: words that the base ranks start at, one for each, with a comma between; None draws from N(0, 0.02).
@@ -104,7 +105,7 @@ class OrdinalCLIP(Method):
         vlm: VLM,
         class_names: Sequence[str],
         *,
-        n_base_ranks: int | None = 3,
+        n_base_ranks: int | None = N_BASE_RANKS,
         interpolation: str = "linear",
         n_rank_tokens: int = 1,
         rank_init: str | None = None,
@@ -116,6 +117,8 @@ class OrdinalCLIP(Method):
     ) -> None:
         super().__init__(vlm, class_names)
         n_ranks = len(class_names)
+        if n_base_ranks == N_BASE_RANKS and n_ranks < N_BASE_RANKS:
+            n_base_ranks = self.settings["n_base_ranks"] = n_ranks  # the default, for two ranks
         check_position(position)
         check_size("n_rank_tokens", n_rank_tokens)
         if interpolation not in INTERPOLATIONS:
