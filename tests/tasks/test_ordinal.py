@@ -66,6 +66,7 @@ def test_ranks_as_they_are_given(given: Any, labels: list[str]) -> None:
         ("1,2,many", "'many' is no number, and the others are"),
         ("3,2,1", "numbers must rise"),
         ("1,1.0", "numbers must rise"),
+        ("1,1e99", "the label '1e99' is larger than 1e"),
     ],
 )
 def test_ranks_that_cannot_be_used(given: str, message: str) -> None:
@@ -86,6 +87,7 @@ def test_ranks_that_cannot_be_used(given: str, message: str) -> None:
         ("inf", "'inf' is no number"),
         ("", "'' is no number"),
         ("12 14", "'12 14' is no number"),
+        ("1e999", "'1e999' is larger than 1e"),
         ("\u0663", "is no number"),
     ],
 )
@@ -114,7 +116,9 @@ def test_a_wrong_label_is_named_with_its_image_row_and_column() -> None:
     outside = dataset(["12", "101"], rows=rows[:2], label_column="age")
     message = r"1 image has a label .* \(row 3, column 'age'\): the label '101' lies outside the ranks, .* 0 to 100"
     with pytest.raises(DataError, match=message):
-        task_of("ordinal", outside, {"ranks": "0:100"}).targets(outside)
+        task_of("ordinal", outside, {"ranks": "0:100"})
+    with pytest.raises(DataError, match=message):
+        task_of("ordinal", data.subset([0]), {"ranks": "0:100"}).targets(outside)
     part = data.subset([3, 0])
     with pytest.raises(DataError, match=r"'3.png' of the table 'ages.csv' \(row 7, column 'age'\)"):
         task_of("ordinal", part)
@@ -126,10 +130,17 @@ def test_categories_and_one_number_need_ranks() -> None:
     with pytest.raises(DataError, match="All labels are the number 4"):
         task_of("ordinal", dataset(["4", "4"]))
     with pytest.raises(DataError, match="the label 'High' is none of the ranks .*did you mean 'high'"):
-        task_of("ordinal", dataset(["low", "High"]), {"ranks": "low,high"}).targets(dataset(["low", "High"]))
+        task_of("ordinal", dataset(["low", "High"]), {"ranks": "low,high"})
     many = [f"{1 + 0.01 * i:.2f}" for i in range(400)]
     with pytest.raises(DataError, match=r"400 different numbers from 1.00 to 4.99; .* such as 1.0:5.0:0.1"):
         task_of("ordinal", dataset(many))
+
+
+def test_large_numbers_are_told_apart() -> None:
+    data = dataset(["20231231", "20231230", "20231231"])
+    task = task_of("ordinal", data)
+    assert task.classes(task.targets(data)).tolist() == [1, 0, 1]
+    assert task.decide(torch.tensor([[9.0, -9.0]])).answers[0] == pytest.approx(20231230, abs=1e-3)
 
 
 def test_ranks_come_from_the_data_in_the_order_of_numbers() -> None:
@@ -187,7 +198,10 @@ def test_decisions_are_quantiles_expectations_and_likely_ranks() -> None:
     grades = Ordinal(["low", "high"], ranks="low,medium,high").decide(logits_of([[0.2, 0.7, 0.1]]))
     assert grades.answers.tolist() == ["medium"]
     assert grades.as_dict(0) == {"value": 0.9, "interval": ["low", "high"], "rank": "medium", "score": 0.7}
-    assert grades.text(0) == "medium (low to high) 70.0%"
+    assert grades.text(0) == "medium 70.0% (low to high)"
+    two = task.decide(logits_of([[0.1, 0.2, 0.3, 0.4]]), top_k=2)
+    assert two.as_dict(0)["ranks"] == [{"rank": 8, "score": 0.4}, {"rank": 4, "score": 0.3}]
+    assert two.text(0) == "4.90 (1 to 8), 8 40.0%, 4 30.0%"
 
 
 def test_metrics_against_plain_loops() -> None:

@@ -24,7 +24,7 @@ N_BINS, FEW = 10, 2.0
 
 
 class Ordinal(Task):
-    """One number per image, or one of several ordered categories; targets are numbers (N,) float32.
+    """One number per image, or one of several ordered categories; targets are numbers (N,) float64.
 
     The outputs of a model are ranks: the numbers that can be answered. Logits are a distribution over them; the answer
     is its expectation, with an interval between two of its quantiles, beside the most likely rank. A label between two
@@ -73,13 +73,15 @@ class Ordinal(Task):
 
     @classmethod
     def check(cls, dataset: ImageDataset, settings: Mapping[str, Any]) -> None:
-        """Refuse labels that are no numbers, where no ranks are given; `targets` says the rest.
+        """Refuse labels that are no numbers, or none of the ranks that are given.
 
         Raises:
             DataError: naming the label and where it stands.
+            ConfigError: the ranks cannot be used.
         """
-        if dataset.labels is not None and settings.get("ranks") is None:
-            read_labels(dataset, read_number)
+        given = settings.get("ranks")
+        if dataset.labels is not None:
+            read_labels(dataset, read_number if given is None else make_ranks(given, []).value)
 
     def targets(self, dataset: ImageDataset) -> Float[Tensor, " N"]:
         """The number of each image's label; of a category its place.
@@ -87,7 +89,7 @@ class Ordinal(Task):
         Raises:
             DataError: a label is no number, or none of the ranks; the message names the label and its first image.
         """
-        return torch.from_numpy(read_labels(dataset, self.ranks.value)[dataset.labels].astype(np.float32))
+        return torch.from_numpy(read_labels(dataset, self.ranks.value)[dataset.labels])
 
     @property
     def values(self) -> list[float]:
@@ -115,8 +117,8 @@ class Ordinal(Task):
         return (expectation(logits.float().softmax(-1), self.ranks) - targets).abs()
 
     def decide(self, logits: Float[Tensor, "N C"], top_k: int = 1) -> RankDecisions:
-        """A number with an interval, and the most likely rank."""
-        return RankDecisions(logits.cpu().float().softmax(-1), self.ranks, self.interval)
+        """A number with an interval, and the most likely ranks."""
+        return RankDecisions(logits.cpu().double().softmax(-1), self.ranks, self.interval, top_k)
 
     def metrics(self, logits: Float[Tensor, "N C"], targets: Float[Tensor, " N"]) -> OrdinalMetrics:
         """Errors of the expectation and of the most likely rank, order, agreement, and coverage of the interval.

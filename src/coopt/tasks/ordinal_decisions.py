@@ -22,6 +22,8 @@ class RankDecisions(Decisions):
     distribution: Float[Tensor, "N C"]
     ranks: Ranks
     interval: float
+    top_k: int = 1
+    """How many of the most likely ranks are named, in JSON and for people."""
 
     @property
     def title(self) -> str:  # type: ignore[override]
@@ -50,12 +52,20 @@ class RankDecisions(Decisions):
         """One image's number, interval and most likely rank, for JSON."""
         best = int(self.distribution[row].argmax())
         low, high = (self.written(place) for place in self.ends(row))
-        return {
+        made = {
             "value": round(float(self.values[row]), 6),
             "interval": [low, high],
             "rank": self.written(best),
             "score": round(float(self.distribution[row, best]), 6),
         }
+        if self.top_k > 1:
+            made["ranks"] = [{"rank": self.written(place), "score": round(p, 6)} for place, p in self.best(row)]
+        return made
+
+    def best(self, row: int) -> list[tuple[int, float]]:
+        """Places and probabilities of the most likely ranks of one image."""
+        scores, places = self.distribution[row].topk(min(self.top_k, len(self.ranks.labels)))
+        return [(int(place), float(score)) for place, score in zip(places, scores, strict=True)]
 
     def written(self, place: int) -> float | str:
         """A rank as JSON has it: a number, or a category's name."""
@@ -68,13 +78,12 @@ class RankDecisions(Decisions):
         return [[f"{made['value']:.6f}", *made["interval"], made["rank"], f"{made['score']:.6f}"]]
 
     def text(self, row: int) -> str:
-        """`34.2 (30 to 39), 34 12.5%`; categories: `medium (low to high) 54.0%`."""
-        best = int(self.distribution[row].argmax())
+        """`34.2 (30 to 39), 34 12.5%`; categories: `medium 54.0% (low to high)`."""
         low, high = (self.ranks.labels[place] for place in self.ends(row))
-        score = f"{100 * float(self.distribution[row, best]):.1f}%"
+        best = ", ".join(f"{self.ranks.labels[place]} {100 * score:.1f}%" for place, score in self.best(row))
         if not self.ranks.numeric:
-            return f"{self.ranks.labels[best]} ({low} to {high}) {score}"
-        return f"{float(self.values[row]):.2f} ({low} to {high}), {self.ranks.labels[best]} {score}"
+            return f"{best} ({low} to {high})"
+        return f"{float(self.values[row]):.2f} ({low} to {high}), {best}"
 
 
 def expectation(probabilities: Float[Tensor, "N C"], ranks: Ranks) -> Float[Tensor, " N"]:
@@ -86,6 +95,6 @@ def interval_ends(probabilities: Float[Tensor, "N C"], share: float) -> tuple[In
     """Places of the quantiles (1 - share) / 2 and (1 + share) / 2: the first ranks up to which so much lies."""
     below = probabilities.double().cumsum(-1)
     below[:, -1] = 1.0
-    ends = below.new_tensor([(1 - share) / 2, (1 + share) / 2]) - 1e-9  # sums of rounded shares may be a little low
+    ends = below.new_tensor([(1 - share) / 2, (1 + share) / 2]) - 1e-6  # sums of rounded shares may be a little low
     places = torch.searchsorted(below, ends.expand(len(below), 2).contiguous())  # (N, 2)
     return places[:, 0], places[:, 1]

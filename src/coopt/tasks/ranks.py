@@ -11,6 +11,8 @@ from coopt.errors import ConfigError, DataError
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 """How a number is written: `34`, `-2.5`, `1e3`."""
 COMMA = re.compile(r"[+-]?\d+(,\d+)+(\.\d+)?", re.ASCII)
+LARGEST = Decimal("1e15")
+"""Beyond it neighbouring numbers are not told apart."""
 MOST_FROM_DATA = 256
 """How many different numbers of the data become ranks by themselves."""
 MOST = 1001
@@ -64,7 +66,9 @@ def read_number(text: str) -> Decimal:
     """
     text = text.strip()
     if NUMBER.fullmatch(text):
-        return Decimal(text)
+        if abs(number := Decimal(text)) > LARGEST:
+            raise DataError(f"the label {text!r} is larger than {LARGEST:g}; write the numbers in a larger unit")
+        return number
     if COMMA.fullmatch(text):
         raise DataError(
             f"the label {text!r} has a comma; write its decimals after a point (2.5) and no other separator"
@@ -103,7 +107,10 @@ def make_ranks(given: RanksGiven, labels: Sequence[str]) -> Ranks:
             f"ranks is {given!r}: {some(wrong)} is no number, and the others are. Give numbers only, or categories "
             "that are all words, in their order."
         )
-    values = [float(text) for text in texts]
+    try:
+        values = [float(read_number(text)) for text in texts]
+    except DataError as error:
+        raise ConfigError(f"ranks is {given!r}: {error}.") from None
     if any(after <= before for before, after in zip(values, values[1:], strict=False)):
         raise ConfigError(f"ranks is {given!r}; numbers must rise from the first to the last.")
     return Ranks(texts, values, True)
