@@ -284,7 +284,7 @@ def test_strata_are_ranks_or_bins_where_images_are_few() -> None:
     ("settings", "message"),
     [
         ({"interval": 1.0}, "interval is 1.0; allowed is a number above 0 and below 1"),
-        ({"interval": "wide"}, "interval is 'wide'"),
+        ({"interval": -0.5}, "interval is -0.5"),
         ({"loss": "distance"}, "loss is 'distance'; allowed is .*Did you mean 'distance-weighted'"),
         ({"rank": "0:5"}, "no setting 'rank'; its settings are: ranks, interval, loss"),
     ],

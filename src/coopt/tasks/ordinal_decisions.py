@@ -67,7 +67,7 @@ class RankDecisions(Decisions):
         scores, places = self.distribution[row].topk(min(self.top_k, len(self.ranks.labels)))
         return [(int(place), float(score)) for place, score in zip(places, scores, strict=True)]
 
-    def written(self, place: int) -> float | str:
+    def written(self, place: int) -> int | float | str:
         """A rank as JSON has it: a number, or a category's name."""
         value = self.ranks.values[place]
         return self.ranks.labels[place] if not self.ranks.numeric else int(value) if value.is_integer() else value

@@ -113,7 +113,8 @@ def draw_turned(angle: int, names: tuple[str, ...], chance: random.Random) -> Im
     ink, ground, scale = chance.choice(demo.INKS), chance.choice(demo.GROUNDS), chance.uniform(0.45, 0.62)
     upright = demo.draw(drawing, demo.Look(ink, ground, 0.0, scale), 2 * SIZE)
     shift = (chance.uniform(-6, 6), chance.uniform(-6, 6))
-    turned = upright.rotate(angle, Image.Resampling.BICUBIC, translate=shift, fillcolor=ground)
+    # Pillow moves by parts of a pixel too, which its annotation does not say.
+    turned = upright.rotate(angle, Image.Resampling.BICUBIC, translate=shift, fillcolor=ground)  # type: ignore[arg-type]
     return turned.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
 
