@@ -44,7 +44,7 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
             Image.new("RGB", (20, 20), (age, 3 * number, 9)).save(tmp_path / "data" / "MORPH" / f"{name}{number}.png")
             lines.append(f"{name}{number}.png {age}")
         (lists / f"ET_proto_{name}.txt").write_text("\n".join(lines) + "\n")
-    assert len(COMMANDS) == 10
+    assert len(COMMANDS) == 11
     shown = ""
     for text in COMMANDS:
         command = shlex.split(text, comments=True)[1:]

@@ -49,6 +49,7 @@ class NearestNeighbours(Method):
     kind = "cache of features"
     summary = "nothing; the labels of the nearest shots vote"
     new_classes = False
+    steps = False
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, k: int | None = None) -> None:
         super().__init__(vlm, class_names)

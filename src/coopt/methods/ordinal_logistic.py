@@ -60,6 +60,7 @@ class OrdinalLogistic(Method):
     kind = "regression on features"
     summary = "a direction in image features and thresholds on it; no words"
     new_classes = False
+    steps = False
     ordered = True
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, C: float | None = None) -> None:  # noqa: N803

@@ -56,6 +56,7 @@ class Ridge(Method):
     kind = "regression on features"
     summary = "a linear function of image features; no words"
     new_classes = False
+    steps = False
     ordered = True
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, alpha: float | None = None) -> None:
