@@ -25,6 +25,7 @@ from coopt.cli.options import (
     Strict,
     Workers,
 )
+from coopt.cli.task_options import numbers_note, read_task_settings
 from coopt.data import ImageDataset, Splits, join_datasets, load_dataset
 from coopt.errors import ConfigError, DataError
 from coopt.evaluate import dataset_logits, measure
@@ -33,7 +34,7 @@ from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
 from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
 from coopt.models import VLM, load_model
 from coopt.prompting import read_templates
-from coopt.tasks import DEFAULT_TASK, Metrics, check_task_settings, find_task, is_number
+from coopt.tasks import DEFAULT_TASK, Metrics, find_task
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -231,28 +232,6 @@ def read_settings(
     return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
 
 
-def read_task_settings(
-    pairs: Sequence[str], task: str, ranks: str | None, grouped: bool
-) -> tuple[dict[str, Any], list[str]]:
-    """The task's settings (--ranks, `task.` before a --set pair, several data sets), and the --set pairs that are left.
-
-    Raises:
-        ConfigError: the task has no such setting, or a value is not allowed.
-    """
-    settings: dict[str, Any] = {"grouped": True} if grouped else {}
-    rest = []
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        if name.strip().startswith("task."):
-            settings[name.strip().removeprefix("task.")] = recipe_value(text)
-        else:
-            rest.append(pair)
-    if ranks is not None:
-        settings["ranks"] = ranks
-    check_task_settings(task, settings)
-    return settings, rest
-
-
 def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: int) -> str:
     """`photos-coop-16shot-seed1`."""
     names = "+".join(Path(source.rstrip("/")).name or "data" for source in data)
@@ -284,11 +263,8 @@ def column_options(columns: Mapping[str, str | None]) -> list[str]:
 
 def announce(splits: Splits, vlm: VLM, method: str, task: str, reporter: ConsoleReporter) -> None:
     """Say what is about to happen, and that there is another task for labels that are all numbers."""
-    labels = splits.any.class_labels or []
-    if task == DEFAULT_TASK and splits.any.labels is not None and len(labels) > 2 and all(map(is_number, labels)):
-        reporter.note(
-            f"all {len(labels)} labels are numbers and are learned as classes; --task ordinal learns them as quantities"
-        )
+    if task == DEFAULT_TASK and (note := numbers_note(splits.any)) is not None:
+        reporter.note(note)
     for name, part in splits.parts.items():
         reporter.say(f"{name}: {part.summary()}")
     reporter.say(f"split: {splits.made_by}")
