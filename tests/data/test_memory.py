@@ -90,6 +90,7 @@ def test_paths(tmp_path: Path) -> None:
     (["10", "9", "10", "2"], ["10", "2", "9"], [0, 2, 0, 1]),
     (np.array(["x y", "a", "a", "a"]), ["a", "x y"], [1, 0, 0, 0]),
     ([-1, 3, 3, 3], ["-1", "3"], [0, 1, 1, 1]),
+    ([True, False, True, False], ["False", "True"], [1, 0, 1, 0]),
 ])  # fmt: skip
 def test_labels(labels: object, class_labels: list[str], numbers: list[int]) -> None:
     words = {label: f"class {label}" for label in class_labels}
@@ -100,10 +101,9 @@ def test_labels(labels: object, class_labels: list[str], numbers: list[int]) -> 
 
 @pytest.mark.parametrize(("images", "labels", "message"), [
     (STACK, [0, 1], "There are 4 images but 2 labels"),
-    (STACK, [0, 1, None, 1], "Label 2 is None; a label must be a whole number or a text"),
+    (STACK, [0, 1, None, 1], r"1 label is missing of 4; the first is number 2 \(counted from 0\), None. Leave these images out"),
     (STACK, [0, 1, 0.5, 1], "Label 2 is 0.5"),
-    (STACK, [0, 1, "", 1], "Label 2 is ''"),
-    (STACK, [True, False, True, False], "Label 0 is True"),
+    (STACK, [0, 1, "", float("nan")], r"2 labels are missing of 4; the first is number 2 \(counted from 0\), ''"),
     (STACK, None, "array of shape .4, 5, 7, 3.* has images but no labels"),
     (STACK * 1.0, LABELS, r"float values from 0 to 25\d; floats must lie in 0..1. Divide by the"),
     (STACK / 255 - 0.5, LABELS, r"float values from -0.5 to 0.5"),

@@ -61,7 +61,7 @@ def test_templates_that_cannot_be_used(tmp_path: Path) -> None:
         read_templates([])
     broken = tmp_path / "broken.json"
     broken.write_text("[")
-    with pytest.raises(ConfigError, match=r"broken\.json' is not valid JSON"):
+    with pytest.raises(ConfigError, match=r"broken\.json' is not readable JSON"):
         read_templates(broken)
     broken.write_text('{"a": 1}')
     with pytest.raises(ConfigError, match="must hold a JSON list"):

@@ -27,6 +27,7 @@ from coopt.methods import METHODS, Classifier, Method, Predictor, build_method
 from coopt.methods.settings import METHOD
 from coopt.models import VLM, load_model
 from coopt.outside import is_outside
+from coopt.prompting import equal_prompts_allowed
 from coopt.tasks import TASKS, Task, make_task
 from coopt.version import __version__
 
@@ -81,11 +82,17 @@ class Run:
                 "preprocessing. Load the same model (--model takes a local copy of it), or train again."
             )
 
-    def build(self, vlm: VLM, class_names: Sequence[str] | None = None) -> Method:
+    def build(self, vlm: VLM, class_names: Sequence[str] | None = None, *, allow_equal_prompts: bool = False) -> Method:
         """The method with its learned tensors, for its own classes or for new ones.
+
+        Args:
+            vlm: the base model.
+            class_names: new classes; its own where None.
+            allow_equal_prompts: whether two new classes may have the same prompt.
 
         Raises:
             RunError: the model is another one, the learned prompt belongs to its classes, or the tensors do not fit.
+            DataError: two of the new classes have the same prompt.
         """
         self.check_backbone(vlm)
         key, settings = self.config["method"], self.config["settings"]
@@ -101,7 +108,9 @@ class Run:
                     "(coop without class_specific) for that."
                 )
             task = self.task.for_classes(class_names)
-        method = build_method(key, vlm, task.class_names, settings, task)
+        # Its own classes were checked when they were learned.
+        with equal_prompts_allowed(allow_equal_prompts or task.class_names == self.class_names):
+            method = build_method(key, vlm, task.class_names, settings, task)
         found = {name: tuple(value.shape) for name, value in self.tensors.items()}
         method.reshape(found)
         expected = {name: tuple(value.shape) for name, value in method.state_dict().items()}
@@ -111,16 +120,18 @@ class Run:
         method.found = dict(self.config.get("found") or {})
         return method
 
-    def predictor(self, vlm: VLM, class_names: Sequence[str] | None = None) -> Predictor:
+    def predictor(
+        self, vlm: VLM, class_names: Sequence[str] | None = None, *, allow_equal_prompts: bool = False
+    ) -> Predictor:
         """What predicts: the saved matrix where there is one, for which no text tower is needed, else the method.
 
         Raises:
-            RunError: as `build`.
+            RunError, DataError: as `build`.
         """
         if class_names is None and self.classifier is not None:
             self.check_backbone(vlm)
             return Predictor(Inputs(), self.task, self.classifier)
-        return self.build(vlm, class_names).predictor()
+        return self.build(vlm, class_names, allow_equal_prompts=allow_equal_prompts).predictor()
 
 
 def load_run(folder: Path | str, *, trust_code: bool = False) -> Run:

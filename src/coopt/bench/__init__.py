@@ -2,6 +2,7 @@
 
 from coopt.bench.choice import Choice as Choice
 from coopt.bench.choice import Places as Places
+from coopt.bench.choice import check_names as check_names
 from coopt.bench.choice import check_shots as check_shots
 from coopt.bench.choice import choose as choose
 from coopt.bench.engines import Engine as Engine

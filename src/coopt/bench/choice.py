@@ -10,6 +10,8 @@ from coopt.data import ImageDataset
 from coopt.datasets import BENCHMARKS, SHIFTS, SUITES, Benchmark, find_benchmark, load_benchmark
 from coopt.datasets.own import OwnBenchmark, read_data_file
 from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
+from coopt.models import VLM
+from coopt.prompting import check_class_names, equal_prompts_allowed
 from coopt.tasks import DEFAULT_TASK
 
 
@@ -186,6 +188,19 @@ def align_labels(test: ImageDataset, source: Benchmark) -> list[int]:
     labels = one_each.align(part.class_labels or part.class_names, part.class_names).labels
     assert labels is not None  # they were given
     return labels.tolist()
+
+
+def check_names(benchmarks: Mapping[str, Benchmark], vlm: VLM) -> None:
+    """Refuse own data sets with classes whose names are the same tokens, all of them in one DataError."""
+    problems = []
+    for name, benchmark in benchmarks.items():
+        try:
+            with equal_prompts_allowed(benchmark.allow_equal_prompts):
+                check_class_names(vlm, benchmark.class_names)
+        except DataError as error:
+            problems.append(f"{name}: {error} In the data file the key is allow_equal_prompts.")
+    if problems:
+        raise DataError("\n".join(problems))
 
 
 def check_shots(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], shots: Sequence[int]) -> list[str]:

@@ -25,6 +25,7 @@ from coopt.evaluate.record import Record
 from coopt.fit import Interrupted, Learned, Recipe, Reporter, learn
 from coopt.messages import listening
 from coopt.methods import Method, find_method, for_classes, jsonable
+from coopt.prompting import equal_prompts_allowed
 from coopt.tasks import DEFAULT_TASK
 from coopt.version import describe_versions
 
@@ -133,6 +134,7 @@ def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> L
         shots=run.shots,
         seed=run.seed,
         recipe=Recipe.from_dict(dict(run.recipe)) if run.recipe is not None else None,
+        allow_equal_prompts=benchmark.allow_equal_prompts,
         n_workers=run.n_decoders,
         reporter=reporter,
     )
@@ -159,7 +161,8 @@ def evaluate(
     if is_new and learner.new_classes:
         settings = run.settings_for(test.dataset, test_set.benchmark.template)
         changes = {name: value for name, value in settings.items() if name == "templates"}
-        learner = for_classes(learner, task, changes)
+        with equal_prompts_allowed(test_set.benchmark.allow_equal_prompts):
+            learner = for_classes(learner, task, changes)
     elif is_new:
         columns = align_labels(dataset, source)  # the classes of the source that the variant has
     predictor = learner.predictor()

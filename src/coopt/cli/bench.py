@@ -23,6 +23,7 @@ from coopt.bench import (
     RayEngine,
     Run,
     Variant,
+    check_names,
     check_shots,
     choose,
     default_workers,
@@ -95,6 +96,7 @@ def bench(
         notes += check_shots(asked.benchmarks, asked.sources, shot_list)
     with download_bar(as_json) as progress:
         vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
+    check_names(asked.benchmarks, vlm)
     runs = make_runs(
         kind,
         asked,

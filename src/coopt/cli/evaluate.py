@@ -13,9 +13,13 @@ from coopt.cli.options import (
     BatchSize,
     Device,
     Dtype,
+    GroupColumn,
     ImageColumn,
+    ImageRoot,
+    ImageSuffix,
     Json,
     LabelColumn,
+    LabelPattern,
     OtherModel,
     RunFolder,
     Strict,
@@ -38,6 +42,10 @@ def evaluate(
     model: OtherModel = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    group_column: GroupColumn = None,
+    image_root: ImageRoot = None,
+    image_suffix: ImageSuffix = None,
+    label_pattern: LabelPattern = None,
     batch_size: BatchSize = 64,
     device: Device = None,
     dtype: Dtype = None,
@@ -55,8 +63,15 @@ def evaluate(
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
     loaded = load_run(run, trust_code=trust_code)
-    ordered = loaded.task.ordered
-    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column, "ordered": ordered}
+    columns: dict[str, Any] = {
+        "image_column": image_column,
+        "label_column": label_column,
+        "group_column": group_column,
+        "image_root": image_root,
+        "image_suffix": image_suffix,
+        "label_pattern": label_pattern,
+        "ordered": loaded.task.ordered,
+    }
     grouped = bool(loaded.config["task"]["settings"].get("grouped"))
     dataset, part = choose_part(loaded.config, data, split, columns, grouped)
     n_trained_on = len(set(dataset.names or []) & trained_on(loaded.config, dataset))

@@ -15,11 +15,16 @@ from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
+    AllowEqual,
     Device,
     Dtype,
+    GroupColumn,
     ImageColumn,
+    ImageRoot,
+    ImageSuffix,
     Json,
     LabelColumn,
+    LabelPattern,
     Model,
     Revision,
     Strict,
@@ -33,7 +38,7 @@ from coopt.features import encode_dataset
 from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
 from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
 from coopt.models import VLM, load_model
-from coopt.prompting import read_templates
+from coopt.prompting import equal_prompts_allowed, read_templates
 from coopt.tasks import DEFAULT_TASK, Metrics, find_task
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -69,13 +74,20 @@ def fit(
     truncate_names: Annotated[
         bool, typer.Option("--truncate-names", help="Cut the last tokens of names too long for the model's context.")
     ] = False,
-    class_names: Annotated[Path | None, typer.Option(help="JSON map from labels to the prompt's words.")] = None,
+    class_names: Annotated[
+        Path | None, typer.Option(help="File of the prompt's words: a JSON map from labels.")
+    ] = None,
     template: Annotated[
         str, typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file.")
     ] = "a photo of a {}.",
     unlabelled: Annotated[str | None, typer.Option(help="Images without labels, for methods that use them.")] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    group_column: GroupColumn = None,
+    image_root: ImageRoot = None,
+    image_suffix: ImageSuffix = None,
+    label_pattern: LabelPattern = None,
+    allow_equal_prompts: AllowEqual = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run of these settings.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in --out.")] = False,
     revision: Revision = None,
@@ -100,7 +112,14 @@ def fit(
     settings, recipe = read_settings(method, preset, pairs, truncate_names, changes)
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
-    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column}
+    columns: dict[str, Any] = {
+        "image_column": image_column,
+        "label_column": label_column,
+        "group_column": group_column,
+        "image_root": image_root,
+        "image_suffix": image_suffix,
+        "label_pattern": label_pattern,
+    }
     splits = read_data(
         data, len(data) > 1, **columns, class_names=class_names, seed=seed, ordered=find_task(task).ordered
     )
@@ -130,6 +149,7 @@ def fit(
             shots=n_shots,
             seed=seed,
             recipe=recipe,
+            allow_equal_prompts=allow_equal_prompts,
             **reading,
             checkpoint_path=partial / CHECKPOINT,
             resume=resume,
@@ -247,7 +267,8 @@ def compare(
     encoded = encode_dataset(method.vlm, test, **options)
     reporter.skipped(encoded.skipped)
     cut = bool(method.settings.get("truncate_names", False))
-    zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
+    with equal_prompts_allowed():  # they were checked before learning
+        zero_shot = ZeroShot(method.vlm, method.class_names, templates=template, truncate_names=cut)
     set_task(zero_shot, method.task)
     results = []
     for predictor in (zero_shot.predictor(), method.predictor()):

@@ -28,6 +28,17 @@ TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Import the method or task from outside coopt that the run names.")
 ]
 LabelColumn = Annotated[str | None, typer.Option(help="The table column with the labels.")]
+GroupColumn = Annotated[
+    str | None, typer.Option(help="The table column that pictures of one object share: they stay in one part.")
+]
+ImageRoot = Annotated[Path | None, typer.Option(help="The folder that a table's paths start at, if not its own.")]
+ImageSuffix = Annotated[str | None, typer.Option(help="What a table's paths lack at their end, such as .jpg.")]
+LabelPattern = Annotated[
+    str | None, typer.Option(help="Labels from file names: a regular expression with a group (?P<label>...).")
+]
+AllowEqual = Annotated[
+    bool, typer.Option("--allow-equal-prompts", help="Allow classes whose names are the same to the model.")
+]
 
 
 def read_shot_list(text: str) -> list[int]:

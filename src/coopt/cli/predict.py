@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,15 +12,26 @@ from coopt.artifacts import load_run
 from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.evaluate import run_logits
-from coopt.cli.options import BatchSize, Device, Dtype, Json, OtherModel, RunFolder, Strict, TrustCode, Workers
+from coopt.cli.options import (
+    AllowEqual,
+    BatchSize,
+    Device,
+    Dtype,
+    ImageColumn,
+    ImageRoot,
+    ImageSuffix,
+    Json,
+    OtherModel,
+    RunFolder,
+    Strict,
+    TrustCode,
+    Workers,
+)
 from coopt.cli.tables import print_table
-from coopt.data import ImageDataset, load_dataset, read_class_names
+from coopt.data import ImageDataset, holds_images, load_dataset, read_class_names
 from coopt.errors import ConfigError, DataError
 from coopt.files import write_text
 from coopt.tasks import Decisions, check_logits
-
-SOURCES = (".zip", ".tar", ".gz", ".tgz", ".csv", ".tsv", ".jsonl", ".parquet")
-"""How the name of a file ends that holds many images or names them."""
 
 
 def predict(
@@ -31,6 +42,10 @@ def predict(
         Path | None,
         typer.Option(help="Other classes for a learned shared prompt: a JSON list, a JSON map, or one per line."),
     ] = None,
+    image_column: ImageColumn = None,
+    image_root: ImageRoot = None,
+    image_suffix: ImageSuffix = None,
+    allow_equal_prompts: AllowEqual = False,
     output: Annotated[Path | None, typer.Option(help="Write to a .csv or .json file.")] = None,
     model: OtherModel = None,
     batch_size: BatchSize = 64,
@@ -48,10 +63,12 @@ def predict(
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ConfigError(f"--output is {str(output)!r}; the file must end in .csv or .json.")
     loaded = load_run(run, trust_code=trust_code)
-    dataset = read_images(images)
+    columns = {"image_column": image_column, "image_root": image_root, "image_suffix": image_suffix}
+    dataset = read_images(images, **columns)
     with download_bar(as_json) as progress:
         vlm = loaded.load_vlm(device, dtype, model, progress)
-    predictor = loaded.predictor(vlm, None if class_names is None else read_names(class_names))
+    names = None if class_names is None else read_names(class_names)
+    predictor = loaded.predictor(vlm, names, allow_equal_prompts=allow_equal_prompts)
     with ConsoleReporter(quiet=as_json) as reporter:
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
@@ -70,7 +87,7 @@ def predict(
         print_table(("image", decisions.title), [(name, decisions.text(row)) for row, name in enumerate(names)])
 
 
-def read_images(images: list[str]) -> ImageDataset:
+def read_images(images: list[str], **options: Any) -> ImageDataset:
     """One source of images, or a list of files.
 
     Raises:
@@ -79,14 +96,14 @@ def read_images(images: list[str]) -> ImageDataset:
     paths = [Path(image) for image in images]
     wrong = [str(path) for path in paths if not path.is_file()]
     source: str | list[Path] = paths
-    if len(paths) == 1 and (wrong or paths[0].suffix.lower() in SOURCES):
+    if len(paths) == 1 and (wrong or holds_images(paths[0].name)):
         source = images[0]
     elif wrong:
         raise DataError(
             f"{len(wrong)} of {len(paths)} paths are not image files: {', '.join(wrong[:5])}. "
             "Give image files, or one folder, archive or table."
         )
-    return load_dataset(source, require_labels=False, make_split=False).whole()
+    return load_dataset(source, require_labels=False, make_split=False, **options).whole()
 
 
 def read_names(file: Path) -> list[str]:
@@ -95,13 +112,8 @@ def read_names(file: Path) -> list[str]:
     Raises:
         DataError: the file does not exist, or does not hold two names in one of these ways.
     """
-    if file.suffix == ".json":
-        words = read_class_names(file)
-        names = list(words.values()) if isinstance(words, dict) else words
-    elif file.is_file():
-        names = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    else:
-        raise DataError(f"The class names file '{file}' does not exist.")
+    words = read_class_names(file)
+    names = list(words.values()) if isinstance(words, dict) else words
     if len(names) < 2:
         raise DataError(f"The class names file '{file}' has {len(names)} names; a classifier needs at least 2.")
     return names

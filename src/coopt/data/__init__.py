@@ -15,6 +15,7 @@ from coopt.data.few_shot import DataWarning as DataWarning
 from coopt.data.few_shot import FewShot as FewShot
 from coopt.data.few_shot import few_shot_subset as few_shot_subset
 from coopt.data.few_shot import few_shot_train_val as few_shot_train_val
+from coopt.data.load import holds_images as holds_images
 from coopt.data.load import load_dataset as load_dataset
 from coopt.data.reading import split_dataset as split_dataset
 from coopt.data.sampling import epoch_batches as epoch_batches

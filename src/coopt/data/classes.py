@@ -1,14 +1,22 @@
 """From labels as a source writes them to class names as a prompt says them."""
 
-import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from coopt.data.labels import folder_label, label_text
+from coopt.data.text import CONTROL, parse_json, read_text, text_lines, unique_keys
+from coopt.data.unicode import one_form
 from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
 
-ClassNames = Mapping[str, str] | Sequence[str] | str | Path | None
-"""Words for the classes: a map from label to words, words in class order, a JSON file with either, or None."""
+ClassNames = Mapping[Any, Any] | Sequence[str] | str | Path | None
+"""Words for the classes: a map from label to words, words in class order, a file with either, or None."""
+
+
+JOINER = re.compile(r"_|-(?!\.?\d)|(?<=[^\W_])-")
+"""What joins words in a label. A '-' before a number and not behind a letter or digit is its sign."""
 
 
 def order_labels(labels: Iterable[str]) -> list[str]:
@@ -21,12 +29,12 @@ def order_labels(labels: Iterable[str]) -> list[str]:
 
 
 def clean_words(label: str) -> str:
-    """A label as words: '_' and '-' become spaces, runs of spaces one; camel case is kept.
+    """A label as words: '_' and '-' become spaces, runs of spaces one; camel case and a minus sign are kept.
 
     Raises:
         DataError: nothing is left.
     """
-    words = " ".join(label.replace("_", " ").replace("-", " ").split())
+    words = " ".join(CONTROL.sub(" ", JOINER.sub(" ", label)).split())
     if not words:
         raise DataError(f"The label {label!r} has no words left after '_' and '-' became spaces. Rename the class.")
     return words
@@ -51,6 +59,7 @@ def name_classes(class_labels: Sequence[str], class_names: ClassNames = None) ->
                 f"{some(class_labels)}."
             )
         words = [str(name).strip() for name in given]
+    words = [one_form(text) for text in words]
     first: dict[str, str] = {}
     for label, name in zip(class_labels, words, strict=True):
         if name in first:
@@ -63,28 +72,37 @@ def name_classes(class_labels: Sequence[str], class_names: ClassNames = None) ->
 
 
 def read_class_names(path: str | Path) -> dict[str, str] | list[str]:
-    """Read a `--class-names` file: a JSON map from label to words, or a JSON list of words in class order.
+    """Read a `--class-names` file: JSON (a map from label to words, or a list of words), or a text with one per line.
 
     Raises:
-        DataError: the file is missing, is not JSON or has another shape.
+        DataError: the file is missing, is no text, or has another shape.
     """
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"The class names file '{path}' does not exist.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"The class names file '{path}' is not readable JSON: {error}.") from error
+    what = f"The class names file '{path}'"
+    text = read_text(Path(path), what)
+    if Path(path).suffix.lower() != ".json" and not text.lstrip().startswith(("{", "[")):
+        return [one_form(line) for line in text_lines(text)]
+    value = parse_json(text, what, object_pairs_hook=unique_keys(what))
     words = list(value.values()) if isinstance(value, dict) else value
-    if isinstance(words, list) and all(isinstance(word, str) for word in words):
+    if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
         return value
+    wrong = [word for word in words if not isinstance(word, str)] if isinstance(words, list) else []
+    found = f"; it has {some([repr(word) for word in wrong], 3)} where words are needed" if wrong else ""
     raise DataError(
-        f"The class names file '{path}' must hold a JSON map from label to words, such as "
-        f'{{"n01440764": "tench"}}, or a list of words in class order.'
+        f"{what} must hold a JSON map from label to words, such as "
+        f'{{"n01440764": "tench"}}, or a list of words in class order{found}.'
     )
 
 
-def _from_map(class_labels: Sequence[str], given: Mapping[str, str], origin: str) -> list[str]:
+def _from_map(class_labels: Sequence[str], given: Mapping[Any, Any], origin: str) -> list[str]:
     # Words for further labels are fine: one map may serve a data set and parts of it.
+    by_label: dict[str, str] = {}
+    for key, words in given.items():
+        label = folder_label(str(key) if isinstance(key, str) else label_text(key) or str(key))
+        if not isinstance(words, str):
+            raise DataError(f"{origin} gives {words!r} for the label {key!r}; words are a text.")
+        if by_label.setdefault(label, words) != words:
+            raise DataError(f"{origin} gives the label {label!r} both {by_label[label]!r} and {words!r}. Keep one.")
+    given = by_label
     missing = [label for label in class_labels if label not in given]
     if missing:
         text = f"{origin} has no words for {len(missing)} of the {len(class_labels)} labels: {some(missing)}."

@@ -9,6 +9,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,16 @@ def column_reader(source: Path | bytes, name: str) -> Columns:
     try:
         if isinstance(source, bytes):
             table = pq.read_table(pa.BufferReader(source))
-            rows = range(table.num_rows)
-            return _columns(table.schema, table.select, lambda column: [HeldCell(table[column], row) for row in rows])
+            held = partial(_held_cells, table)
+            return _columns(table.schema, table.select, held, partial(_no_bytes_held, table))
         file = pq.ParquetFile(source)
         facts = file.metadata
         groups = [
             (group, row) for group in range(facts.num_row_groups) for row in range(facts.row_group(group).num_rows)
         ]
         path = str(source.resolve())
-        return _columns(file.schema_arrow, file.read, lambda column: [TableCell(path, column, *at) for at in groups])
+        stored = partial(_stored_cells, path, groups)
+        return _columns(file.schema_arrow, file.read, stored, partial(_no_bytes_stored, facts))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"The table '{name}' is not a readable Parquet file: {error}.") from error
 
@@ -75,8 +77,8 @@ def arrow_columns(source: Path) -> Columns:
         table = open_arrow(source)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"'{source}' is not a readable Arrow file: {error}.") from error
-    path, rows = str(source.resolve()), range(table.num_rows)
-    return _columns(table.schema, table.select, lambda column: [TableCell(path, column, -1, row) for row in rows])
+    stored = partial(_stored_cells, str(source.resolve()), [(-1, row) for row in range(table.num_rows)])
+    return _columns(table.schema, table.select, stored, partial(_no_bytes_held, table))
 
 
 def open_arrow(path: Path) -> pa.Table:
@@ -89,9 +91,13 @@ def open_arrow(path: Path) -> pa.Table:
 
 
 def _is_image(entry: pa.Field) -> bool:
-    """Whether a column holds images: structs with `bytes`, or plain binary."""
-    is_struct = pa.types.is_struct(entry.type) and any(child.name == "bytes" for child in entry.type)
-    return is_struct or pa.types.is_binary(entry.type) or pa.types.is_large_binary(entry.type)
+    """Whether a column holds images: structs with `bytes`, plain binary, or lists of either."""
+    kind = entry.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    is_struct = pa.types.is_struct(kind) and any(child.name == "bytes" for child in kind)
+    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    return is_struct or any(is_kind(kind) for is_kind in binary)
 
 
 def class_labels(schema: pa.Schema) -> dict[str, list[str]]:
@@ -121,17 +127,53 @@ def feature_class_names(features: Any) -> dict[str, list[str]]:
 
 
 def _columns(
-    schema: pa.Schema, read: Callable[[list[str]], pa.Table], cells: Callable[[str], Sequence[TableCell | HeldCell]]
+    schema: pa.Schema,
+    read: Callable[[list[str]], pa.Table],
+    cells: Callable[[str], Sequence[TableCell | HeldCell]],
+    no_bytes: Callable[[str], bool],
 ) -> Columns:
-    images = [entry.name for entry in schema if _is_image(entry)]
+    # Structs that have paths and no bytes are paths like those of any table.
+    images = [entry.name for entry in schema if _is_image(entry) and not (_has_path(entry) and no_bytes(entry.name))]
     plain = [column for column in schema.names if column not in images]
     values: dict[str, Sequence[Any]] = read(plain).to_pydict() if plain else {}
     values |= {column: cells(column) for column in images}
     return {column: values[column] for column in schema.names}, images, class_labels(schema)
 
 
+def _has_path(entry: pa.Field) -> bool:
+    return pa.types.is_struct(entry.type) and any(child.name == "path" for child in entry.type)
+
+
+def _held_cells(table: pa.Table, column: str) -> list[HeldCell]:
+    return [HeldCell(table[column], row) for row in range(table.num_rows)]
+
+
+def _stored_cells(path: str, places: list[tuple[int, int]], column: str) -> list[TableCell]:
+    return [TableCell(path, column, *place) for place in places]
+
+
+def _no_bytes_held(table: pa.Table, column: str) -> bool:
+    return all(chunk.field("bytes").null_count == len(chunk) for chunk in table[column].chunks)
+
+
+def _no_bytes_stored(facts: pq.FileMetaData, column: str) -> bool:
+    """Whether the file says that a column's structs hold no bytes; images are not read for it."""
+    for group in map(facts.row_group, range(facts.num_row_groups)):
+        for number in range(group.num_columns):
+            part = group.column(number)
+            if part.path_in_schema == f"{column}.bytes":
+                counted = part.statistics is not None and part.statistics.has_null_count
+                if not counted or part.statistics.null_count < group.num_rows:
+                    return False
+    return True
+
+
 def _bytes_of(values: Any, row: int, folder: Path | None) -> bytes:
     value = values[row].as_py()
+    if isinstance(value, list):
+        if len(value) > 1:
+            raise OSError(f"the table's cell holds {len(value)} images; one for each row is needed")
+        value = value[0] if value else None
     if isinstance(value, dict):
         if value.get("bytes") is None and value.get("path") and folder is not None:
             return (folder / value["path"]).read_bytes()

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Int, Int64
 from PIL import Image
 
+from coopt.data.labels import folder_label
 from coopt.data.sources import open_frames, open_image
+from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
 
@@ -36,6 +38,8 @@ class ImageDataset:
     """A readable id per image: relative path, table row, or index; the index when not given."""
     source: str | None = None
     """What the user gave, in words."""
+    groups: list[str] | None = None
+    """For each image what it shares with others of one object, which then stay in one part; None where unknown."""
     rows: Int64[np.ndarray, " _"] | None = None
     """Row of each image in its table, from 1 below the header, where all are of one table."""
     label_column: str | None = None
@@ -49,6 +53,8 @@ class ImageDataset:
         object.__setattr__(self, "class_labels", class_labels)
         if len(names) != n_images:
             raise DataError(f"There are {n_images} images but {len(names)} names.")
+        if self.groups is not None and len(self.groups) != n_images:
+            raise DataError(f"There are {n_images} images but {len(self.groups)} groups.")
         if len(class_labels) != n_classes:
             raise DataError(f"There are {n_classes} class names but {len(class_labels)} class labels.")
         # ImageNet's list has the same words for a few classes; the source's own labels tell those apart.
@@ -110,6 +116,7 @@ class ImageDataset:
             images=[self.images[index] for index in positions],
             labels=None if self.labels is None else self.labels[np.array(positions, dtype=np.int64)],
             names=[self.name(index) for index in positions],
+            groups=None if self.groups is None else [self.groups[index] for index in positions],
             rows=None if self.rows is None else self.rows[np.array(positions, dtype=np.int64)],
         )
 
@@ -143,10 +150,13 @@ class ImageDataset:
             DataError: an image's class is not among them.
         """
         assert self.class_labels is not None  # set in __post_init__
-        position = {label: index for index, label in enumerate(class_labels)}
-        by_words = {words: index for index, words in enumerate(class_names or class_labels)}
+        position = {folder_label(label): index for index, label in enumerate(class_labels)}
+        by_words = {one_form(words): index for index, words in enumerate(class_names or class_labels)}
         present = range(len(self.class_names)) if self.labels is None else np.unique(self.labels).tolist()
-        new_label = {old: position.get(self.class_labels[old], by_words.get(self.class_names[old])) for old in present}
+        new_label = {
+            old: position.get(folder_label(self.class_labels[old]), by_words.get(one_form(self.class_names[old])))
+            for old in present
+        }
         unknown = [self.class_labels[old] for old, found in new_label.items() if found is None]
         if unknown and self.labels is not None:
             raise DataError(
@@ -212,15 +222,28 @@ class Splits:
         """The first part there is."""
         return next(iter(self.parts.values()))
 
+    def shared_groups(self) -> list[str]:
+        """A note for each two parts that have images of the same group: a test of them says too much."""
+        parts = [(name, set(part.groups)) for name, part in self.parts.items() if part.groups is not None]
+        return [
+            f"{count(len(both), 'group has', 'groups have')} images in the {name} part and in the {other} part: "
+            f"{some(sorted(both), 5)}"
+            for index, (name, groups) in enumerate(parts)
+            for other, others in parts[index + 1 :]
+            if (both := groups & others)
+        ]
+
     def whole(self) -> ImageDataset:
         """All parts in one data set: train, then val, then test."""
         parts = list(self.parts.values())
         labels = [part.labels for part in parts if part.labels is not None]
+        grouped = [part.groups for part in parts if part.groups is not None]
         return replace(
             parts[0],
             images=[image for part in parts for image in part.images],
             labels=np.concatenate(labels) if len(labels) == len(parts) else None,
             names=[part.name(index) for part in parts for index in range(len(part))],
+            groups=[group for groups in grouped for group in groups] if len(grouped) == len(parts) else None,
             rows=None if any(part.rows is None for part in parts) else np.concatenate([part.rows for part in parts]),
             split=None,
         )

@@ -1,5 +1,6 @@
 """`load_dataset`: one call for every source of images and labels."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ from coopt.data.dataset import ImageDataset, Splits
 from coopt.data.decode import is_image_name
 from coopt.data.hub import download
 from coopt.data.memory import is_memory, read_memory
+from coopt.data.pattern import label_by_pattern, read_images, read_pattern
 from coopt.data.reading import Reading, Rows, assemble, split_dataset
 from coopt.data.sampling import check_fractions
-from coopt.data.tables import disk_resolver, is_table_name, parse_table, read_table
+from coopt.data.tables import disk_finder, is_table_name, parse_table, read_table
 from coopt.data.tree import FolderTree
 from coopt.data.trees import read_tree
+from coopt.data.webdataset import is_webdataset, read_webdataset
 from coopt.errors import DataError, did_you_mean
+
+TABLE_OPTIONS = ("image_column", "label_column", "group_column", "image_root", "image_suffix")
+"""Arguments of `load_dataset` that say how a table is read."""
 
 
 def load_dataset(
@@ -27,6 +33,10 @@ def load_dataset(
     split: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    group_column: str | None = None,
+    image_root: str | Path | None = None,
+    image_suffix: str | None = None,
+    label_pattern: str | None = None,
     class_names: ClassNames = None,
     seed: int = 1,
     fractions: Sequence[float] = (0.5, 0.2, 0.3),
@@ -39,9 +49,10 @@ def load_dataset(
     | source | what it is |
     | --- | --- |
     | folder | a folder per class; train/ val/ test/ folders of those; images without classes; tables and images |
-    | .csv .tsv .jsonl .parquet | a table with an image column, a label column and perhaps a split column |
+    | .csv .tsv .json .jsonl .parquet .txt | a table with an image column, a label column and perhaps a split column |
     | .zip .tar .tar.gz ... | any of these in an archive, which is read in place |
     | folder of a Hugging Face data set | Parquet files and card, or what `save_to_disk` wrote |
+    | tar or tars of a WebDataset | `0001.jpg` beside `0001.cls`, `.json` or `.txt` |
     | "hf:owner/name" | a data set of the hub (also `/folder`, `@revision`), through the hub's cache |
     | array, tensor | (N, H, W), (N, H, W, C), (N, C, H, W), with `labels` |
     | list | paths, PIL images, arrays, tensors, bytes, with `labels` |
@@ -53,7 +64,14 @@ def load_dataset(
         split: read only this part of the source, by the source's name for it; a train part then stays whole.
         image_column: the column of a table with the images, where its name is not a usual one.
         label_column: the column of a table with the labels, likewise.
-        class_names: words for the classes: a map from label to words, words in class order, or a JSON file of either.
+        group_column: a column of a table: images with the same text in it (pictures of one object) stay in one part
+            when a split is made, and in one fold of a cross-validation.
+        image_root: the folder that the paths of a table start at; by default the table's own folder.
+        image_suffix: what the paths of a table lack at their end, such as ".jpg".
+        label_pattern: a regular expression with a group `(?P<label>...)`, and perhaps `(?P<group>...)`, that finds the
+            label in each image's path, such as r"(?P<label>[a-z]+)_[0-9]+"; folders and label columns then say nothing.
+        class_names: words for the classes: a map from label to words, words in class order, or a file of either (JSON,
+            or a text with one name per line).
             Without it, the label's text with spaces for '_' and '-'. Unlabelled images keep the words as their classes.
         seed: fixes the split that is made where the source has none.
         fractions: train, validation and test share of that split.
@@ -75,9 +93,18 @@ def load_dataset(
         if make_split and source.labels is not None:
             return split_dataset(source, seed, fractions, ordered)
         return Splits(unsplit=source, made_by="nobody: the images are in no parts")
-    options = {"image_column": image_column, "label_column": label_column, "require_labels": require_labels}
+    pattern = None if label_pattern is None else read_pattern(label_pattern)
+    options = {
+        "image_column": image_column,
+        "label_column": label_column,
+        "group_column": group_column,
+        "image_root": image_root,
+        "image_suffix": image_suffix,
+        "require_labels": require_labels and pattern is None,
+    }
+    reading = _read(source, labels, options, pattern)
     return assemble(
-        _read(source, labels, options),
+        reading if pattern is None else label_by_pattern(reading, pattern, require_labels),
         split=split,
         class_names=class_names,
         seed=seed,
@@ -88,10 +115,16 @@ def load_dataset(
     )
 
 
-def _read(source: Any, labels: Any, options: dict[str, Any]) -> Reading:
+def holds_images(name: str) -> bool:
+    """Whether a file of this name holds many images or names them: an archive or a table."""
+    return is_archive_name(name) or is_table_name(name, given=True)
+
+
+def _read(source: Any, labels: Any, options: dict[str, Any], pattern: re.Pattern[str] | None) -> Reading:
     if isinstance(source, Image.Image):
         source = [source]
     if is_memory(source):
+        _refuse_table_options("images in memory", options)
         return read_memory(source, labels)
     if not isinstance(source, (str, Path)):
         raise DataError(
@@ -101,25 +134,38 @@ def _read(source: Any, labels: Any, options: dict[str, Any]) -> Reading:
     if labels is not None:
         raise DataError(f"Labels were given beside '{source}'; they go with images in memory or a list of paths.")
     if str(source).startswith("hf:"):
-        return _read_path(download(str(source)), options)
-    return _read_path(Path(source), options)
+        return _read_path(download(str(source)), options, pattern)
+    return _read_path(Path(source), options, pattern)
 
 
-def _read_path(path: Path, options: dict[str, Any]) -> Reading:
-    if path.is_dir():
-        return read_tree(FolderTree(path), **options)
-    if not path.is_file():
+def _read_path(path: Path, options: dict[str, Any], pattern: re.Pattern[str] | None) -> Reading:
+    if not path.is_dir() and not path.is_file():
         raise DataError(_missing_text(path))
-    if is_archive_name(path.name):
-        return read_tree(ArchiveTree(path), **options)
-    if is_table_name(path.name):
-        return read_table(parse_table(path, path.name, str(path)), disk_resolver(path.parent), **options)
+    if path.is_dir() or is_archive_name(path.name):
+        tree = FolderTree(path) if path.is_dir() else ArchiveTree(path)
+        if pattern is not None:
+            return read_images(tree)
+        if is_webdataset(tree):
+            return read_webdataset(tree, options["label_column"], options["require_labels"])
+        return read_tree(tree, **options)
+    if is_table_name(path.name, given=True):
+        root, columns = options["image_root"], {name: options[name] for name in options if name != "image_root"}
+        return read_table(parse_table(path, path.name, str(path)), disk_finder(path.parent, root), **columns)
     if is_image_name(path.name):
+        _refuse_table_options(f"the image '{path}'", options)
         return Reading(f"the image '{path}'", {"": Rows(images=[path], names=[path.name])})
     raise DataError(
-        f"'{path}' is not a data source that is read: give a folder, a table (.csv, .tsv, .jsonl, .parquet), an "
-        f"archive (.zip, .tar, .tar.gz) or an image."
+        f"'{path}' is not a data source that is read: give a folder, a table (.csv, .tsv, .json, .jsonl, .parquet, "
+        f".txt), an archive (.zip, .tar, .tar.gz) or an image."
     )
+
+
+def _refuse_table_options(what: str, options: dict[str, Any]) -> None:
+    """Options that only tables have are refused elsewhere, where they would say nothing."""
+    given = [name for name in TABLE_OPTIONS if options[name] is not None]
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise DataError(f"{', '.join(given)} ({flags}) goes with a table of images; {what} is none.")
 
 
 def _missing_text(path: Path) -> str:

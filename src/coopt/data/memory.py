@@ -9,7 +9,10 @@ import torch
 from PIL import Image
 
 from coopt.data.arrays import CHANNELS, check_array, image_axes
+from coopt.data.cells import EmbeddedImage, MissingImage, memory_item, why_missing
+from coopt.data.labels import is_missing, is_whole, label_text
 from coopt.data.reading import Reading, Rows
+from coopt.data.wording import count
 from coopt.errors import DataError, did_you_mean
 
 
@@ -30,7 +33,7 @@ def read_memory(images: Any, labels: Any) -> Reading:
         names = [str(index) for index in range(len(items))]
         where = f"the {type(images).__name__} of shape {tuple(images.shape)}"
     else:
-        items = list(images)
+        items = [_read_item(item, index) for index, item in enumerate(images)]
         names = [_check_item(item, index) for index, item in enumerate(items)]
         where = f"the list of {len(items)} images"
     rows = Rows(images=items, names=names)
@@ -41,18 +44,30 @@ def read_memory(images: Any, labels: Any) -> Reading:
 
 
 def read_labels(labels: Any, n_images: int) -> tuple[list[str], bool]:
-    """Labels as texts, and whether they are whole numbers."""
+    """Labels as texts (`coopt.data.labels`), and whether they are whole numbers.
+
+    Raises:
+        DataError: there are too many or too few, some are missing, or one is no label.
+    """
     values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if len(values) != n_images:
         raise DataError(f"There are {n_images} images but {len(values)} labels.")
-    texts = []
+    texts: list[str] = []
+    missing = [index for index, value in enumerate(values) if is_missing(value)]
+    if missing:
+        raise DataError(
+            f"{count(len(missing), 'label is', 'labels are')} missing of {n_images}; the first is number {missing[0]} "
+            f"(counted from 0), {values[missing[0]]!r}. Leave these images out, or give them labels."
+        )
     for index, value in enumerate(values):
-        if isinstance(value, (float, np.floating)) and float(value).is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, (str, int, np.integer)) or value == "":
-            raise DataError(f"Label {index} is {value!r}; a label must be a whole number or a text that is not empty.")
-        texts.append(str(value))
-    return texts, not any(isinstance(value, str) for value in values)
+        try:
+            text = label_text(value)
+        except TypeError:
+            text = None
+        if text is None or (isinstance(value, (float, np.floating)) and not is_whole(text)):
+            raise DataError(f"Label {index} is {value!r}; a label must be a whole number, a truth value or a text.")
+        texts.append(text)
+    return texts, not any(isinstance(value, str) for value in values) and all(map(is_whole, texts))
 
 
 def _unstack(images: np.ndarray | torch.Tensor) -> list[Any]:
@@ -67,8 +82,18 @@ def _unstack(images: np.ndarray | torch.Tensor) -> list[Any]:
     return [images[index] for index in range(shape[0])]
 
 
+def _read_item(item: Any, index: int) -> Any:
+    try:
+        return memory_item(item)
+    except TypeError as error:
+        raise DataError(f"Image {index} is {error}; an object needs 'bytes' or 'path'.") from None
+
+
 def _check_item(item: Any, index: int) -> str:
     if isinstance(item, (str, Path)):
+        reason = why_missing(str(item))
+        if reason != MissingImage().reason:
+            raise DataError(f"Image {index}, '{str(item)[:200]}', is not there: {reason}.")
         if not Path(item).is_file():
             folder = Path(item).parent
             siblings = [child.name for child in folder.iterdir()] if folder.is_dir() else []
@@ -81,7 +106,7 @@ def _check_item(item: Any, index: int) -> str:
                 f"of {CHANNELS}."
             )
         check_array(item, f"Image {index}")
-    elif not isinstance(item, (bytes, Image.Image)):
+    elif not isinstance(item, (bytes, Image.Image, EmbeddedImage, MissingImage)):
         raise DataError(
             f"Image {index} is a {type(item).__name__}; allowed are paths, bytes, PIL images, arrays and tensors."
         )

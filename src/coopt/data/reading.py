@@ -9,7 +9,9 @@ import numpy as np
 
 from coopt.data.classes import ClassNames, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.sampling import neighbouring, split_train_val_test
+from coopt.data.labels import distinct_labels, unite_labels
+from coopt.data.sampling import neighbouring, split_groups, split_train_val_test
+from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
 
@@ -29,15 +31,18 @@ class Rows:
     labels: list[str] | None = None
     """Label text of each image, or None where the source gives none."""
     names: list[str] = field(default_factory=list)
+    groups: list[str] | None = None
+    """What images of one object share; None where the source does not say."""
     numbers: list[int] = field(default_factory=list)
     """Row of each image in its table, from 1; empty where there is no table."""
 
     def add(self, other: "Rows") -> None:
-        """Append other images; their labels too, unless one of both has none."""
+        """Append other images; their labels and groups too, unless one of both has none."""
         self.images += other.images
         self.names += other.names
         self.numbers = []  # of no single table
         self.labels = None if self.labels is None or other.labels is None else self.labels + other.labels
+        self.groups = None if self.groups is None or other.groups is None else self.groups + other.groups
 
 
 @dataclass
@@ -89,7 +94,7 @@ def assemble(
     # A part that was asked for by name stays whole.
     splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
     made = _split(datasets, seed, fractions, ordered) if splittable else _as_found(datasets)
-    notes = list(reading.notes)
+    notes = [*reading.notes, *made.shared_groups()]
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
@@ -99,7 +104,10 @@ def assemble(
 
 def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -> dict[str, ImageDataset]:
     """Each part with whole numbers for its labels, and the words of the classes."""
-    class_labels = reading.class_labels
+    for rows in parts.values():
+        rows.labels, notes = unite_labels(rows.labels)
+        reading.notes += [note for note in notes if note not in reading.notes]
+    class_labels = None if reading.class_labels is None else distinct_labels(reading.class_labels, reading.where)
     if class_labels is None:
         present = {text for rows in parts.values() for text in rows.labels or []}
         class_labels = order_labels(present) if reading.numeric_labels else sorted(present)
@@ -116,8 +124,9 @@ def _number(reading: Reading, parts: dict[str, Rows], class_names: ClassNames) -
             class_names=words,
             class_labels=class_labels,
             split=name or None,
-            names=rows.names,
+            names=[one_form(text) for text in rows.names],
             source=reading.where,
+            groups=rows.groups,
             rows=np.array(rows.numbers, dtype=np.int64) if rows.numbers else None,
             label_column=reading.label_column,
         )
@@ -147,12 +156,33 @@ def split_dataset(
             f"Every class needs 2 images or more, one to train and one to test; fewer have: {some(short)}. "
             f"Add images, leave the classes out, or give the source train/ and test/ parts of its own."
         )
-    indices = split_train_val_test(dataset.labels if neighbours is None else neighbours, seed, fractions)
+    labels = dataset.labels if neighbours is None else neighbours
+    if dataset.groups is not None:
+        _refuse_single_groups(dataset, dataset.groups)
+        indices = split_groups(labels, dataset.groups, seed, fractions)
+    else:
+        indices = split_train_val_test(labels, seed, fractions)
     parts = zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
     train, val, test = (replace(part, split=name) for name, part in parts)
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
     by = "" if neighbours is None else " by neighbouring numbers"
-    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified{by} {percent} %, seed {seed}")
+    kept = ", groups kept together" * (dataset.groups is not None)
+    return Splits(
+        train, val if len(val) else None, test, made_by=f"coopt: stratified{by} {percent} %, seed {seed}{kept}"
+    )
+
+
+def _refuse_single_groups(dataset: ImageDataset, groups: Sequence[str]) -> None:
+    assert dataset.labels is not None  # the caller looked
+    found: dict[int, set[str]] = {}
+    for label, group in zip(dataset.labels.tolist(), groups, strict=True):
+        found.setdefault(label, set()).add(group)
+    alone = [f"{dataset.class_names[label]} ({min(of)})" for label, of in sorted(found.items()) if len(of) == 1]
+    if alone:
+        raise DataError(
+            f"A group of images stays in one part, and some classes have one group only, so that they cannot be both "
+            f"learned and tested: {some(alone)}. Add images of other groups, or give the source parts of its own."
+        )
 
 
 def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:

@@ -135,6 +135,41 @@ def split_train_val_test(
     return train, val, test
 
 
+def split_groups(
+    labels: Labels, groups: Sequence[str], seed: int, fractions: Sequence[float] = (0.5, 0.2, 0.3)
+) -> tuple[Indices, Indices, Indices]:
+    """As `split_train_val_test`, with all images of a group (pictures of one object) in the same part.
+
+    Groups are taken in an order drawn from the seed, those of the rarest classes first; each goes to the part whose
+    share of the group's classes is farthest below `fractions`; every class is in train and in test where possible.
+    """
+    label_array = np.asarray(labels, dtype=np.int64)
+    names = sorted(set(groups))
+    number = {name: index for index, name in enumerate(names)}
+    group_of = np.array([number[name] for name in groups], dtype=np.int64)
+    counts = np.zeros((len(names), int(label_array.max(initial=0)) + 1))  # (groups, C)
+    np.add.at(counts, (group_of, label_array), 1)
+    per_class = (counts > 0).sum(0)  # (C,)
+    order = list(range(len(names)))
+    random.Random(seed).shuffle(order)
+    order.sort(key=lambda group: per_class[counts[group] > 0].min())  # stable: the draw decides among equals
+    totals = counts.sum(0)
+    held = np.zeros((3, counts.shape[1]))
+    part_of = np.zeros(len(names), dtype=np.int64)
+    for group in order:
+        here = counts[group] > 0
+        missing = np.array(fractions)[:, None] * totals[here] - held[:, here]  # (3, classes here)
+        score = (missing / totals[here]).sum(1)
+        for part in (2, 0):  # a class without training or test images comes before all shares
+            score[part] += 10 * int((held[part, here] == 0).sum())
+        score[np.asarray(fractions) == 0] = -np.inf
+        part_of[group] = int(score.argmax())
+        held[part_of[group]] += counts[group]
+    parts = part_of[group_of]
+    train, val, test = (np.flatnonzero(parts == part).astype(np.int64) for part in range(3))
+    return train, val, test
+
+
 def check_fractions(fractions: Sequence[float]) -> None:
     """Refuse fractions that cannot cut a set in three.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from coopt.data.columns import arrow_columns, feature_class_names
 from coopt.data.reading import Reading, Rows
-from coopt.data.tables import Table, disk_resolver, read_table
+from coopt.data.tables import Table, disk_finder, read_table
 from coopt.data.tree import FolderTree
 from coopt.errors import DataError
 
@@ -33,11 +33,13 @@ def _read_part(folder: Path, prefix: str, reading: Reading, options: dict[str, A
     if state.get("_indices_data_files") or state.get("_indices_files"):
         raise DataError(f"'{folder}' has rows selected but not written out. Save it again with flatten_indices().")
     declared = feature_class_names(_json(folder / "dataset_info.json").get("features") or {})
-    part = Rows(labels=[])
+    part = Rows(labels=[], groups=None if options["group_column"] is None else [])
+    find = disk_finder(folder, options["image_root"])
+    columns = {name: value for name, value in options.items() if name != "image_root"}
     for file in (entry["filename"] for entry in state["_data_files"]):
         table = Table(str(folder / file), prefix + file, *arrow_columns(folder / file))
         table.class_names = {**declared, **table.class_names}
-        found = read_table(table, disk_resolver(folder), **options)
+        found = read_table(table, find, **columns)
         reading.class_labels = found.class_labels
         reading.numeric_labels = found.numeric_labels
         # The folder says which split this is; a split column inside it is not used.

@@ -29,9 +29,16 @@ def join_datasets(sources: Mapping[str, Splits]) -> Splits:
                 class_labels=labels,
                 split=split,
                 names=[f"{name}/{part.name(index)}" for name, part in held.items() for index in range(len(part))],
+                groups=_groups(held),
                 source=" and ".join(part.source or name for name, part in held.items()),
             )
     made_by = "; ".join(f"{name}: {splits.made_by}" for name, splits in sources.items())
     notes = tuple(f"{name}: {note}" for name, splits in sources.items() for note in splits.notes)
     parts["unsplit"] = parts.pop("all", None)
     return Splits(**parts, made_by=made_by, notes=notes, ignored_files=sum(s.ignored_files for s in sources.values()))
+
+
+def _groups(held: Mapping[str, ImageDataset]) -> list[str] | None:
+    """The groups of all, told apart like labels; None where one data set has none."""
+    grouped = [(name, part.groups) for name, part in held.items() if part.groups is not None]
+    return [f"{name}/{group}" for name, groups in grouped for group in groups] if len(grouped) == len(held) else None

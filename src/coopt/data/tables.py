@@ -1,19 +1,25 @@
-"""Tables of images and labels: CSV, TSV, JSONL and Parquet; which column is which."""
+"""Tables of images and labels: CSV, TSV, JSON, JSONL and Parquet; which column is which."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coopt.data.cells import Find, MissingImage, read_cell
 from coopt.data.columns import column_reader
+from coopt.data.labels import is_missing, label_text
+from coopt.data.parsing import parse_csv, parse_json_lines, parse_json_table
 from coopt.data.reading import Reading, Rows
+from coopt.data.table_labels import table_labels
+from coopt.data.text import read_text
+from coopt.data.unicode import find_file
 from coopt.data.wording import count, some, table_rows
 from coopt.errors import DataError, did_you_mean
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz")
+"""How the names of tables end."""
+GIVEN_SUFFIXES = (*SUFFIXES, ".txt", ".json", ".txt.gz", ".json.gz")
+"""How the name of a file ends that is read as a table where the user names it; in folders they may be anything."""
 
 IMAGE_COLUMNS = (
     "image", "img", "images", "file_name", "filename", "file", "filepath", "file_path", "path", "image_path",
@@ -44,83 +50,101 @@ class Table:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
 
-def is_table_name(name: str) -> bool:
-    """Whether a file of this name is a table that `parse_table` reads."""
-    return name.lower().endswith(SUFFIXES)
+def is_table_name(name: str, given: bool = False) -> bool:
+    """Whether a file of this name is a table that `parse_table` reads; `given` where the user named this very file."""
+    return name.lower().endswith(GIVEN_SUFFIXES if given else SUFFIXES)
 
 
 def parse_table(source: Path | bytes, name: str, where: str) -> Table:
     """Read a table from a file or from its content; the ending of its name inside its source says of which kind."""
-    suffix = Path(name).suffix.lower()
+    suffix = Path(name.lower().removesuffix(".gz")).suffix
     if suffix == ".parquet":
         table = Table(where, name, *column_reader(source, name))
     else:
-        content = source if isinstance(source, bytes) else source.read_bytes()
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DataError(f"The table '{name}' is not UTF-8 text: {error}. Save it as UTF-8.") from error
-        parse = _parse_json_lines if suffix in (".jsonl", ".ndjson") else _parse_csv
-        table = Table(where, name, parse(text, name))
+        parsers = {".jsonl": parse_json_lines, ".ndjson": parse_json_lines, ".json": parse_json_table}
+        text = read_text(source, f"The table '{name}'")
+        table = Table(where, name, parsers.get(suffix, parse_csv)(text, name))
     if table.n_rows == 0:
         raise DataError(f"The table '{name}' has no rows below its header.")
     return table
 
 
-def disk_resolver(folder: Path) -> Callable[[str], Path | None]:
-    """How the image paths of a table in `folder` are found on disk."""
-    return lambda value: path if (path := folder / value).is_file() else None
+def disk_finder(folder: Path, image_root: str | Path | None = None) -> Find:
+    """How the image paths of a table in `folder` are found on disk.
+
+    Args:
+        folder: where the table lies.
+        image_root: the folder that its paths start at, as seen from the working directory or from `folder`.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if image_root is not None:
+        roots = [Path(image_root).expanduser(), folder / image_root]
+        folder = next((root for root in roots if root.is_dir()), Path())
+        if folder == Path():
+            raise DataError(
+                f"image_root (--image-root) is '{image_root}'; there is no such folder, neither from the working "
+                f"directory nor at '{roots[1]}'."
+            )
+    return lambda path: find_file(folder, path)
 
 
 def read_table(
     table: Table,
-    resolve: Callable[[str], Any],
+    find: Find,
     *,
-    image_column: str | None,
-    label_column: str | None,
-    require_labels: bool,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    image_suffix: str | None = None,
+    require_labels: bool = True,
 ) -> Reading:
-    """Images, labels and split names of a table.
+    """Images, labels, groups and split names of a table.
 
     Args:
         table: the columns.
-        resolve: turns the text of an image column into something that `open_image` opens, None where it is missing.
+        find: turns a path into something that `open_image` opens, None where it is missing.
         image_column: the user's choice, or None to go by the usual names.
         label_column: likewise.
+        group_column: what images of one object share, if anything.
+        image_suffix: what may be missing at the end of a path.
         require_labels: whether a missing label column, or a row without a label, is an error.
 
     Raises:
-        DataError: a column is missing or ambiguous, a row has no image or no label, or no image exists.
+        DataError: a column is missing or ambiguous, a row has no label or no group, or no image exists.
     """
     columns = list(table.columns)
-    image_column = _choose_column(table.where, columns, image_column, "image", IMAGE_COLUMNS, table.image_columns)
+    image_column = choose_column(table.where, columns, image_column, "image", IMAGE_COLUMNS, table.image_columns)
     assert image_column is not None  # required, so chosen or refused
     others = [name for name in columns if name != image_column]
-    label_column = _choose_column(
+    label_column = choose_column(
         table.where, others, label_column, "label", LABEL_COLUMNS, list(table.class_names), require_labels
     )
+    if group_column is not None:
+        choose_column(table.where, columns, group_column, "group", (), ())
     split_column = next((name for name in others if name.lower() in SPLIT_COLUMNS and name != label_column), None)
-    images, names = _images(table, image_column, resolve)
+    images, names = _images(table, image_column, find, image_suffix or "")
     reading = Reading(f"the table '{table.where}'", {}, label_column=label_column)
-    labels = None
-    if label_column is not None:
-        labels = _labels(table, label_column, reading, require_labels)
+    kept = _rows_with_content(table, images, label_column, reading)
+    labels = table_labels(table, label_column, kept, reading, require_labels) if label_column is not None else None
+    groups = None if group_column is None else _every(table, group_column, kept, "group")
     splits = [""] * table.n_rows
     if split_column is not None:
-        splits = _texts(table.columns[split_column])
-        if empty := [index for index, split in enumerate(splits) if not split]:
-            raise DataError(f"{table_rows(empty)} of '{table.where}' name no split.")
-    for index, split in enumerate(splits):
-        rows = reading.parts.setdefault(split, Rows(labels=None if labels is None else []))
-        rows.images.append(images[index])
-        rows.names.append(names[index])
-        rows.numbers.append(index + 1)
-        if rows.labels is not None and labels is not None:
-            rows.labels.append(labels[index])
+        splits = _every(table, split_column, kept, "split")
+    for split in dict.fromkeys(splits[index] for index in kept):
+        here = [index for index in kept if splits[index] == split]
+        reading.parts[split] = Rows(
+            [images[index] for index in here],
+            None if labels is None else [labels[index] for index in here],
+            [names[index] for index in here],
+            None if groups is None else [groups[index] for index in here],
+            [index + 1 for index in here],
+        )
     return reading
 
 
-def _choose_column(
+def choose_column(
     where: str,
     columns: list[str],
     asked: str | None,
@@ -129,6 +153,7 @@ def _choose_column(
     certain: Sequence[str],
     required: bool = True,
 ) -> str | None:
+    """The column of a kind: the one asked for, one that the table declares, or the one with a usual name."""
     if asked is not None:
         if asked in columns:
             return asked
@@ -139,7 +164,7 @@ def _choose_column(
     found = [name for name in certain if name in columns] or [name for name in columns if name.lower() in usual]
     if len(found) == 1:
         return found[0]
-    if found:
+    if found and required:
         raise DataError(
             f"The table '{where}' has several columns that may be the {kind}: {some(found)}. "
             f"Name one with {kind}_column (--{kind}-column)."
@@ -152,97 +177,61 @@ def _choose_column(
     )
 
 
-def _images(table: Table, column: str, resolve: Callable[[str], Any]) -> tuple[list[Any], list[str]]:
+def _images(table: Table, column: str, find: Find, suffix: str) -> tuple[list[Any], list[str]]:
     cells = table.columns[column]
+    by_row = [f"{table.short} row {index + 1}" for index in range(len(cells))]
     if column in table.image_columns:
-        return list(cells), [f"{table.short} row {index + 1}" for index in range(len(cells))]
-    names = _texts(cells)
-    if empty := [index for index, name in enumerate(names) if not name]:
-        raise DataError(f"{table_rows(empty)} of '{table.where}' have no image in column {column!r}.")
-    images = [resolve(name) for name in names]
-    missing = [name for name, image in zip(names, images, strict=True) if image is None]
-    if len(missing) == len(names):
-        raise DataError(
-            f"None of the {len(names)} images that '{table.where}' names in column {column!r} exists, for example "
-            f"'{missing[0]}'. Paths are relative to the table's folder."
-        )
-    # A few missing files behave as unreadable ones do: reported, skipped and counted when they are opened.
-    return [image if image is not None else MissingImage() for image in images], names
-
-
-@dataclass(frozen=True)
-class MissingImage:
-    """An image that a table names but that does not exist."""
-
-    def read(self) -> bytes:
-        """Say so, in the way in which reading any missing file does."""
-        raise FileNotFoundError("the file does not exist")
-
-
-def _labels(table: Table, column: str, reading: Reading, required: bool) -> list[str] | None:
-    cells = table.columns[column]
-    names = table.class_names.get(column)
-    # ClassLabel features write a hidden test label as -1.
-    empty = [i for i, cell in enumerate(cells) if cell is None or str(cell).strip() == "" or (names and cell == -1)]
-    if empty:
-        if len(empty) == len(cells) and (names or not required):
-            return None
-        if required:
-            raise DataError(f"{table_rows(empty)} of '{table.where}' have no label in column {column!r}. Fill them in.")
-        reading.notes.append(f"labels are not used: {count(len(empty), 'row has', 'rows have')} none")
-        return None
-    if names:
-        if outside := [cell for cell in cells if not 0 <= cell < len(names)]:
-            raise DataError(f"'{table.where}' has label {outside[0]} in {column!r}, but names {len(names)} classes.")
-        reading.class_labels = list(names)
-        return [names[cell] for cell in cells]
-    if any(isinstance(cell, (list, dict)) for cell in cells):
-        raise DataError(f"Column {column!r} of '{table.where}' holds lists or objects; one label per image is needed.")
-    texts = [str(int(c)) if isinstance(c, float) and c.is_integer() else str(c).strip() for c in cells]
-    reading.numeric_labels = all(text.lstrip("-").isdigit() for text in texts)
-    return texts
-
-
-def _parse_csv(text: str, name: str) -> dict[str, Sequence[Any]]:
-    header = text.split("\n", 1)[0]
-    delimiter = "\t" if name.lower().endswith(".tsv") else ","
-    if delimiter not in header:
-        # Spreadsheets of some countries write ';', and some programs write tabs into .csv.
-        delimiter = next((other for other in (";", "\t") if other in header), delimiter)
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise DataError(f"The table '{name}' is damaged: {error}.") from error
-    lines = [line for line in lines if any(cell.strip() for cell in line)]
-    if not lines:
-        raise DataError(f"The table '{name}' is empty.")
-    columns = [cell.strip() for cell in lines[0]]
-    if len(set(columns)) < len(columns):
-        raise DataError(f"The table '{name}' has a column name twice: {some(columns)}.")
-    if wrong := [index for index, line in enumerate(lines[1:]) if len(line) != len(columns)]:
-        raise DataError(
-            f"{table_rows(wrong)} of '{name}' have another number of cells than the header's {len(columns)}. "
-            f"Quote cells that contain {delimiter!r}."
-        )
-    return {column: [line[index] for line in lines[1:]] for index, column in enumerate(columns)}
-
-
-def _parse_json_lines(text: str, name: str) -> dict[str, Sequence[Any]]:
-    records = []
-    for number, line in enumerate(text.split("\n"), start=1):  # other line ends may stand inside a JSON string
-        if not line.strip():
-            continue
+        return list(cells), by_row
+    images, names, missing = [], [], []
+    for index, cell in enumerate(cells):
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"Line {number} of '{name}' is not JSON: {error}.") from error
-        if not isinstance(record, dict):
-            raise DataError(f'Line {number} of \'{name}\' is not a JSON object such as {{"image": ..., "label": ...}}.')
-        records.append(record)
-    columns = list(dict.fromkeys(key for record in records for key in record))
-    return {column: [record.get(column) for record in records] for column in columns}
+            image, name = read_cell(cell, find, suffix)
+        except TypeError as error:
+            raise DataError(
+                f"Row {index + 1} (counted below the header) of '{table.where}' has {error} in column {column!r}; an "
+                f"image is a path, bytes, text in base64 or an object with 'bytes' or 'path'."
+            ) from None
+        images.append(image)
+        names.append(name or by_row[index])
+        if isinstance(image, MissingImage):
+            missing.append(index)
+    # A few missing files behave as unreadable ones do: reported, skipped and counted when they are opened.
+    if len(missing) == len(cells):
+        _refuse_all_missing(table, column, names, images)
+    return images, names
 
 
-def _texts(cells: Sequence[Any]) -> list[str]:
-    """The cells as stripped text, missing ones as the empty text."""
-    return ["" if cell is None else str(cell).strip() for cell in cells]
+def _refuse_all_missing(table: Table, column: str, names: list[str], images: list[MissingImage]) -> None:
+    reasons = {image.reason for image in images}
+    example = f"None of the {len(names)} images that '{table.where}' names in column {column!r} exists, for example "
+    if reasons == {MissingImage().reason}:
+        hint = (
+            "Paths are relative to the table's folder; image_root (--image-root) names another one, and image_suffix "
+            "(--image-suffix) an ending such as .jpg that they lack"
+        )
+    else:
+        hint = f"Here {images[0].reason}"
+    raise DataError(f"{example}'{names[0][:200]}'. {hint}.")
+
+
+def _rows_with_content(table: Table, images: list[Any], label_column: str | None, reading: Reading) -> list[int]:
+    """The rows that have an image or a label; others are left out with a note."""
+    labels = [None] * table.n_rows if label_column is None else table.columns[label_column]
+    empty = [
+        index
+        for index, (image, label) in enumerate(zip(images, labels, strict=True))
+        if isinstance(image, MissingImage) and is_missing(label)
+    ]
+    if label_column is None or len(empty) == table.n_rows:
+        return list(range(table.n_rows))
+    if empty:
+        reading.notes.append(f"left out: {count(len(empty), 'row has', 'rows have')} neither an image nor a label")
+    return sorted(set(range(table.n_rows)) - set(empty))
+
+
+def _every(table: Table, column: str, kept: list[int], what: str) -> list[str]:
+    """The texts of a column that must have one in each row."""
+    texts = ["" if is_missing(cell) else str(label_text(cell)) for cell in table.columns[column]]
+    if empty := [index for index in kept if not texts[index]]:
+        raise DataError(f"{table_rows(empty)} of '{table.where}' name no {what} in column {column!r}.")
+    return texts

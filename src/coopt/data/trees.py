@@ -2,16 +2,18 @@
 
 import posixpath
 import re
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from coopt.data.archives import FileTree
+from coopt.data.cells import Find
 from coopt.data.columns import feature_class_names
 from coopt.data.layout import folders_with_images, has_class_folders, read_class_folders
 from coopt.data.reading import SPLIT_NAMES, Reading, Rows
 from coopt.data.saved import is_saved, read_saved
-from coopt.data.tables import Table, disk_resolver, is_table_name, parse_table, read_table
+from coopt.data.tables import Table, disk_finder, is_table_name, parse_table, read_table
 from coopt.data.tree import FolderTree
+from coopt.data.unicode import one_form
 from coopt.data.wording import some
 from coopt.errors import DataError
 
@@ -30,34 +32,35 @@ def read_tree(tree: FileTree, **options: Any) -> Reading:
     if isinstance(tree, FolderTree) and is_saved(tree):
         return read_saved(tree, **options)
     tables = [path for path in tree.paths if is_table_name(path)]
-    names_columns = options["image_column"] is not None or options["label_column"] is not None
+    names_columns = any(value is not None for name, value in options.items() if name != "require_labels")
     if not tables or (not names_columns and _has_classes(tree, tables)):
         reading = read_class_folders(tree, options["require_labels"])
         if tables:
             reading.notes.append(f"not read beside the class folders: {some(tables)}; give a table's path to read it")
         return reading
     declared = _card_class_names(tree)
+    image_root, columns = options["image_root"], {name: options[name] for name in options if name != "image_root"}
     readings = [
-        (split, read_table(_parse(tree, path, declared), _resolver(tree, path), **options))
+        (split, read_table(_parse(tree, path, declared), _finder(tree, path, image_root), **columns))
         for split, paths in _group_tables(tree, tables).items()
         for path in paths
     ]
     return _merge(tree, readings)
 
 
-def _resolver(tree: FileTree, table: str) -> Callable[[str], Any]:
+def _finder(tree: FileTree, table: str, image_root: str | Path | None) -> Find:
     folder = posixpath.dirname(table)
-    known = set(tree.paths)
-    on_disk = disk_resolver(tree.root / folder) if isinstance(tree, FolderTree) else None
+    if isinstance(tree, FolderTree):  # a table on disk may name any file of its owner
+        return disk_finder(tree.root / folder, image_root)
+    # In an archive only its own members count; a root is one of its folders, seen from the table or from its top.
+    known = {one_form(path): path for path in tree.paths}
+    roots = [folder] if image_root is None else [posixpath.join(folder, str(image_root)), str(image_root)]
 
-    def resolve(value: str) -> Any:
-        path = posixpath.normpath(posixpath.join(folder, value.replace("\\", "/")))
-        if path in known:
-            return tree.source(path)
-        # In an archive only its own members count; a table on disk may name any file of its owner.
-        return on_disk(value) if on_disk else None
+    def find(path: str) -> Any:
+        candidates = [one_form(posixpath.normpath(posixpath.join(root, path))) for root in roots]
+        return next((tree.source(known[candidate]) for candidate in candidates if candidate in known), None)
 
-    return resolve
+    return find
 
 
 def _has_classes(tree: FileTree, tables: list[str]) -> bool:
@@ -126,7 +129,8 @@ def _merge(tree: FileTree, readings: list[tuple[str, Reading]]) -> Reading:
                 raise DataError(f"The tables of {tree.where} declare different class names.")
             merged.class_labels = reading.class_labels
         for part, rows in reading.parts.items():
-            target = merged.parts.setdefault(part or split, Rows(labels=[] if rows.labels is not None else None))
+            empty = Rows(labels=None if rows.labels is None else [], groups=None if rows.groups is None else [])
+            target = merged.parts.setdefault(part or split, empty)
             if (target.labels is None) != (rows.labels is None):
                 raise DataError(f"Some tables of {tree.where} have labels and others have none.")
             target.add(rows)

@@ -34,6 +34,8 @@ class Benchmark:
     """Where the split comes from, in words."""
     task: str | None = None
     """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
+    allow_equal_prompts: bool = True
+    """Whether two classes may have the same prompt; the authors' class names are taken as they are."""
     ranks: str | None = None
     """The ranks of the task `ordinal`, where they are not the numbers that its labels have."""
 
@@ -151,6 +153,10 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         class_names=own.class_names,
         image_column=own.image_column,
         label_column=own.label_column,
+        group_column=own.group_column,
+        image_root=own.image_root,
+        image_suffix=own.image_suffix,
+        label_pattern=own.label_pattern,
         make_split=own.variant_of is None,
         ordered=own.ranks is not None or own.task == "ordinal",
     )
@@ -164,5 +170,6 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         variant_of=own.variant_of,
         made_by=splits.made_by,
         task=own.task,
+        allow_equal_prompts=own.allow_equal_prompts,
         ranks=own.ranks,
     )

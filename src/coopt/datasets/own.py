@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from coopt.data.text import read_text
 from coopt.data.wording import some
 from coopt.datasets.table import known_benchmark
 from coopt.errors import DataError, did_you_mean, require_extra
@@ -31,6 +32,13 @@ class OwnBenchmark:
     """A JSON file of words for the labels."""
     image_column: str | None = None
     label_column: str | None = None
+    group_column: str | None = None
+    image_root: str | None = None
+    """The folder that the paths of a table start at."""
+    image_suffix: str | None = None
+    label_pattern: str | None = None
+    allow_equal_prompts: bool = False
+    """Whether two classes may have the same prompt."""
     task: str | None = None
     """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
     ranks: str | None = None
@@ -46,10 +54,8 @@ def read_data_file(path: Path | str) -> dict[str, OwnBenchmark]:
     path = Path(path)
     yaml = require_extra("yaml", "bench", "Reading a file of data sets")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"The file of data sets '{path}' does not exist.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(read_text(path, f"The file of data sets '{path}'"))
+    except (RecursionError, yaml.YAMLError) as error:
         raise DataError(f"The file of data sets '{path}' is not readable YAML: {error}.") from error
     if not isinstance(content, dict) or not content:
         raise DataError(f"The file of data sets '{path}' must map names to entries such as 'birds: {{path: birds}}'.")
@@ -73,14 +79,19 @@ def _entry(name: str, entry: Any, file: Path) -> OwnBenchmark:
         raise DataError(
             f"{where} has the key(s) {some(unknown)}; allowed are {some(keys)}.{did_you_mean(unknown[0], keys)}"
         )
-    wrong = [key for key, value in entry.items() if not isinstance(value, str)]
-    if wrong:
-        raise DataError(f"{where} gives {wrong[0]} as {entry[wrong[0]]!r}; a text is needed.")
+    kinds = {"allow_equal_prompts": (bool, "true or false")}
+    for key, value in entry.items():
+        kind, needed = kinds.get(key, (str, "a text"))
+        if not isinstance(value, kind):
+            raise DataError(f"{where} gives {key} as {value!r}; {needed} is needed.")
     template = entry.get("template", TEMPLATE)
     if template.count("{}") != 1:
         raise DataError(f"{where} has the template {template!r}; '{{}}' must stand in it once, for the class name.")
     values = {key: value for key, value in entry.items() if key != "class_names"}
     address = entry["path"]
     values["path"] = address if address.startswith("hf:") else str(file.parent / Path(address).expanduser())
+    if "image_root" in entry:
+        root = file.parent / Path(entry["image_root"]).expanduser()
+        values["image_root"] = str(root) if root.is_dir() else entry["image_root"]  # else a folder of the archive
     words = entry.get("class_names")
     return OwnBenchmark(name, class_names=None if words is None else file.parent / words, **values)

@@ -21,6 +21,7 @@ from coopt.fit.work import Work
 from coopt.messages import listening
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset
 from coopt.models import VLM
+from coopt.prompting import check_class_names, equal_prompts_allowed
 from coopt.tasks import Task, task_of
 
 
@@ -71,6 +72,7 @@ def learn(
     seed: int = 1,
     recipe: Recipe | None = None,
     weight: np.ndarray | None = None,
+    allow_equal_prompts: bool = False,
     n_workers: int = 0,
     strict: bool = False,
     checkpoint_path: Path | None = None,
@@ -98,6 +100,7 @@ def learn(
         seed: of the shots, the initial context, the order and the augmentation.
         recipe: the method's own by default, changed by its preset (`recipe_for`).
         weight: what each image of `train` counts; scaled to 1 on average over the shots.
+        allow_equal_prompts: whether two classes may have names that are the same tokens.
         n_workers: decoding processes.
         strict: make an unreadable image an error.
         checkpoint_path: file to save the running fit to; further trainings of one method have files beside it.
@@ -121,7 +124,8 @@ def learn(
     chosen = find_preset(method, preset)
     settings = check_settings(method, {**chosen.settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
-    with listening(reporter.note) if reporter else nullcontext(), own_stream(seed):
+    told = listening(reporter.note) if reporter else nullcontext()
+    with told, own_stream(seed), equal_prompts_allowed(allow_equal_prompts):
         learnt = of_classes(train, classes)
         made_task = task_of(task, learnt, {**chosen.task, **(task_settings or {})})
         if kind.ordered and not made_task.ordered:
@@ -129,10 +133,13 @@ def learn(
                 f"The method {method!r} is for labels in an order, and the task {made_task.key!r} has none. Give the "
                 "task 'ordinal' (--task ordinal, task='ordinal'), or take another method, such as coop."
             )
+        apart = check_names(vlm, made_task)
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
         drawn = work.draw(kind, train, val, shots, strict, classes)
         torch.manual_seed(seed)  # the initial context
-        learner = build_method(method, vlm, made_task.class_names, resolve_starts(method, settings, vlm), made_task)
+        starts = resolve_starts(method, settings, vlm)
+        with equal_prompts_allowed(apart):
+            learner = build_method(method, vlm, made_task.class_names, starts, made_task)
         if learner.inputs.unlabelled:
             work.unlabelled = rest_of(train, drawn, unlabelled, n_workers, classes)
         if weight is not None:
@@ -142,3 +149,17 @@ def learn(
         identity = {"shots": shots, "task": {"name": made_task.key, **made_task.settings}}
         records = work.run(learner, identity, checkpoint_path, resume)
     return Learned(learner, records, recipe, work.train, work.val, drawn.skipped, shots, seed)
+
+
+def check_names(vlm: VLM, task: Task) -> bool:
+    """Refuse classes that compete and whose names are the same tokens; whether some classes never compete.
+
+    Raises:
+        DataError: two names are the same tokens.
+    """
+    groups = getattr(task, "groups", None)  # of several data sets learned at once, each has its own classes
+    numbers = [0] * len(task.class_names) if groups is None else groups.tolist()
+    for number in sorted(set(numbers)):
+        here = [name for name, own in zip(task.class_names, numbers, strict=True) if own == number]
+        check_class_names(vlm, here)
+    return groups is not None

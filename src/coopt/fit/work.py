@@ -146,7 +146,8 @@ class Work:
         if images is None:
             options: dict[str, Any] = {"n_workers": self.n_workers, "progress": self.reporter.encoding(what)}
             images = encode_dataset(self.vlm, part, inputs=inputs, strict=labelled, **options).features
-        return Examples(images, self.task.targets(part) if labelled else None)
+        groups = None if part.groups is None else torch.from_numpy(np.unique(part.groups, return_inverse=True)[1])
+        return Examples(images, self.task.targets(part) if labelled else None, groups=groups)
 
     def views(self, part: ImageDataset, inputs: Inputs, n_views: int) -> Tensor:
         """Augmented views (V, N, ...) of a part."""

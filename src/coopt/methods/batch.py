@@ -52,6 +52,8 @@ class Examples:
     targets: Shaped[Tensor, "N ..."] | None = None
     views: Float[Tensor, "V N ..."] | None = None
     """As many augmented views as `inputs.train_views` says."""
+    groups: Int[Tensor, " N"] | None = None
+    """The number of the object that each image shows, where the data says so; cross-validation keeps them together."""
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ class Cache(nn.Module):
         labels = scoring.targets.to(self.keys.device)
         affinity, by_words, values = self.affinity(scoring.images), self.zero_shot(scoring.images), self.values()
         if val is None:
-            usable, scored = left_out(labels)
+            usable, scored = left_out(labels, scoring.groups)
             if not scored.any():
                 return self.start()
             # A key at minus infinity has no vote.
@@ -212,11 +212,14 @@ def votes(
     return torch.exp(-beta * (1 - affinity)) @ values
 
 
-def left_out(labels: Int[Tensor, " N"]) -> tuple[Bool[Tensor, "N N"], Bool[Tensor, " N"]]:
+def left_out(
+    labels: Int[Tensor, " N"], groups: Int[Tensor, " N"] | None = None
+) -> tuple[Bool[Tensor, "N N"], Bool[Tensor, " N"]]:
     """Cross-validation of the shots on themselves: the r-th shots of all classes are left out together.
 
     Leaving out only an image's own key would take a key from its class and none from the others, and so favour small
-    alphas; leaving out one of each class keeps the classes even.
+    alphas; leaving out one of each class keeps the classes even. Other images of its own object (`groups`) say nothing
+    about an image either.
 
     Returns:
         Which keys each image may look at, and which images can be scored (those whose class keeps a key).
@@ -224,4 +227,7 @@ def left_out(labels: Int[Tensor, " N"]) -> tuple[Bool[Tensor, "N N"], Bool[Tenso
     same = labels[:, None] == labels[None]  # (N, N)
     place = same.tril(-1).sum(1)  # (N,): how many of the class come before
     usable = place[:, None] != place[None]
+    if groups is not None:
+        groups = groups.to(labels.device)
+        usable &= groups[:, None] != groups[None]
     return usable, (usable & same).any(1)

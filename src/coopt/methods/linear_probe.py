@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from torch import Tensor, nn
 
 from coopt.errors import ConfigError, DataError
@@ -76,13 +76,14 @@ class LinearProbe(Method):
         """Search C and fit on the training features."""
         shots = shots.as_classes(self.task)
         x, y = as_arrays(shots.train)
+        groups = None if shots.train.groups is None else shots.train.groups.numpy()
         missing = sorted(set(range(len(self.class_names))) - set(y.tolist()))
         if missing:
             raise DataError(
                 f"The linear probe needs an image of every class; none of: "
                 f"{', '.join(repr(self.class_names[c]) for c in missing)}."
             )
-        self.C = self.C if self.C is not None else search_strength(validation_score(x, y, shots.val))
+        self.C = self.C if self.C is not None else search_strength(validation_score(x, y, shots.val, groups))
         self.found = {"C": self.C}  # the run folder says what was found
         model = fit_logistic(x, y, self.C)
         coefficients, intercepts = model.coef_, model.intercept_
@@ -124,17 +125,33 @@ def search_strength(score: Callable[[float], float]) -> float:
     return best
 
 
-def validation_score(x: np.ndarray, y: np.ndarray, val: Examples | None) -> Callable[[float], float]:
+def validation_score(
+    x: np.ndarray, y: np.ndarray, val: Examples | None, groups: np.ndarray | None = None
+) -> Callable[[float], float]:
     """Accuracy as a function of C: on `val`, or cross-validated on (`x`, `y`) where there is none."""
     if val is not None:
         val_x, val_y = as_arrays(val)
         return lambda strength: fit_logistic(x, y, strength).score(val_x, val_y)
-    folds = min(5, int(np.bincount(y).min()))
-    if folds < 2:
+    parts = cross_validation(x, y, groups)
+    if not parts:
         # One image of some class: every strength scores alike, and C = 1 is what the search must give.
         return lambda strength: -abs(np.log10(strength))
-    parts = list(StratifiedKFold(folds).split(x, y))
     return lambda c: float(np.mean([fit_logistic(x[fit], y[fit], c).score(x[held], y[held]) for fit, held in parts]))
+
+
+def cross_validation(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and held-out positions of up to 5 folds, groups kept together; none where a class has one only.
+
+    Folds without images of some class to train on are left out.
+    """
+    units = np.arange(len(y)) if groups is None else groups
+    folds = min(5, *(len(np.unique(units[y == label])) for label in np.unique(y)))
+    if folds < 2:
+        return []
+    if groups is None:
+        return list(StratifiedKFold(folds).split(x, y))
+    parts = StratifiedGroupKFold(folds).split(x, y, groups)
+    return [(fit, held) for fit, held in parts if len(held) and len(np.unique(y[fit])) == len(np.unique(y))]
 
 
 def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:

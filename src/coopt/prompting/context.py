@@ -9,7 +9,7 @@ from torch import Tensor
 
 from coopt.errors import ConfigError
 from coopt.models import VLM
-from coopt.prompting.layout import clean_name
+from coopt.prompting.names import clean_name
 
 STD = 0.02
 """Standard deviation of a random start, in the whole family."""

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from coopt.errors import ConfigError, DataError, did_you_mean
 from coopt.models import VLM
+from coopt.prompting.equal import refuse_equal_prompts
+from coopt.prompting.names import clean_name
 
 POSITIONS = ("end", "middle", "front")
 """Where the class name can stand: after the context, in its middle, before it (paper, section 3.2.1)."""
@@ -73,7 +75,7 @@ class PromptLayout:
 
         Raises:
             ConfigError: `position` is not one of `POSITIONS`, or `n_ctx` is negative.
-            DataError: a name is empty, or its prompt is longer than the model's context.
+            DataError: a name is empty, its prompt is longer than the model's context, or two names have one prompt.
         """
         check_position(position)
         if n_ctx < 0:
@@ -109,6 +111,7 @@ class PromptLayout:
                 f"n_ctx={n_ctx}: {listed}{more}. Shorten them (--class-names FILE gives other words), "
                 "have their last tokens cut (--truncate-names, or the setting truncate_names), or lower n_ctx."
             )
+        refuse_equal_prompts([tuple(sequence) for sequence in sequences], class_names, truncate_names)
         return cls(sequences, ctx_rows, name_lengths, list(class_names), n_ctx, tokenizer.pad_id)
 
     @classmethod
@@ -159,8 +162,3 @@ def check_position(position: str) -> None:
             f"position is {position!r}; allowed are {', '.join(map(repr, POSITIONS))}."
             + did_you_mean(position, POSITIONS)
         )
-
-
-def clean_name(name: str) -> str:
-    """Underscores become spaces, as in the authors' code; outer white space goes."""
-    return name.replace("_", " ").strip()

@@ -1,17 +1,20 @@
 """Hand-written prompts: named templates, a user's own, and their class features."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from coopt.errors import ConfigError, did_you_mean
+from coopt.data.text import parse_json, read_text, text_lines
+from coopt.errors import ConfigError, DataError, did_you_mean
 from coopt.models import VLM
-from coopt.prompting.layout import clean_name
+from coopt.prompting.equal import refuse_equal_prompts
+from coopt.prompting.names import clean_name
 
 CHUNK = 256
 """Texts that go through the tower together, so that thousands of classes fit in memory."""
@@ -56,16 +59,15 @@ def _read_file(path: Path) -> list[str]:
             f"The templates {str(path)!r} are neither a template with '{{}}', nor a known name, nor a file. "
             f"Known names: {', '.join(TEMPLATES)}." + did_you_mean(str(path), TEMPLATES)
         )
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"The templates file {str(path)!r} is not valid JSON: {error}.") from error
-        if not isinstance(value, list):
-            raise ConfigError(f"The templates file {str(path)!r} must hold a JSON list of strings.")
-        return value
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    what = f"The templates file {str(path)!r}"
+    try:
+        text = read_text(path, what)
+        value = parse_json(text, what) if path.suffix.lower() == ".json" else text_lines(text)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    if not isinstance(value, list):
+        raise ConfigError(f"{what} must hold a JSON list of strings.")
+    return value
 
 
 @torch.no_grad()
@@ -84,12 +86,20 @@ def template_features(
     `truncate` cuts prompts that are too long.
 
     Raises:
-        DataError: a prompt does not fit the context, and `truncate` is false.
+        DataError: a prompt does not fit the context and `truncate` is false, or two names have the same prompts.
     """
+    by_class: list[tuple[bytes, ...]] = [()] * len(class_names)
     total = torch.zeros(len(class_names), vlm.embed_dim, device=vlm.device)
     for template in templates:
         prompts = [template.replace("{}", clean_name(name)) for name in class_names]
         parts = [prompts[i : i + CHUNK] for i in range(0, len(prompts), CHUNK)]
-        features = torch.cat([vlm.encode_text(vlm.tokenize(part, truncate=truncate)) for part in parts]).float()
+        ids = [vlm.tokenize(part, truncate=truncate) for part in parts]
+        by_class = [(*found, _digest(row)) for found, row in zip(by_class, torch.cat(ids), strict=True)]
+        features = torch.cat([vlm.encode_text(part) for part in ids]).float()
         total += F.normalize(features, dim=-1) if normalize_each else features
+    refuse_equal_prompts(by_class, class_names, truncate)
     return F.normalize(total / len(templates), dim=-1)
+
+
+def _digest(ids: Int[Tensor, " L"]) -> bytes:
+    return hashlib.blake2b(ids.cpu().numpy().tobytes(), digest_size=16).digest()
