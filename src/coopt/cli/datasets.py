@@ -64,7 +64,7 @@ def list_datasets(
     table: list[list[str]] = []
     for row in rows:
         mark = "?" if row["certainty"] == REMEMBERED else ""
-        numbers = [f"{row['n_classes']:,}"]
+        numbers = ["-" if row["n_classes"] is None else f"{row['n_classes']:,}"]
         numbers += [f"{n:,}{mark}" if n is not None else "-" for n in row["n_images"].values()]
         table.append([row["name"], row["suite"], *numbers, row["licence"], "yes" if row["here"] else ""])
     table += [[entry["name"], "your own", "-", "-", "-", "-", "", ""] for entry in own]
