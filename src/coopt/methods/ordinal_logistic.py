@@ -77,7 +77,7 @@ class OrdinalLogistic(Method):
         classes = shots.as_classes(self.task).train.targets
         assert classes is not None  # shots are labelled
         x, y = directions(shots.train.images), classes.cpu().numpy()
-        strength = self.C if self.C is not None else search(x, y, np.array(self.task.values))
+        strength = self.C if self.C is not None else search(x, y, np.array(self.task.output_values))
         self.found = {"C": strength}
         weight, thresholds = fit_thresholds(x, y, len(self.class_names), strength)
         self.weight.data.copy_(torch.from_numpy(weight))

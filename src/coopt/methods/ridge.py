@@ -78,7 +78,7 @@ class Ridge(Method):
         chosen = float(model.alpha_)
         self.found = {"alpha": chosen}
         errors = model.cv_results_[:, strengths.index(chosen)]  # (N,) squared
-        least = LEAST_SPREAD * (self.task.values[-1] - self.task.values[0])
+        least = LEAST_SPREAD * (self.task.output_values[-1] - self.task.output_values[0])
         self.weight.data.copy_(torch.from_numpy(model.coef_))
         self.bias.data.fill_(float(model.intercept_))
         self.spread.data.fill_(max(float(np.sqrt(errors.mean())), least))
@@ -90,7 +90,7 @@ class Ridge(Method):
 
     def forward(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
         """Logits of raw image features."""
-        values = torch.tensor(self.task.values, device=self.device)  # (C,)
+        values = torch.tensor(self.task.output_values, device=self.device)  # (C,)
         return -((values - self.answers(images)[:, None]) ** 2) / (2 * self.spread**2)
 
 

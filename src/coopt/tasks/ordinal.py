@@ -92,7 +92,7 @@ class Ordinal(Task):
         return torch.from_numpy(read_labels(dataset, self.ranks.value)[dataset.labels])
 
     @property
-    def values(self) -> list[float]:
+    def output_values(self) -> list[float]:
         """The number of each rank."""
         return self.ranks.values
 

@@ -206,7 +206,7 @@ class Task(ABC):
         return targets
 
     @property
-    def values(self) -> list[float]:
+    def output_values(self) -> list[float]:
         """The number of each output, for methods that answer with a quantity; its place where it stands for none."""
         return [float(place) for place in range(len(self.class_names))]
 
