@@ -283,7 +283,8 @@ def test_a_resume_with_other_weights_or_unlabelled_images_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("weight", "message"), [(np.ones(3), "has 3 numbers .* each of the 15"), (np.zeros(15), "not all 0")]
+    ("weight", "message"),
+    [(np.ones(3), "has 3 numbers; .* each of the 15"), (np.zeros(15), "weight is zero for all 15 images")],
 )
 def test_weights_that_cannot_be_used(vlm: VLM, train: ImageDataset, weight: np.ndarray, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -169,6 +169,8 @@ NOTES = """\
   its default settings (CoOp has 16 context vectors), on the built-in model / on ViT-B/16. One step says nothing of how
   many a method takes: that is its recipe.
 - **one image**: the same for predicting one more image, with class features known where they do not depend on it.
+- The images of an epoch come in the order in which the authors' loader draws them after its seed. Runs of the authors'
+  code have another order, because making the model draws random numbers first.
 
 Measured by `{command}` on {cpu}, {threads} thread, PyTorch {torch}; medians of repetitions that alternate with CoOp's.
 ViT-B/16 has random weights, which changes no time. Ratios of a few milliseconds vary by a tenth or two from run to run.

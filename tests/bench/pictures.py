@@ -44,10 +44,13 @@ def write_set(folder: Path, classes: tuple[str, ...], counts: dict[str, int], se
 
 
 def write_data(folder: Path) -> Path:
-    """The sets `shapes`, `signs` and `chalk`, and the YAML file that names them."""
+    """The sets `shapes`, `signs` and `chalk`, and the YAML file that names them.
+
+    The classes of `chalk` are not the first of `shapes`, so that their columns cannot be taken by place.
+    """
     write_set(folder / "shapes", SHAPES, {"train": 7, "val": 2, "test": 3}, 17)
     write_set(folder / "signs", SIGNS, {"train": 5, "test": 3}, 19)
-    write_set(folder / "chalk", ("circle", "cross", "bar"), {"test": 2}, 23, ink=255)
+    write_set(folder / "chalk", ("circle", "triangle", "cross"), {"test": 2}, 23, ink=255)
     file = folder / "sets.yaml"
     file.write_text(
         'shapes: {path: shapes, template: "an icon of a {}."}\n'

@@ -150,12 +150,27 @@ def test_shift_tests_among_the_classes_of_the_variant(plan: Plan, shared: Shared
     assert all(found[1].n_classes == 3 and found[1].n_test == 6 for found in lines.values())
     probe = learn(vlm, shapes.train, val=shapes.val, method="linear-probe", shots=2, seed=1)
     columns = [shapes.class_names.index(name) for name in chalk.class_names]
+    assert columns == [1, 2, 4]
     logits = dataset_logits(vlm, probe.method.predictor(), chalk.test).logits[:, columns]
     found = Classification(chalk.class_names).metrics(logits, torch.as_tensor(chalk.test.labels))
     assert found.accuracy == pytest.approx(lines["linear-probe"][1].metrics["accuracy"])
     assert found.calibration_error == pytest.approx(lines["linear-probe"][1].metrics["calibration_error"], abs=1e-4)
     (chalk_run,) = [run for run in plan("shift", "shapes", "zero-shot") if run.source == "chalk"]
     assert by_hand(vlm, chalk.test, "a chalk {}.") == of(execute(chalk_run, shared).records[0])
+
+
+def test_the_views_of_a_test_image_are_drawn_from_the_runs_seed(
+    plan: Plan, shared: Shared, vlm: VLM, places: Places
+) -> None:
+    signs, found = places.load("signs"), []
+    for run in plan("zero-shot", "signs", "tpt n_views=5", n_seeds=2):
+        (line,) = execute(run, shared).records
+        method = build_method("tpt", vlm, signs.class_names, {"n_views": 5})
+        logits = dataset_logits(vlm, method.predictor(), signs.test, seed=run.seed).logits
+        by_seed = Classification(signs.class_names).metrics(logits, torch.as_tensor(signs.test.labels))
+        assert line.metrics["calibration_error"] == pytest.approx(by_seed.calibration_error, abs=1e-4)
+        found.append(line.metrics["calibration_error"])
+    assert abs(found[0] - found[1]) > 1e-2
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_an_id_changes_with_everything_that_a_result_depends_on(plan: Plan, monk
         replace(run, model=replace(run.model, dtype="bfloat16")),
         replace(run, settings={**run.settings, "n_ctx": 4}),
         replace(run, recipe={**(run.recipe or {}), "lr": 0.1}),
+        replace(run, recipe={**(run.recipe or {}), "warmup": "linear"}),
         replace(run, preset="few-shot"),
         replace(run, source="signs"),
         replace(run, subset="base"),
@@ -106,6 +107,9 @@ def test_an_id_changes_with_everything_that_a_result_depends_on(plan: Plan, monk
     ids.append(replace(run).id)
     assert len(set(ids)) == len(ids)
     monkeypatch.undo()
+    # A part of the recipe that came later changes nothing where it is what was done before.
+    before = {name: value for name, value in (run.recipe or {}).items() if name != "warmup"}
+    assert replace(run, recipe=before).id == run.id
     # Where it ran and where the data lies change nothing.
     assert replace(run, n_threads=5, n_decoders=2, places=Places("elsewhere")).id == run.id
     assert replace(run, model=replace(run.model, device="cpu")).id == run.id

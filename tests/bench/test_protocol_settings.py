@@ -3,6 +3,7 @@
 The values are written out here, with their source, so that a change of any of them is seen.
 """
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from coopt.bench.protocols import Asked
 from coopt.data import ImageDataset
 from coopt.datasets import SUITES, Benchmark
 from coopt.datasets.table import BENCHMARKS
+from coopt.prompting import TEMPLATES
 
 COOPS = {
     "imagenet": "a photo of a {}.",
@@ -37,6 +39,14 @@ PROGRADS = COOPS | {
     "food101": "a type of food, a photo of {}.",
 }
 """BeierZhu/Prompt-align@1b76203, ProGrad.public/trainers/prograd.py."""
+OTHERS = {
+    **dict.fromkeys(("imagenetv2", "imagenet-sketch", "imagenet-a", "imagenet-r"), "a photo of a {}."),
+    **dict.fromkeys(("icons", "icon-names", "emoji-names", "emoji", "unicons", "unicon-names"), "an icon of a {}."),
+    **dict.fromkeys(("digits", "mnist"), "a photo of the number {}."),
+    **dict.fromkeys(("animals", "animal-emoji"), "a silhouette of a {}."),
+    **dict.fromkeys(("textiles", "solar-cells"), "a photo of a {}."),
+}
+"""Variants of ImageNet (the same file), and the prompts that were written for the offline sets."""
 SEVEN = [
     "itap of a {}.",
     "a bad photo of the {}.",
@@ -94,6 +104,20 @@ def templates(protocol: str, method: str, **options: Any) -> dict[str, Any]:
 
 def test_the_papers_suite_is_its_eleven() -> None:
     assert list(ALL) == list(COOPS)
+
+
+def test_the_prompt_of_every_data_set_is_what_it_was() -> None:
+    assert {name: facts.template for name, facts in BENCHMARKS.items()} == {**COOPS, **OTHERS}
+    assert {name: TEMPLATES[name] for name in COOPS} == {name: [text] for name, text in COOPS.items()}
+
+
+def test_the_named_lists_are_the_authors() -> None:
+    """The sixty are compared by a hash: muzairkhattak/PromptSRC@bb95c77, trainers/imagenet_templates.py."""
+    assert TEMPLATES["imagenet-7"] == SEVEN
+    sixty = "\n".join(TEMPLATES["imagenet-60"])
+    assert (
+        hashlib.sha256(sixty.encode()).hexdigest() == "dc3398ed3ffc7c259342582bc0f36d7ac66c4dee17981a37b77b0fc9c23d4f72"
+    )
 
 
 @pytest.mark.parametrize(

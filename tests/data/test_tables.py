@@ -122,7 +122,7 @@ def test_columns_by_name(make_files: Make) -> None:
 
 
 @pytest.mark.parametrize(("header", "settings", "message"), [
-    ("image,label,class", {}, r"several columns that may be the label: 'label', 'class'. Name one with label_column \(--label-column\)"),
+    ("image,label,class", {}, r"several columns that may be the label: 'label', 'class'. Name one with label_column"),
     ("image,path,label", {}, "several columns that may be the image: 'image', 'path'"),
     ("photo,label,x", {}, r"no column with a usual name for the image \(image, img, .*\); it has 'photo', 'label', 'x'"),
     ("image,breed,x", {}, "no column with a usual name for the label .* it has 'breed', 'x'"),

@@ -143,7 +143,7 @@ def test_what_cannot_be_learned_from(vlm: VLM, shapes: ImageDataset) -> None:
     unlabelled = ImageDataset(shapes.images, None, ["a", "b"])
     with pytest.raises(DataError, match="needs labelled images"):
         learn(vlm, unlabelled)
-    with pytest.raises(ConfigError, match="number of shots is 0"):
+    with pytest.raises(ConfigError, match="shots is 0; allowed is a whole number from 1"):
         learn(vlm, shapes, shots=0)
     with pytest.raises(ConfigError, match="seed is -1"):
         learn(vlm, shapes, seed=-1)

@@ -1,5 +1,7 @@
 """The recipe: rates against the authors' schedule, epochs by shots, and what it refuses."""
 
+import math
+
 import pytest
 import torch
 
@@ -17,6 +19,23 @@ def test_rates_match_the_authors_schedule(name: str) -> None:
     recipe = Recipe(epochs=optim["MAX_EPOCH"], lr=optim["LR"], warmup_epochs=max(0, optim["WARMUP_EPOCH"]))
     rates = [learning_rate(recipe, epoch) for epoch in range(optim["MAX_EPOCH"])]
     assert rates == pytest.approx(golden["lr"].tolist(), rel=1e-12)
+
+
+def test_a_linear_warm_up_is_the_authors() -> None:
+    """Dassl's LinearWarmupScheduler: WARMUP_MIN_LR in the first epoch, then lr * epoch / W; the cosine starts after W."""
+    linear = Recipe(epochs=6, lr=0.3, warmup_epochs=3, warmup="linear")
+    rates = [learning_rate(linear, epoch) for epoch in range(6)]
+    cosine = [0.3 * (1 + math.cos(math.pi * epoch / 6)) / 2 for epoch in range(3)]
+    assert rates == pytest.approx([1e-5, 0.1, 0.2, *cosine])
+    assert learning_rate(linear, 1, 0.5) == rates[1]  # changed once an epoch
+    one = [learning_rate(Recipe(epochs=4, warmup=kind), epoch) for kind in ("linear", "constant") for epoch in range(4)]
+    assert one[:4] == one[4:]  # with one epoch of warm-up, the default, the two are the same
+    none = Recipe(epochs=2, lr=0.3, warmup_epochs=0, warmup="linear")
+    assert learning_rate(none, 0) == 0.3
+    with pytest.raises(
+        ConfigError, match="warmup is 'liner'; allowed is one of constant, linear. Did you mean 'linear'"
+    ):
+        Recipe(warmup="liner")
 
 
 def test_epochs_by_shots_are_the_papers() -> None:

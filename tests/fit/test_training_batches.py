@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from coopt.data import ImageDataset, epoch_order, load_dataset
+from coopt.data import DataWarning, ImageDataset, epoch_order, load_dataset
 from coopt.features import FeatureViews, encode_dataset
 from coopt.fit import Recipe, TrainingBatches, fit, learn
 from coopt.methods import Batch, CoOp, Examples, Shots, build_method
@@ -70,7 +70,8 @@ def test_learn_takes_weights_of_all_training_images(tmp_path: object) -> None:
     plain = learn(vlm, train, **options).method.ctx
     assert torch.allclose(learn(vlm, train, weight=np.full(21, 7.0), **options).method.ctx, plain, atol=1e-6)
     weight = np.where(train.labels == 0, 0.0, 1.0)
-    weighted = learn(vlm, train, weight=weight, **options)
+    with pytest.warns(DataWarning, match="Each image of 'circle' has weight 0"):
+        weighted = learn(vlm, train, weight=weight, **options)
     assert not torch.allclose(weighted.method.ctx, plain, atol=1e-4)
     torch.manual_seed(1)
     by_hand = CoOp(vlm, train.class_names, n_ctx=2)

@@ -148,7 +148,7 @@ def test_settings_that_cannot_be_used() -> None:
         CoOp(vlm, ["a", "b"], position="mid")
     with pytest.raises(ConfigError, match="ctx_init is '  '; give at least one word"):
         CoOp(vlm, ["a", "b"], ctx_init="  ")
-    with pytest.raises(DataError, match="at least 2 class names; got 1"):
+    with pytest.raises(DataError, match="at least 2 class names; got 1 class"):
         CoOp(vlm, ["a"])
     with pytest.raises(DataError, match="at least one word; got '_'"):
         CoOp(vlm, ["a", "_"])

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from coopt.errors import ConfigError, DataError
 from coopt.methods import Examples, LinearProbe, Shots
-from coopt.methods.linear_probe import GRID, search_strength, validation_score
+from coopt.methods.linear_probe import GRID, fit_logistic, search_strength, validation_score
 from tests.goldens.golden import golden_vlm
 
 
@@ -26,6 +26,17 @@ def test_logits_give_scikit_learns_probabilities(n_classes: int) -> None:
     reference = LogisticRegression(C=0.3, max_iter=1000).fit(train.images.double().numpy(), train.targets.numpy())
     expected = reference.predict_proba(test.images.double().numpy())
     assert np.allclose(probe(test.images).softmax(-1).numpy(), expected, atol=1e-5)
+
+
+def test_the_solver_is_the_authors() -> None:
+    """lpclip/linear_probe.py of CoOp: lbfgs, an L2 penalty, at most 1,000 iterations; the rest is scikit-learn's."""
+    train = blobs(30, 3, 1)
+    model = fit_logistic(train.images.double().numpy(), train.targets.numpy(), 0.25)
+    expected = LogisticRegression(solver="lbfgs", max_iter=1000, C=0.25).get_params()
+    assert model.get_params() == expected
+    assert (expected["solver"], expected["max_iter"], expected["C"]) == ("lbfgs", 1000, 0.25)
+    assert (expected["tol"], expected["fit_intercept"], expected["class_weight"]) == (1e-4, True, None)
+    assert GRID == (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)
 
 
 def test_the_search_is_the_grid_then_eight_halvings() -> None:

@@ -136,7 +136,7 @@ def test_it_is_learned_stopped_resumed_saved_and_loaded(vlm: VLM, seam: Seam, da
         for name, tensor in whole.method.state_dict().items():
             assert torch.equal(again.method.state_dict()[name], tensor), name
     folder = save_run(tmp_path / "run", whole.method, details=whole.details())
-    with pytest.raises(RunError, match=r"code from outside coopt.*--trust-code \(trust_code=True\)"):
+    with pytest.raises(RunError, match=r"code from outside coopt.*trust_code=True"):
         load_run(folder)
     run = load_run(folder, trust_code=True)
     assert torch.equal(logits_of(vlm, run.build(vlm), test), logits)

@@ -23,6 +23,16 @@ def test_accuracy_and_macro_f1_match_the_authors_evaluator() -> None:
     assert metrics.accuracy == pytest.approx(100 * np.trace(np.array(metrics.confusion)) / 60)
 
 
+def test_a_class_that_is_only_predicted_has_no_part_in_macro_f1() -> None:
+    """Labels 0, 0, 1, 1 and predictions 0, 2, 1, 1: F1 of class 0 is 2/3, of class 1 it is 1; class 2 has no image.
+
+    Over all predicted classes it would be 5/9.
+    """
+    logits = torch.eye(4)[[0, 2, 1, 1]]
+    found = Classification(["tea", "owl", "fox", "cat"]).metrics(logits, torch.tensor([0, 0, 1, 1]))
+    assert found.macro_f1 == pytest.approx(100 * 5 / 6)
+
+
 def test_per_class_confusion_and_a_class_without_images() -> None:
     logits = torch.tensor([[3.0, 1, 0], [0, 2, 1], [5, 1, 2], [0, 1, 0]])
     metrics = Classification(["x", "y", "z"]).metrics(logits, torch.tensor([0, 1, 1, 1]))

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from coopt.errors import RunError
+from coopt.messages import option
 
 CONFIG, WEIGHTS, CLASSIFIER = "adapter_config.json", "adapter_model.safetensors", "classifier.safetensors"
 METRICS, CARD = "metrics.jsonl", "README.md"
@@ -26,17 +27,19 @@ def check_target(folder: Path, overwrite: bool) -> None:
         RunError: it holds a run (and `overwrite` is not set) or something else, or cannot be made.
     """
     finish_swap(folder)
+    other = f"choose another {option('--out', 'folder')}"
     if not folder.exists():
         parent = next(parent for parent in folder.absolute().parents if parent.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             kind = "cannot be written to" if parent.is_dir() else "is a file"
-            raise RunError(f"The run folder {folder} cannot be made: {parent} {kind}. Choose another --out.")
+            raise RunError(f"The run folder {folder} cannot be made: {parent} {kind}. {other.capitalize()}.")
         return
     if not folder.is_dir():
-        raise RunError(f"{folder} is a file; a run is written to a folder. Choose another --out.")
+        raise RunError(f"{folder} is a file; a run is written to a folder. {other.capitalize()}.")
     if not any(folder.iterdir()):
         return
     if not (folder / CONFIG).is_file():
-        raise RunError(f"{folder} is not empty and holds no run; choose another --out.")
+        raise RunError(f"{folder} is not empty and holds no run; {other}.")
     if not overwrite:
-        raise RunError(f"{folder} already holds a run; choose another --out, or pass --overwrite to replace it.")
+        overwrite_option = option("--overwrite", "overwrite=True")
+        raise RunError(f"{folder} already holds a run; {other}, or pass {overwrite_option} to replace it.")

@@ -20,9 +20,11 @@ from torch import Tensor
 
 from coopt.artifacts.earlier import FORMAT, READABLE, upgrade
 from coopt.artifacts.place import CLASSIFIER, CONFIG, WEIGHTS, finish_swap
+from coopt.data.wording import some
 from coopt.download import Progress
 from coopt.errors import RunError
 from coopt.features import Inputs
+from coopt.messages import option
 from coopt.methods import METHODS, Classifier, Method, Predictor, build_method
 from coopt.methods.settings import METHOD
 from coopt.models import VLM, load_model
@@ -42,6 +44,13 @@ class Run:
     """The learned tensors, by the method's parameter names."""
     classifier: Classifier | None
     """None where the method's logits are not linear in the image feature."""
+
+    def __repr__(self) -> str:
+        """Folder, method, model and classes on one line."""
+        names = some(self.class_names, 3)
+        model = self.config["base_model_name_or_path"]
+        n = len(self.class_names)
+        return f"Run({str(self.folder)!r}, {self.config['method']!r} on {model!r}, {n} classes: {names})"
 
     @property
     def class_names(self) -> list[str]:
@@ -79,7 +88,8 @@ class Run:
             raise RunError(
                 f"The run {self.folder} was trained on {self.config['base_model_name_or_path']!r} with fingerprint "
                 f"{self.config['fingerprint']}; {vlm.name!r} has {vlm.fingerprint}: other weights or another "
-                "preprocessing. Load the same model (--model takes a local copy of it), or train again."
+                f"preprocessing. Load the same model ({option('--model', 'model=...')} takes a local copy of it), "
+                "or train again."
             )
 
     def build(self, vlm: VLM, class_names: Sequence[str] | None = None, *, allow_equal_prompts: bool = False) -> Method:
@@ -225,7 +235,8 @@ def check_names(folder: Path, config: Mapping[str, Any], trust_code: bool) -> No
             if not trust_code:
                 raise RunError(
                     f"{folder} was made by the {what} {name!r}, which is code from outside coopt: to use the run, that "
-                    "module is imported and its code runs. If you trust it, pass --trust-code (trust_code=True)."
+                    f"module is imported and its code runs. If you trust it, pass "
+                    f"{option('--trust-code', 'trust_code=True')}."
                 )
         elif name not in table:
             raise RunError(f"{folder} was made by the {what} {name!r}, which coopt {__version__} does not have.")

@@ -11,6 +11,7 @@ from coopt.artifacts.card import card
 from coopt.artifacts.earlier import FORMAT
 from coopt.artifacts.place import CARD, CLASSIFIER, CONFIG, METRICS, WEIGHTS, check_target, finish_swap
 from coopt.data import ImageDataset, Skipped, image_digest
+from coopt.errors import RunError
 from coopt.files import atomic_folder, write_json, write_tensors, write_text
 from coopt.methods import Method, jsonable
 from coopt.version import describe_versions
@@ -18,6 +19,11 @@ from coopt.version import describe_versions
 N_DIGESTS = 5
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "pillow", "safetensors", "open_clip_torch")
 """Whose versions a run folder names."""
+CALLER_FACTS = (
+    "class_labels", "shots", "seed", "recipe", "class_weight", "sample_weight", "preset", "data", "revision_asked",
+    "numeric_labels", "label_dtype",
+)  # fmt: skip
+"""What `details` of a run folder may hold: a run that is loaded is saved again with these."""
 
 
 def save_run(
@@ -99,3 +105,18 @@ def training_details(
             "digests": [image_digest(train.load(i)) for i in range(min(N_DIGESTS, len(train)))],
         },
     }
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run folder's `metrics.jsonl`; none where there is no such file.
+
+    Raises:
+        RunError: a line is no JSON.
+    """
+    path = folder / METRICS
+    if not path.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}.") from error

@@ -18,6 +18,7 @@ from coopt.bench.grid import Run
 from coopt.bench.memory import PeakMemory
 from coopt.bench.protocols import PROTOCOLS, Evaluation, classes_of
 from coopt.bench.shared import Shared
+from coopt.data import Splits
 from coopt.datasets import Benchmark
 from coopt.errors import CooptError
 from coopt.evaluate import dataset_logits, measure, own_stream
@@ -118,7 +119,9 @@ def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> L
 
     Shots are drawn from all classes and then cut to the run's, as in the authors' code.
     """
-    train, val = benchmark.train, benchmark.val
+    parts = Splits(benchmark.train, benchmark.val, made_by=benchmark.made_by)
+    parts = parts if find_method(run.method).uses_validation else parts.without_validation()
+    train, val = parts.train, parts.val
     if not find_method(run.method).uses_shots:
         train, val = benchmark.test, None  # for its class names
     assert train is not None  # `choose` refuses others

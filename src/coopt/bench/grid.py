@@ -19,6 +19,9 @@ from coopt.version import __version__
 RESULTS = 2
 """Raised when the same run gives other numbers than before, so that its records are not taken from before."""
 
+LATER = (("warmup", "constant"),)
+"""Parts of a recipe that came later, with what all runs did before: these leave ids as they were."""
+
 
 @dataclass(frozen=True)
 class ModelChoice:
@@ -74,7 +77,7 @@ class Run:
                 jsonable(self.settings),
                 jsonable(self.settings_for(self.source, self.template)),
             ],
-            "recipe": self.recipe,
+            "recipe": self.recipe and {k: v for k, v in self.recipe.items() if (k, v) not in LATER},
             "source": [self.source, self.subset, self.source_data],
             "shots": self.shots,
             "seed": self.seed,

@@ -28,6 +28,7 @@ from coopt.cli.options import (
 )
 from coopt.cli.tables import print_table
 from coopt.data import ImageDataset, UnreadableImageError, image_digest
+from coopt.data.dataset import JOINED, MADE_HERE
 from coopt.errors import ConfigError
 from coopt.evaluate import ImageLogits, dataset_logits, measure
 from coopt.methods import Predictor
@@ -119,9 +120,10 @@ def choose_part(
         raise ConfigError(f"{what!r} are several data sets; this run learned on one. Evaluate one after the other.")
     splits = read_data(data, grouped, make_split=False, **columns)
     own_parts = splits.train is not None or splits.val is not None
-    was_split = str((config.get("data") or {}).get("split", "")).startswith("coopt: ")
+    was_split = str((config.get("data") or {}).get("split", "")).startswith(MADE_HERE)
     if not (own_parts and splits.test is not None) and was_split and trained_on(config, splits.whole()):
-        splits = read_data(data, grouped, seed=config["seed"], **columns)
+        validation = not config["data"]["split"].endswith(JOINED)
+        splits = read_data(data, grouped, seed=config["seed"], validation=validation, **columns)
         own_parts = True
     if split not in (None, "all") and not (own_parts and split in splits.parts):
         parts = ", ".join(splits.parts) if own_parts else "no parts"

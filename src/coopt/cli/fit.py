@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from coopt.artifacts import check_target, save_run
+from coopt.cli.class_weight import CLASS_WEIGHT_HELP, read_class_weight
 from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
@@ -80,6 +81,7 @@ def fit(
     template: Annotated[
         str, typer.Option(help="The hand-written prompt to compare with: a template with {}, a name or a file.")
     ] = "a photo of a {}.",
+    class_weight: Annotated[list[str] | None, typer.Option(help=CLASS_WEIGHT_HELP)] = None,
     unlabelled: Annotated[str | None, typer.Option(help="Images without labels, for methods that use them.")] = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -110,6 +112,7 @@ def fit(
     changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
     task_settings, pairs = read_task_settings(set_ or [], task, ranks, len(data) > 1)
     settings, recipe = read_settings(method, preset, pairs, truncate_names, changes)
+    weights = read_class_weight(class_weight or [])
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
     check_target(folder, overwrite)
     columns: dict[str, Any] = {
@@ -120,8 +123,9 @@ def fit(
         "image_suffix": image_suffix,
         "label_pattern": label_pattern,
     }
+    validation, ordered = find_method(method).uses_validation, find_task(task).ordered
     splits = read_data(
-        data, len(data) > 1, **columns, class_names=class_names, seed=seed, ordered=find_task(task).ordered
+        data, len(data) > 1, **columns, class_names=class_names, seed=seed, validation=validation, ordered=ordered
     )
     if splits.train is None:
         raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
@@ -150,6 +154,7 @@ def fit(
             seed=seed,
             recipe=recipe,
             allow_equal_prompts=allow_equal_prompts,
+            class_weight=weights,
             **reading,
             checkpoint_path=partial / CHECKPOINT,
             resume=resume,

@@ -20,6 +20,7 @@ from coopt.errors import (
     RunError,
     TrainingError,
 )
+from coopt.messages import command_line
 from coopt.version import __version__
 
 EXIT_CODES: dict[type[Exception], int] = {
@@ -61,6 +62,11 @@ class Commands(typer.core.TyperGroup):
         """The command that the arguments name, and the arguments after its name."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, load_command(str(name)), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; messages name its options."""
+        with command_line():
+            return super().invoke(ctx)
 
 
 def load_command(name: str) -> Any:

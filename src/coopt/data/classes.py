@@ -10,6 +10,7 @@ from coopt.data.text import CONTROL, parse_json, read_text, text_lines, unique_k
 from coopt.data.unicode import one_form
 from coopt.data.wording import some
 from coopt.errors import DataError, did_you_mean
+from coopt.messages import option
 
 ClassNames = Mapping[Any, Any] | Sequence[str] | str | Path | None
 """Words for the classes: a map from label to words, words in class order, a file with either, or None."""
@@ -65,7 +66,7 @@ def name_classes(class_labels: Sequence[str], class_names: ClassNames = None) ->
         if name in first:
             raise DataError(
                 f"The labels {first[name]!r} and {label!r} both become the class name {name!r}. Rename one, or give "
-                f"each label its own words with class_names (--class-names FILE)."
+                f"each label its own words with {option('--class-names FILE', 'class_names')}."
             )
         first[name] = label
     return words

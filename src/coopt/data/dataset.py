@@ -190,6 +190,12 @@ class ImageDataset:
         return text
 
 
+MADE_HERE = "coopt: "
+"""How `Splits.made_by` begins where the source has no parts of its own."""
+JOINED = "; the validation images are learned from too"
+"""How it ends where nothing is chosen on validation images."""
+
+
 @dataclass(frozen=True, eq=False)
 class Splits:
     """The parts of a data source; a part that it lacks is None."""
@@ -247,6 +253,16 @@ class Splits:
             rows=None if any(part.rows is None for part in parts) else np.concatenate([part.rows for part in parts]),
             split=None,
         )
+
+    def without_validation(self) -> "Splits":
+        """For methods that choose nothing on validation images: those that were set aside here go to the training part.
+
+        Parts of the source's own stay as they are, and so does the test part.
+        """
+        if self.train is None or self.val is None or not self.made_by.startswith(MADE_HERE):
+            return self
+        train = replace(Splits(self.train, self.val).whole(), split=self.train.split)
+        return replace(self, train=train, val=None, made_by=self.made_by + JOINED)
 
     def summary(self) -> str:
         """One line per part, then who made the split, and the notes."""

@@ -42,6 +42,8 @@ def label_text(value: Any) -> str | None:
     """
     if is_missing(value):
         return None
+    if isinstance(value, np.floating) and np.isfinite(value) and not float(value).is_integer():
+        return str(value)  # 0.1 of 32 bits is "0.1"; as a Python number it is 0.10000000149011612
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):

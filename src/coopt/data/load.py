@@ -11,6 +11,15 @@ from coopt.data.archives import ArchiveTree, is_archive_name
 from coopt.data.classes import ClassNames
 from coopt.data.dataset import ImageDataset, Splits
 from coopt.data.decode import is_image_name
+from coopt.data.frames import (
+    dataset_items,
+    frame_table,
+    image_column_of,
+    is_frame,
+    is_item_dataset,
+    is_series,
+    item_labels,
+)
 from coopt.data.hub import download
 from coopt.data.memory import is_memory, read_memory
 from coopt.data.pattern import label_by_pattern, read_images, read_pattern
@@ -42,6 +51,8 @@ def load_dataset(
     fractions: Sequence[float] = (0.5, 0.2, 0.3),
     make_split: bool = True,
     require_labels: bool = True,
+    check_files: bool = True,
+    validation: bool = True,
     ordered: bool = False,
 ) -> Splits:
     """Read images and labels from any source. No image is decoded yet; paths and tables are checked.
@@ -54,13 +65,15 @@ def load_dataset(
     | folder of a Hugging Face data set | Parquet files and card, or what `save_to_disk` wrote |
     | tar or tars of a WebDataset | `0001.jpg` beside `0001.cls`, `.json` or `.txt` |
     | "hf:owner/name" | a data set of the hub (also `/folder`, `@revision`), through the hub's cache |
-    | array, tensor | (N, H, W), (N, H, W, C), (N, C, H, W), with `labels` |
-    | list | paths, PIL images, arrays, tensors, bytes, with `labels` |
+    | array, tensor | (N, H, W), (N, H, W, C), (N, C, H, W), with `labels`; one image (H, W, C) |
+    | list, column of a data frame | paths, PIL images, arrays, tensors, bytes, with `labels` |
+    | data frame, `datasets.Dataset`, map of columns | its image column; its label column, or `labels` |
+    | torch `Dataset` | items, or pairs of an item and its label |
     | `ImageDataset`, `Splits` | split as the other arguments say; as it is |
 
     Args:
         source: see the table.
-        labels: for images in memory: a whole number or a text for each.
+        labels: for images in memory: a text, a number or a truth value for each.
         split: read only this part of the source, by the source's name for it; a train part then stays whole.
         image_column: the column of a table with the images, where its name is not a usual one.
         label_column: the column of a table with the labels, likewise.
@@ -77,6 +90,9 @@ def load_dataset(
         fractions: train, validation and test share of that split.
         make_split: whether to split a source that is not split; if not, all its images are `unsplit`.
         require_labels: whether images without labels are an error; if not, they become `unsplit`.
+        check_files: whether an element of a list that is no image or no file is an error; if not, opening it says so.
+        validation: whether a split that is made here sets images aside for validation; if not, the training part has
+            them, and the test part is the same.
         ordered: whether labels are numbers or grades, of which some may have no training image; where one has a single
             image, a split that is made here is stratified by neighbouring numbers.
 
@@ -91,7 +107,8 @@ def load_dataset(
         if source.labels is None and require_labels:
             raise DataError("The data set has no labels.")
         if make_split and source.labels is not None:
-            return split_dataset(source, seed, fractions, ordered)
+            made = split_dataset(source, seed, fractions, ordered)
+            return made if validation else made.without_validation()
         return Splits(unsplit=source, made_by="nobody: the images are in no parts")
     pattern = None if label_pattern is None else read_pattern(label_pattern)
     options = {
@@ -102,8 +119,8 @@ def load_dataset(
         "image_suffix": image_suffix,
         "require_labels": require_labels and pattern is None,
     }
-    reading = _read(source, labels, options, pattern)
-    return assemble(
+    reading = _read(source, labels, options, pattern, check_files)
+    made = assemble(
         reading if pattern is None else label_by_pattern(reading, pattern, require_labels),
         split=split,
         class_names=class_names,
@@ -113,6 +130,7 @@ def load_dataset(
         require_labels=require_labels,
         ordered=ordered,
     )
+    return made if validation else made.without_validation()
 
 
 def holds_images(name: str) -> bool:
@@ -120,16 +138,31 @@ def holds_images(name: str) -> bool:
     return is_archive_name(name) or is_table_name(name, given=True)
 
 
-def _read(source: Any, labels: Any, options: dict[str, Any], pattern: re.Pattern[str] | None) -> Reading:
+def _read(source: Any, labels: Any, options: dict[str, Any], pattern: re.Pattern[str] | None, check: bool) -> Reading:
     if isinstance(source, Image.Image):
         source = [source]
-    if is_memory(source):
+    if hasattr(source, "tocsr"):
+        raise DataError("A sparse matrix is no source of images; sparse input is not supported.")
+    if is_frame(source):
+        table = frame_table(source)
+        if labels is None and options["require_labels"]:
+            root, columns = options["image_root"], {k: v for k, v in options.items() if k != "image_root"}
+            return read_table(table, disk_finder(Path(), root), **columns)
+        column = image_column_of(table, options["image_column"])
+        return read_memory(table.columns[column], labels, check=check)
+    if is_item_dataset(source):
+        items, own, names = dataset_items(source)
+        if labels is None and options["require_labels"]:
+            labels = own if own is not None else item_labels(source)
+            labels = labels if names is None or labels is None else [names[label] for label in labels]
+        return read_memory(items, labels, check=check)
+    if is_memory(source) or is_series(source):
         _refuse_table_options("images in memory", options)
-        return read_memory(source, labels)
+        return read_memory(source, labels, check=check)
     if not isinstance(source, (str, Path)):
         raise DataError(
-            f"A data source cannot be a {type(source).__name__}; give a path, 'hf:owner/name', an array, a tensor or a "
-            f"list of images."
+            f"A data source cannot be a {type(source).__name__}; give a path, 'hf:owner/name', an array, a tensor, a "
+            f"list of images, a column or a data frame, or a data set whose items are found by number."
         )
     if labels is not None:
         raise DataError(f"Labels were given beside '{source}'; they go with images in memory or a list of paths.")

@@ -192,9 +192,10 @@ def check_fractions(fractions: Sequence[float]) -> None:
 def epoch_order(n: int, seed: int, epoch: int) -> Indices:
     """The order in which epoch `epoch` (from 0) visits `n` images: it depends only on its arguments.
 
-    It is the order that a torch DataLoader with shuffle draws in its epoch-th pass after `torch.manual_seed(seed)`,
-    as in the authors' loop: each pass takes two numbers from the stream, its workers' seed and the seed of its
-    permutation. Replaying the stream keeps the order free of state, so that a resumed run is exact.
+    It is the order that a torch DataLoader with shuffle draws in its epoch-th pass after `torch.manual_seed(seed)`:
+    each pass takes two numbers from the stream, its workers' seed and the seed of its permutation. The authors' loop
+    draws likewise, but making their model takes random numbers from the same stream first, so that their runs have
+    another order. Replaying the stream keeps the order free of state, so that a resumed run is exact.
     """
     stream = torch.Generator().manual_seed(seed)
     for _ in range(epoch + 1):

@@ -51,7 +51,12 @@ def open_frames(source: Any, name: str, n_frames: int | None) -> list[Image.Imag
         finally:
             if source.tell() != shown:
                 source.seek(shown)
-    return decode_frames(read_content(source, name), name, n_frames)
+    content = read_content(source, name)
+    if isinstance(content, bytes):
+        return decode_frames(content, name, n_frames)
+    if not isinstance(content, (np.ndarray, torch.Tensor, Image.Image)):
+        raise UnreadableImageError(name, f"a {type(content).__name__} is no image")
+    return open_frames(content, name, n_frames)
 
 
 def read_content(source: Any, name: str) -> Any:

@@ -15,6 +15,7 @@ from coopt.data.text import read_text
 from coopt.data.unicode import find_file
 from coopt.data.wording import count, some, table_rows
 from coopt.errors import DataError, did_you_mean
+from coopt.messages import option
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz")
 """How the names of tables end."""
@@ -167,13 +168,13 @@ def choose_column(
     if found and required:
         raise DataError(
             f"The table '{where}' has several columns that may be the {kind}: {some(found)}. "
-            f"Name one with {kind}_column (--{kind}-column)."
+            f"Name one with {option(f'--{kind}-column', f'{kind}_column')}."
         )
     if not required:
         return None
     raise DataError(
         f"The table '{where}' has no column with a usual name for the {kind} ({', '.join(usual[:6])}, ...); it "
-        f"has {some(columns)}. Name it with {kind}_column (--{kind}-column)."
+        f"has {some(columns)}. Name it with {option(f'--{kind}-column', f'{kind}_column')}."
     )
 
 

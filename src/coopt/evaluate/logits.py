@@ -27,6 +27,11 @@ class ImageLogits:
     skipped: list[Skipped] = field(default_factory=list)
     """Name of and reason for each image that could not be read."""
 
+    def __repr__(self) -> str:
+        """How many images and classes."""
+        n_images, n_classes = self.logits.shape
+        return f"ImageLogits({n_images} images, {n_classes} classes, {len(self.skipped)} skipped)"
+
 
 @torch.no_grad()
 def dataset_logits(

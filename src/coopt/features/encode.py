@@ -20,6 +20,7 @@ from coopt.errors import ConfigError, DataError
 from coopt.features.cache import FeatureCache
 from coopt.features.inputs import PLAIN, Inputs
 from coopt.features.known import KnownFeatures
+from coopt.messages import option
 from coopt.models import VLM
 
 CPU_CHUNK = 4
@@ -42,6 +43,10 @@ class ImageFeatures:
     """Which images of the data set they are."""
     skipped: list[Skipped] = field(default_factory=list)
     """Name of and reason for each image that could not be read."""
+
+    def __repr__(self) -> str:
+        """The shape, and how many were skipped."""
+        return f"ImageFeatures(shape={tuple(self.features.shape)}, {len(self.skipped)} skipped)"
 
 
 def training_augmentation(vlm: VLM, seed: int, epoch: int, min_crop: float = SCALE[0]) -> Augmentation:
@@ -68,7 +73,7 @@ def encode_batch(vlm: VLM, pixels: Float[Tensor, "B *V_F 3 H W"], inputs: Inputs
     if not bool(torch.isfinite(features).all()):
         raise DataError(
             f"The model {vlm.name!r} gave image features that are not finite in {vlm.dtype}. "
-            "Use float32 (--dtype float32), or check its weights."
+            f"Use float32 ({option('--dtype float32', 'dtype float32')}), or check its weights."
         )
     return features.unflatten(0, pixels.shape[:-3])
 

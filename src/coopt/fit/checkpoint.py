@@ -13,6 +13,7 @@ from torch import Tensor
 
 from coopt.errors import RunError
 from coopt.files import write_tensors
+from coopt.messages import option
 from coopt.methods import Method
 
 FORMAT = 2
@@ -127,7 +128,7 @@ class Checkpoint:
         if changed:
             raise RunError(
                 f"The checkpoint {self.path} belongs to a run with other settings ({'; '.join(changed)}). "
-                "Resume with the same settings, or choose another --out."
+                f"Resume with the same settings, or choose another {option('--out', 'checkpoint_path')}."
             )
 
 

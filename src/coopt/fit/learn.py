@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from coopt.artifacts import resolve_starts, training_details
 from coopt.data import ImageDataset, Skipped
 from coopt.errors import ConfigError, DataError
 from coopt.evaluate import own_stream
+from coopt.fit.asked import note_bare_numbers, read_seed, read_shots
 from coopt.fit.loop import EpochRecord
 from coopt.fit.recipe import Recipe, recipe_for
 from coopt.fit.reporter import Reporter
 from coopt.fit.shots import of_classes, rest_of
+from coopt.fit.weights import ClassWeight, check_weighted, read_weight, shot_weights, without_zeros
 from coopt.fit.work import Work
 from coopt.messages import listening
-from coopt.methods import Method, build_method, check_settings, find_method, find_preset
+from coopt.methods import Method, build_method, check_settings, find_method, find_preset, jsonable
 from coopt.models import VLM
 from coopt.prompting import check_class_names, equal_prompts_allowed
 from coopt.tasks import Task, task_of
@@ -42,9 +43,15 @@ class Learned:
     shots: int | None
     """Images per class that were asked for; None for all."""
     seed: int
+    class_weight: ClassWeight = None
+    """What the images of a class counted, where that was asked for."""
+    is_weighted: bool = False
+    """Whether the images had weights of their own."""
 
     def details(self) -> dict[str, Any]:
         """What a run folder keeps beyond the method itself."""
+        weights: dict[str, Any] = {} if self.class_weight is None else {"class_weight": jsonable(self.class_weight)}
+        weights |= {"sample_weight": True} if self.is_weighted else {}
         return training_details(
             self.train,
             self.val,
@@ -53,7 +60,13 @@ class Learned:
             shots=self.shots,
             seed=self.seed,
             recipe=self.recipe.as_dict(),
+            **weights,
         )
+
+    def __repr__(self) -> str:
+        """The method, its images and its last epoch on one line."""
+        epochs = f", {len(self.records)} epochs, last {self.records[-1]!r}" if self.records else ""
+        return f"Learned({self.method.key!r}, {self.train.summary()}{epochs})"
 
 
 def learn(
@@ -67,11 +80,12 @@ def learn(
     preset: str | None = None,
     task: str | type[Task] = "classification",
     task_settings: Mapping[str, Any] | None = None,
-    shots: int | None = 16,
+    shots: int | str | None = 16,
     classes: Sequence[int] | None = None,
     seed: int = 1,
     recipe: Recipe | None = None,
-    weight: np.ndarray | None = None,
+    weight: Any = None,
+    class_weight: ClassWeight = None,
     allow_equal_prompts: bool = False,
     n_workers: int = 0,
     strict: bool = False,
@@ -94,12 +108,13 @@ def learn(
         preset: name of one of the method's presets; None for its defaults.
         task: a name in `coopt.tasks.TASKS`, or `module:Class`: what the labels mean.
         task_settings: its settings.
-        shots: images per class; None learns from all images.
+        shots: images per class; "all" or None learns from all images.
         classes: the labels to learn, renumbered in this order; None means all. The shots are drawn from all classes
             and then cut to these, as in the authors' base-to-new protocol.
         seed: of the shots, the initial context, the order and the augmentation.
         recipe: the method's own by default, changed by its preset (`recipe_for`).
-        weight: what each image of `train` counts; scaled to 1 on average over the shots.
+        weight: what each image of `train` counts; 0 leaves it out. A step scales them to 1 on average.
+        class_weight: "balanced", or what the images of a class count, by label; multiplies `weight`.
         allow_equal_prompts: whether two classes may have names that are the same tokens.
         n_workers: decoding processes.
         strict: make an unreadable image an error.
@@ -114,13 +129,9 @@ def learn(
     kind = find_method(method)
     if train.labels is None and kind.uses_shots:
         raise DataError(f"Learning needs labelled images; {train.source or 'the data'} has no labels.")
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
-    if weight is not None and (len(weight) != len(train) or not np.all(weight >= 0) or not np.any(weight > 0)):
-        raise ConfigError(
-            f"weight has {len(weight)} numbers from {np.min(weight):g} to {np.max(weight):g}; one is needed for each "
-            f"of the {len(train)} training images, from 0 on and not all 0."
-        )
+    shots, seed = read_shots(shots), read_seed(seed)
+    check_weighted(method, kind, weight, class_weight)
+    weight = None if weight is None else read_weight(weight, len(train))
     chosen = find_preset(method, preset)
     settings = check_settings(method, {**chosen.settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
@@ -135,6 +146,10 @@ def learn(
             )
         apart = check_names(vlm, made_task)
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
+        if not made_task.ordered:  # there the numbers are what prompts shall say
+            note_bare_numbers(kind, made_task.class_names)
+        if weight is not None:
+            train, weight = without_zeros(train, weight)
         drawn = work.draw(kind, train, val, shots, strict, classes)
         torch.manual_seed(seed)  # the initial context
         starts = resolve_starts(method, settings, vlm)
@@ -142,13 +157,12 @@ def learn(
             learner = build_method(method, vlm, made_task.class_names, starts, made_task)
         if learner.inputs.unlabelled:
             work.unlabelled = rest_of(train, drawn, unlabelled, n_workers, classes)
-        if weight is not None:
-            work.weight = torch.as_tensor(weight[drawn.indices], dtype=torch.float32)
-            if not bool((work.weight > 0).any()):
-                raise ConfigError("weight is 0 for each of the images that were drawn; give some of them a weight.")
+        weights = shot_weights(drawn.dataset, None if weight is None else weight[drawn.indices], class_weight)
+        work.weight = None if weights is None else torch.as_tensor(weights, dtype=torch.float32)
         identity = {"shots": shots, "task": {"name": made_task.key, **made_task.settings}}
         records = work.run(learner, identity, checkpoint_path, resume)
-    return Learned(learner, records, recipe, work.train, work.val, drawn.skipped, shots, seed)
+    facts = (recipe, work.train, work.val, drawn.skipped, shots, seed, class_weight, weight is not None)
+    return Learned(learner, records, *facts)
 
 
 def check_names(vlm: VLM, task: Task) -> bool:

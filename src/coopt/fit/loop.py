@@ -18,6 +18,7 @@ from coopt.errors import Interrupted, TrainingError
 from coopt.fit.batches import Batches
 from coopt.fit.checkpoint import Checkpoint, TrainingState
 from coopt.fit.recipe import Recipe, learning_rate, make_optimizer
+from coopt.messages import option
 from coopt.methods import Method
 
 
@@ -173,7 +174,7 @@ def check_finite(loss: torch.Tensor, epoch: int, step: int, rate: float, recipe:
     if not torch.isfinite(loss):
         raise TrainingError(
             f"The loss is {loss.item()} in epoch {epoch + 1}, step {step + 1} (learning rate {rate:g}, precision "
-            f"{recipe.precision}). {REMEDY}"
+            f"{recipe.precision}). {remedy()}"
         )
 
 
@@ -183,14 +184,17 @@ def check_parameters(parameters: list[torch.nn.Parameter], epoch: int, step: int
     if not bool(finite.all()):  # one wait for all of them
         raise TrainingError(
             f"The step {step + 1} of epoch {epoch + 1} made the learned vectors infinite (learning rate {rate:g}, "
-            f"precision {recipe.precision}). {REMEDY}"
+            f"precision {recipe.precision}). {remedy()}"
         )
 
 
-REMEDY = (
-    "Try a lower --lr (the paper's is 0.002), --precision fp32, or look for images or features that are not finite. "
-    "The last checkpoint, if there is one, is from before."
-)
+def remedy() -> str:
+    """What to do where numbers are no longer finite."""
+    return (
+        f"Try a lower {option('--lr', 'lr')} (the paper's is 0.002), "
+        f"{option('--precision fp32', 'precision fp32')}, or look for images or features that are not finite. "
+        "The last checkpoint, if there is one, is from before."
+    )
 
 
 def mixed_precision(recipe: Recipe, device: torch.device) -> tuple[Callable[[], Any], torch.amp.GradScaler]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from coopt.errors import ConfigError, did_you_mean
-from coopt.methods import find_method, find_preset
+from coopt.methods import find_method, find_preset, plain
 
 MAX_LR = 1e6
 """Beyond it even one step leaves the range of float32."""
@@ -20,6 +20,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SCHEDULES = ("cosine", "cosine-step", "constant", "step")
 STEP_AT, STEP_TO = 0.6, 0.1
 """The schedule "step": the share of the epochs after which the rate falls, and the factor by which it does."""
+WARMUPS = ("constant", "linear")
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ class Recipe:
     """cosine (changed once per epoch), cosine-step (changed at every step), constant, or step (a tenth of the rate
     after three fifths of the epochs)."""
     warmup_epochs: int = 1
-    """First epochs at a constant small rate; 0 for none."""
+    """First epochs at a small rate; 0 for none."""
     warmup_lr: float = 1e-5
-    """Learning rate during the warm-up."""
+    """Learning rate of the first epoch, and of the whole warm-up where it is constant."""
+    warmup: str = "constant"
+    """constant, or linear: after the first epoch the rate grows with each epoch of the warm-up."""
     views: int | str = 0
     """Training images as the model sees them: "fresh" draws a new augmentation in every epoch (the paper's way,
     encodes every batch); a number V draws V augmented views per image once and reuses their features; 0 uses the
@@ -65,6 +68,8 @@ class Recipe:
     """auto (bf16 autocast on CUDA that has it, else fp32), fp32, bf16 or fp16; the prompt itself stays in fp32."""
 
     def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            object.__setattr__(self, name, plain(value))
         check_types(vars(self))
         problems = []
         for name in ("batch_size", "epochs"):
@@ -87,7 +92,8 @@ class Recipe:
             problems.append("nesterov needs the optimizer sgd with a momentum above 0")
         if self.views != "fresh" and (not _is_int(self.views) or int(self.views) < 0):
             problems.append(f"views is {self.views!r}; allowed is 'fresh' or a whole number from 0")
-        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+        kinds = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "warmup": WARMUPS, "precision": PRECISIONS}
+        for name, allowed in kinds.items():
             value = getattr(self, name)
             if value not in allowed:
                 hint = did_you_mean(str(value), allowed)
@@ -119,7 +125,8 @@ class Recipe:
             )
         # A whole number is a number too: "lr": 1 from JSON or a command line.
         decimals = {field.name for field in fields(cls) if field.type is float}
-        read: dict[str, Any] = {k: float(v) if k in decimals and _is_int(v) else v for k, v in values.items()}
+        given = {name: plain(value) for name, value in values.items()}
+        read: dict[str, Any] = {k: float(v) if k in decimals and _is_int(v) else v for k, v in given.items()}
         check_types(read)
         return cls(**read)
 
@@ -174,11 +181,13 @@ def learning_rate(recipe: Recipe, epoch: int, done: float = 0.0) -> float:
     """The rate during `epoch` (from 0), of which the share `done` is over; only cosine-step looks at the latter.
 
     Cosine over all E epochs, counted from the end of the W warm-up epochs, so that the last epoch still has a rate
-    above 0: ``lr / 2 * (1 + cos(pi * (epoch - W) / E))``.
+    above 0: ``lr / 2 * (1 + cos(pi * (epoch - W) / E))``. A linear warm-up has `warmup_lr` in its first epoch and then
+    ``lr * epoch / W`` (Dassl.pytorch, dassl/optim/lr_scheduler.py).
     """
     assert recipe.epochs is not None, "resolve() the recipe first"
     if epoch < recipe.warmup_epochs:
-        return recipe.warmup_lr
+        grows = recipe.warmup == "linear" and epoch > 0
+        return recipe.lr * epoch / recipe.warmup_epochs if grows else recipe.warmup_lr
     if recipe.schedule == "constant":
         return recipe.lr
     if recipe.schedule == "step":

@@ -8,7 +8,7 @@ import numpy as np
 from coopt.data import DataWarning, FewShot, ImageDataset, few_shot_subset, few_shot_train_val, find_unreadable
 from coopt.data.few_shot import Check
 from coopt.errors import DataError
-from coopt.messages import tell
+from coopt.messages import option, tell
 from coopt.tasks import Task
 
 
@@ -109,6 +109,6 @@ def rest_of(
     if not left:
         raise DataError(
             "This method learns from unlabelled images too, and none are left: all training images are shots. Give "
-            "some (--unlabelled, unlabelled=...), or take fewer shots."
+            f"some ({option('--unlabelled', 'unlabelled=...')}), or take fewer shots."
         )
     return given.subset(left)

@@ -133,7 +133,7 @@ class Work:
         if inputs.train_views:
             train = replace(train, views=self.views(self.train, inputs, inputs.train_views))
         return Shots(
-            train=train,
+            train=replace(train, weight=self.weight),
             val=self.examples(f"{len(self.val)} validation images", self.val, inputs) if self.val else None,
             unlabelled=self.examples(f"{len(self.unlabelled)} unlabelled images", self.unlabelled, inputs, False)
             if self.unlabelled

@@ -31,6 +31,7 @@ from coopt.methods.settings import for_classes as for_classes
 from coopt.methods.settings import jsonable as jsonable
 from coopt.methods.settings import method_name as method_name
 from coopt.methods.settings import parse_settings as parse_settings
+from coopt.methods.settings import plain as plain
 from coopt.methods.settings import set_task as set_task
 from coopt.methods.table import METHODS as METHODS
 from coopt.methods.table import find_method as find_method

@@ -28,6 +28,12 @@ class Batch:
     unlabelled: "Batch | None" = None
     """Where `inputs.unlabelled` asks for them."""
 
+    def weighed(self, values: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """Numbers of each image, times what the image counts."""
+        if self.weight is None:
+            return values
+        return values * self.weight.reshape(-1, *[1] * (values.ndim - 1))
+
 
 @dataclass
 class Losses:
@@ -54,6 +60,8 @@ class Examples:
     """As many augmented views as `inputs.train_views` says."""
     groups: Int[Tensor, " N"] | None = None
     """The number of the object that each image shows, where the data says so; cross-validation keeps them together."""
+    weight: Float[Tensor, " N"] | None = None
+    """What each image counts, as it was given; None counts all alike."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ class CoCoOp(Method):
           a batch of 1 to save memory. The batch of 1 is the default here too, because it is what was published.
         - Its words initialisation learns as many tokens as `ctx_init` has space-separated words; here `n_ctx` tokens
           are learned, by default all. The two agree wherever each word is one token, as in "a photo of a".
-        - Computes in float32 where the code has half precision.
+        - In half precision there: the frozen model, the context and the network. Here they are in float32, and the
+          recipe's `precision` says what a step computes in.
 
     Args:
         n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.

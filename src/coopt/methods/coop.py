@@ -31,6 +31,10 @@ class CoOp(Method):
         - Its words initialisation learns as many tokens as `ctx_init` has space-separated words; here `n_ctx` tokens
           are learned, by default all. The two agree wherever each word is one token, as in "a photo of a".
         - Its loader also restores token buffers of the training classes; here only the context is saved.
+        - The images of an epoch come in the order in which the code's loader draws them after its seed. Its own runs
+          have another order: making the model draws random numbers before the loader does.
+        - In half precision there: the frozen model and the context. Here they are in float32, and the recipe's
+          `precision` says what a step computes in.
 
     Args:
         n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.

@@ -35,6 +35,8 @@ class IVLP(Method):
     Differences from the official code:
         - `ctx_init` is used wherever it has `n_ctx` tokens or more; there `n_ctx` above 4 always starts at random.
         - A tower with fewer blocks than its prompt depth is prompted in all of them.
+        - In half precision there: the frozen model, the first text prompts, and all other prompts where they enter a
+          block. Here they are in float32, and the recipe's `precision` says what a step computes in.
 
     Args:
         n_ctx: number of text prompts M in each block.

@@ -40,7 +40,8 @@ class KgCoOp(Method):
         - Its unused parts (a meta-net, an adapter, bias vectors) are absent; so is its class-specific random start,
           which cannot serve new classes.
         - Its words start is always "a photo of a"; here it is `ctx_init`.
-        - Computes in float32 where the code has half precision.
+        - In half precision there: the frozen model, the context and the hand-written prompt's features. Here they are
+          in float32, and the recipe's `precision` says what a step computes in.
 
     Args:
         n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.

@@ -42,6 +42,8 @@ class LinearProbe(Method):
           code of this baseline (lpclip/linear_probe.py) draws its own with numpy, class by class.
         - Cross-validation where no validation set is given; the test set is never looked at.
         - The search's last step decides, as there; the code reports the test accuracy of each step, we do not.
+        - In half precision there: the frozen model and its features. Here they are in float32; the fit is in double
+          precision, as there.
 
     Args:
         C: fixes the strength and skips the search; None searches.
@@ -61,6 +63,7 @@ class LinearProbe(Method):
     summary = "a linear classifier on image features; no words"
     steps = False
     uses_validation = True
+    uses_words = False
     new_classes = False
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, C: float | None = None) -> None:  # noqa: N803
@@ -83,9 +86,11 @@ class LinearProbe(Method):
                 f"The linear probe needs an image of every class; none of: "
                 f"{', '.join(repr(self.class_names[c]) for c in missing)}."
             )
-        self.C = self.C if self.C is not None else search_strength(validation_score(x, y, shots.val, groups))
+        weight = None if shots.train.weight is None else shots.train.weight.double().numpy()
+        score = validation_score(x, y, shots.val, groups, weight)
+        self.C = self.C if self.C is not None else search_strength(score)
         self.found = {"C": self.C}  # the run folder says what was found
-        model = fit_logistic(x, y, self.C)
+        model = fit_logistic(x, y, self.C, weight)
         coefficients, intercepts = model.coef_, model.intercept_
         if len(self.class_names) == 2:
             # scikit-learn keeps one row for two classes; as two rows its logits differ by the same amount.
@@ -126,17 +131,29 @@ def search_strength(score: Callable[[float], float]) -> float:
 
 
 def validation_score(
-    x: np.ndarray, y: np.ndarray, val: Examples | None, groups: np.ndarray | None = None
+    x: np.ndarray,
+    y: np.ndarray,
+    val: Examples | None,
+    groups: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
 ) -> Callable[[float], float]:
     """Accuracy as a function of C: on `val`, or cross-validated on (`x`, `y`) where there is none."""
     if val is not None:
         val_x, val_y = as_arrays(val)
-        return lambda strength: fit_logistic(x, y, strength).score(val_x, val_y)
+        return lambda strength: fit_logistic(x, y, strength, weight).score(val_x, val_y)
     parts = cross_validation(x, y, groups)
     if not parts:
         # One image of some class: every strength scores alike, and C = 1 is what the search must give.
         return lambda strength: -abs(np.log10(strength))
-    return lambda c: float(np.mean([fit_logistic(x[fit], y[fit], c).score(x[held], y[held]) for fit, held in parts]))
+
+    def cross_validated(strength: float) -> float:
+        scores = []
+        for fit, held in parts:
+            model = fit_logistic(x[fit], y[fit], strength, None if weight is None else weight[fit])
+            scores.append(model.score(x[held], y[held], None if weight is None else weight[held]))
+        return float(np.mean(scores))
+
+    return cross_validated
 
 
 def cross_validation(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -154,8 +171,8 @@ def cross_validation(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) ->
     return [(fit, held) for fit, held in parts if len(held) and len(np.unique(y[fit])) == len(np.unique(y))]
 
 
-def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
+def fit_logistic(x: np.ndarray, y: np.ndarray, strength: float, weight: np.ndarray | None = None) -> LogisticRegression:
     """Fit with the paper's solver; the warning that 1,000 iterations were not enough is left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(solver="lbfgs", max_iter=1000, C=strength).fit(x, y)
+        return LogisticRegression(solver="lbfgs", max_iter=1000, C=strength).fit(x, y, weight)

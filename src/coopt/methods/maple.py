@@ -37,7 +37,8 @@ class MaPLe(Method):
     Differences from the official code:
         - Widths come from the model; there 512 and 768 are written out, and only ViT-B fits.
         - `ctx_init` is used wherever it has `n_ctx` tokens or more; there `n_ctx` above 4 always starts at random.
-        - Prompts and couplings stay in float32; there the first coupling and the deep prompts are in half precision.
+        - In half precision there: the frozen model, the first prompts and their coupling, and all other prompts where
+          they enter a block. Here they are in float32, and the recipe's `precision` says what a step computes in.
         - Where a tower has fewer blocks than `prompt_depth`, both are prompted in as many as the smaller has.
 
     Args:

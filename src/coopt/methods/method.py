@@ -100,6 +100,10 @@ class Method(nn.Module):
     """Whether it is trained in steps along a gradient; the recipe is for those."""
     uses_validation: ClassVar[bool] = False
     """Whether it chooses something on validation shots (by cross-validation on the shots where there are none)."""
+    uses_weights: ClassVar[bool] = True
+    """Whether what it learns changes with weights of the images: by `task_loss`, or by its own use of them."""
+    uses_words: ClassVar[bool] = True
+    """Whether the words of the classes are part of what it computes."""
     ordered: ClassVar[bool] = False
     """Whether it is for labels in an order only (the task "ordinal"): the place of a class then counts."""
     new_classes: bool = True
@@ -121,7 +125,8 @@ class Method(nn.Module):
     def __init__(self, vlm: VLM, class_names: Sequence[str]) -> None:
         super().__init__()
         if len(class_names) < 2:
-            raise DataError(f"A classifier needs at least 2 class names; got {len(class_names)}: {list(class_names)}.")
+            n = "1 class" if len(class_names) == 1 else "none"
+            raise DataError(f"A classifier needs at least 2 class names; got {n}: {list(class_names)}.")
         self.vlm = vlm
         self.class_names = list(class_names)
         self.task: Task = Classification(class_names)
@@ -219,6 +224,20 @@ class Method(nn.Module):
         self.reshape({name: tuple(value.shape) for name, value in tensors.items()})
         self.load_state_dict(dict(tensors), strict=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as what makes it again: its class, settings and learned tensors, none of the model's."""
+        tensors = {name: value.detach().cpu() for name, value in self.state_dict().items()}
+        return _remake, (
+            type(self),
+            self.vlm,
+            self.class_names,
+            self.settings,
+            self.task,
+            self.key,
+            self.found,
+            tensors,
+        )
+
     # What is left when learning is over.
 
     @torch.no_grad()
@@ -241,3 +260,23 @@ class Method(nn.Module):
     def n_parameters(self) -> int:
         """How many numbers are learned."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _remake(
+    kind: type[Method],
+    vlm: VLM,
+    class_names: Sequence[str],
+    settings: Mapping[str, Any],
+    task: Task,
+    key: str,
+    found: dict[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> Method:
+    with torch.random.fork_rng(devices=[]):  # the constructor draws a start, which the tensors replace
+        method = kind(vlm, class_names, **settings)
+    method.load_tensors(tensors)
+    for part in method.modules():
+        if isinstance(part, Method):
+            part.task = task
+    method.key, method.found = key, found
+    return method

@@ -50,6 +50,8 @@ class NearestNeighbours(Method):
     summary = "nothing; the labels of the nearest shots vote"
     new_classes = False
     steps = False
+    uses_weights = False
+    uses_words = False
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, k: int | None = None) -> None:
         super().__init__(vlm, class_names)

@@ -61,6 +61,8 @@ class OrdinalLogistic(Method):
     summary = "a direction in image features and thresholds on it; no words"
     new_classes = False
     steps = False
+    uses_weights = False
+    uses_words = False
     ordered = True
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, C: float | None = None) -> None:  # noqa: N803

@@ -27,6 +27,11 @@ class Classifier:
     bias: Float[Tensor, " C"]
     normalize: bool
 
+    def __repr__(self) -> str:
+        """The sizes: C classes, E numbers of an image."""
+        n_classes, width = self.weight.shape
+        return f"Classifier(classes={n_classes}, features={width}, normalize={self.normalize})"
+
     def __call__(self, images: Float[Tensor, "B E"]) -> Float[Tensor, "B C"]:
         """Logits of image features that are not normalised."""
         images = images.to(self.weight.device).float()

@@ -43,7 +43,8 @@ class ProGrad(Method):
           ensemble here.
         - Its class-specific context is absent, and so are the other losses of its `LOSS.NAME` (knowledge distillation,
           projection in every step).
-        - Computes in float32 where the code has half precision.
+        - In half precision there: the frozen model and the context, but not the model that predicts by the hand-written
+          prompt. Here they are in float32, and the recipe's `precision` says what a step computes in.
 
     Args:
         n_ctx: number of learned context vectors M, 16 for None. Of words with more tokens, the first M are learned and
@@ -138,7 +139,8 @@ class ProGrad(Method):
         logits = self(batch.images)
         general = cosine_logits(self.vlm, batch.images, self.hand_written)
         target = (general / self.temperature).softmax(-1)
-        general_loss = self.temperature**2 * F.cross_entropy(logits / self.temperature, target)
+        each = F.cross_entropy(logits / self.temperature, target, reduction="none")  # (B,)
+        general_loss = self.temperature**2 * batch.weighed(each).mean()
         total = self.task_loss(logits, batch)
         return Losses(total, logits.detach(), {"general": general_loss})
 

@@ -56,6 +56,9 @@ class PromptSRC(Method):
         - `ctx_init` is used wherever it has `n_ctx` tokens or more; there `n_ctx` above 4 always starts at random.
         - Only learned tensors are averaged; there the frozen weights too, which rounds them.
         - A tower with fewer blocks than its prompt depth is prompted in all of them.
+        - In half precision there: both models of images, the first text prompts, all other prompts where they enter a
+          block, and the frozen class features in the divergence alone. Here they are in float32, and the recipe's
+          `precision` says what a step computes in.
 
     Args:
         n_ctx, n_ctx_vision: numbers of text prompts M and of visual prompts n in each block.
@@ -176,11 +179,13 @@ class PromptSRC(Method):
         with torch.no_grad():
             frozen_image = F.normalize(self.image_encoder(images, self.ctx_visual[:0]).float(), dim=-1)  # no prompts
             frozen_logits = cosine_logits(self.vlm, frozen_image, self.frozen_text_features)
-        divergence = F.kl_div(logits.log_softmax(-1), frozen_logits.log_softmax(-1), reduction="sum", log_target=True)
+        divergences = F.kl_div(logits.log_softmax(-1), frozen_logits.log_softmax(-1), reduction="none", log_target=True)
+        divergence = batch.weighed(divergences).sum()  # of (B, C)
         terms = {
             "cross_entropy": self.task_loss(logits, batch),
             "text_distance": self.text_weight * F.l1_loss(text, self.frozen_text_features),
-            "image_distance": self.image_weight * F.l1_loss(image, frozen_image),
+            "image_distance": self.image_weight
+            * batch.weighed(F.l1_loss(image, frozen_image, reduction="none")).mean(),
             "divergence": divergence / (len(logits) if self.kl_mean == "batch" else logits.numel()),
         }
         return Losses(torch.stack(list(terms.values())).sum(), logits.detach(), terms)

@@ -57,6 +57,8 @@ class Ridge(Method):
     summary = "a linear function of image features; no words"
     new_classes = False
     steps = False
+    uses_weights = False
+    uses_words = False
     ordered = True
 
     def __init__(self, vlm: VLM, class_names: Sequence[str], *, alpha: float | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from coopt.errors import ConfigError, did_you_mean
+from coopt.messages import option
 from coopt.methods.method import Method, Preset
 from coopt.methods.table import METHODS, find_method
 from coopt.models import VLM
@@ -46,10 +47,11 @@ def check_settings(key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(
             f"The method {key!r} has no setting {' or '.join(map(repr, unknown))}; its settings are: {listed}.{hints}"
         )
-    resolved = {name: settings.get(name, parameter.default) for name, parameter in allowed.items()}
+    resolved = {name: plain(settings.get(name, parameter.default)) for name, parameter in allowed.items()}
     missing = [name for name, value in resolved.items() if value is inspect.Parameter.empty]
     if missing:
-        raise ConfigError(f"The method {key!r} needs a value for {', '.join(missing)}, such as --set {missing[0]}=...")
+        example = option(f"--set {missing[0]}=...", f"settings={{{missing[0]!r}: ...}}")
+        raise ConfigError(f"The method {key!r} needs a value for {', '.join(missing)}, such as {example}.")
     for name, parameter in allowed.items():
         if _is_method(parameter.annotation) and not _is_made(resolved[name], parameter.annotation):
             inner, inner_settings = _method_value(key, name, resolved[name])
@@ -120,6 +122,11 @@ def jsonable(value: Any) -> Any:
         return [jsonable(item) for item in value]
     if isinstance(value, Path):
         return str(value)
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy as Python's own; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -40,6 +40,7 @@ class TipAdapter(Method):
         - Where the search ties, the first pair wins, as there; that the whole grid scores 0 gives the grid's first
           pair here and 0 there.
         - The upper ends of the grid are left out, as there.
+        - In half precision there: the frozen model, all features and the cache. Here they are in float32.
 
     Args:
         templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own, and "imagenet-7" on
@@ -69,6 +70,7 @@ class TipAdapter(Method):
     summary = "nothing; the shots' features vote beside hand-written prompts"
     steps = False
     uses_validation = True
+    uses_weights = False  # the cache is filled, not trained
     new_classes = False
     recipe: ClassVar[Mapping[str, object]] = {"min_crop": 0.5}
     presets: ClassVar[Mapping[str, Preset]] = search_presets(trained=False)

@@ -43,6 +43,8 @@ class TipAdapterF(Method):
         - The validation set is the protocol's few-shot one, of min(shots, 4) images per class.
         - Each step draws one of the cache's `n_views` views of an image, encoded once; ``--views fresh`` draws a new
           crop in every epoch, as there.
+        - In half precision there: the frozen model, all features and the cache, its trained keys too. Here they are in
+          float32, and the recipe's `precision` says what a step computes in.
 
     Args:
         templates: the hand-written prompts, as for `ZeroShot`; the authors take the data set's own, and "imagenet-7" on

@@ -44,7 +44,8 @@ class TPT(Method):
         - Words with "[CLS]" among them set the place of the class name there; here `position` does, and "middle" puts
           it after half of the words.
         - Given a single view (plain features), its own entropy is lowered.
-        - Computes in the model's own precision, without the code's automatic mixed precision.
+        - In half precision there, by autocast: the frozen model's products. Here they are in the model's own precision,
+          float32 unless it is loaded otherwise.
 
     Args:
         n_ctx: number of learned context vectors M: the first M tokens of `ctx_init`, whose other words stay in place.

@@ -34,6 +34,8 @@ class VPT(Method):
           size and width, puts prompts between class token and patches (attention does not see the order), and has
           dropout on prompts.
         - A tower with fewer blocks than `prompt_depth` is prompted in all of them.
+        - In half precision there: the prompts where they enter a block; the frozen model is in float32. Here both are
+          in float32, and the recipe's `precision` says what a step computes in.
 
     Args:
         n_ctx: number of prompts n in each block.

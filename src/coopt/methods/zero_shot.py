@@ -25,8 +25,9 @@ class ZeroShot(Method):
         section 3.1.4; the baselines "hand-crafted prompts" and "prompt ensembling" of CoOp (table 2).
 
     Differences from the official code:
-        CoOp's ensemble baseline appends the data set's own template to the seven of ImageNet; here a list is used as
-        given, so name it: ``templates=[*TEMPLATES["imagenet-7"], *TEMPLATES["eurosat"]]``.
+        - CoOp's ensemble baseline appends the data set's own template to the seven of ImageNet; here a list is used as
+          given, so name it: ``templates=[*TEMPLATES["imagenet-7"], *TEMPLATES["eurosat"]]``.
+        - In half precision there: the frozen model. Here it is in float32.
 
     Args:
         templates: one template with ``{}`` for the class name, a list of them, a name in

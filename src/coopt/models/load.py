@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import torch
 
 from coopt.download import Progress, file_digest
 from coopt.errors import ModelError, did_you_mean
+from coopt.messages import tell
 from coopt.models import hf_source, open_clip_source, openai_source
 from coopt.models.catalogue import known_names
 from coopt.models.hub import fetch_folder
@@ -18,6 +20,8 @@ WEIGHT_FILES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # "ViT-B/17" has the form of a hub id, but is far more likely a slip in one of OpenAI's names.
 LIKE_OPENAI = re.compile(r"(?i)(vit-|rn\d)")
+_LOADED: WeakValueDictionary[tuple[str, str, str], VLM] = WeakValueDictionary()
+"""The models that this process holds, by fingerprint, device and precision: an unpickled model is one of them."""
 
 
 def load_model(
@@ -53,6 +57,57 @@ def load_model(
     """
     name, place = str(name), (resolve_device(device), resolve_dtype(dtype))
     source = _source(name, revision, checkpoint)
+    vlm = _load(source, name, revision, offline, checkpoint, progress, place)
+    if source in ("folder", "file"):
+        name = str(Path(name).expanduser().resolve())  # a pickle is opened in another working folder
+    commit = vlm.revision if source == "hub" else None
+    vlm.reopen = reopen, (name, commit, checkpoint, vlm.fingerprint, str(vlm.device), str(vlm.dtype))
+    _LOADED[vlm.fingerprint, str(vlm.device), str(vlm.dtype)] = vlm
+    return vlm
+
+
+def reopen(
+    name: str, revision: str | None, checkpoint: str | Path | None, fingerprint: str, device: str, dtype: str
+) -> VLM:
+    """The model of a pickle: one that this process holds, or loaded from this machine; nothing is downloaded.
+
+    Raises:
+        ModelError: it is not on this machine, or what is there has other weights.
+    """
+    try:
+        resolve_device(device)
+    except ModelError:
+        tell(f"The model {name!r} was on {device!r}, which this machine does not have; it is loaded onto the CPU.")
+        device = "cpu"
+    held = _LOADED.get((fingerprint, device, dtype))
+    if held is not None:
+        return held
+    remedy = (
+        f"Unpickling downloads nothing. Load the model first, from wherever it is (vlm = coopt.load_model(...), device "
+        f"{device!r}, {dtype.removeprefix('torch.')}); a model in memory with the same weights is found by its "
+        f"fingerprint, {fingerprint}."
+    )
+    try:
+        vlm = load_model(name, device, dtype, revision=revision, offline=True, checkpoint=checkpoint)
+    except ModelError as error:
+        raise ModelError(f"The pickle needs the model {name!r}, which cannot be loaded: {error} {remedy}") from error
+    if vlm.fingerprint != fingerprint:
+        raise ModelError(
+            f"The pickle needs the model {name!r} with the fingerprint {fingerprint}; what is there now has "
+            f"{vlm.fingerprint}: other weights or another preprocessing. {remedy}"
+        )
+    return vlm
+
+
+def _load(
+    source: str,
+    name: str,
+    revision: str | None,
+    offline: bool | None,
+    checkpoint: str | Path | None,
+    progress: Progress | None,
+    place: tuple[torch.device, torch.dtype],
+) -> VLM:
     if source == "open_clip":
         return open_clip_source.load(name, checkpoint, offline, *place)
     if source == "openai":

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from coopt.errors import DataError, ModelError
+from coopt.messages import option
 
 
 @runtime_checkable  # type hints are checked when tests run
@@ -62,7 +63,7 @@ def layout(
             if not truncate:
                 raise DataError(
                     f"the text {text!r} has {len(ids)} tokens with its start and end; the model takes "
-                    f"{context_length}. Shorten it, or have it cut (--truncate-names, or truncate=True)."
+                    f"{context_length}. Shorten it, or have it cut ({option('--truncate-names', 'truncate=True')})."
                 )
             ids = [*ids[: context_length - 1], tokenizer.eos_id]
         row[: len(ids)] = torch.tensor(ids)

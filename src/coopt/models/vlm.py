@@ -13,6 +13,9 @@ from coopt.models.preprocess import Preprocess
 from coopt.models.tokens import Tokenizer, layout
 from coopt.models.towers import ClosedTower, ImageTower, Place, TextTower
 
+Reopen = tuple[Callable[..., "VLM"], tuple[Any, ...]]
+"""A function of a module, and the arguments with which it gives the same model again."""
+
 
 class VLM:
     """A frozen CLIP-like dual encoder: made by `coopt.load_model`, and not changed after that.
@@ -31,6 +34,8 @@ class VLM:
         logit_scale, logit_bias: floats, already exponentiated; bias 0.0 where the model has none.
         image: the image tower, opened up where it is a vision transformer or CLIP's ResNet.
         preprocess: PIL image to (3, H, W): the model's own resize, crop and normalisation (a `Preprocess`).
+        reopen: how to load it again, as `load_model` sets it. A pickle holds this and no weights; a copy is the model
+            itself, since nobody changes it.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class VLM:
         self.embed_dim = embed_dim
         self._encode_image = encode_image
         self._encode_text = encode_text
+        self.reopen: Reopen | None = None
 
     @property
     def text(self) -> TextTower:
@@ -126,6 +132,25 @@ class VLM:
             DataError: a text has more tokens than the model takes, and `truncate` is false.
         """
         return layout(self.tokenizer, texts, self.context_length, truncate=truncate)
+
+    def __copy__(self) -> "VLM":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "VLM":
+        return self
+
+    def __reduce__(self) -> Reopen:
+        """Pickled as the way to load it again.
+
+        Raises:
+            ModelError: it was not made by `load_model`.
+        """
+        if self.reopen is None:
+            raise ModelError(
+                f"The model {self.name!r} cannot be pickled: it was not made by coopt.load_model, and a pickle holds "
+                "the way to load a model again, not its weights. Load it with load_model."
+            )
+        return self.reopen
 
     def __repr__(self) -> str:
         """Name, source, sizes and device on one line."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from coopt.errors import ConfigError, DataError, did_you_mean
+from coopt.messages import option
 from coopt.models import VLM
 from coopt.prompting.equal import refuse_equal_prompts
 from coopt.prompting.names import clean_name
@@ -108,8 +109,10 @@ class PromptLayout:
             more = f" and {len(too_long) - 5} more" if len(too_long) > 5 else ""
             raise DataError(
                 f"{len(too_long)} class name(s) do not fit the model's context of {vlm.context_length} tokens with "
-                f"n_ctx={n_ctx}: {listed}{more}. Shorten them (--class-names FILE gives other words), "
-                "have their last tokens cut (--truncate-names, or the setting truncate_names), or lower n_ctx."
+                f"n_ctx={n_ctx}: {listed}{more}. Shorten them "
+                f"({option('--class-names FILE', 'class_names=...')} gives other words), "
+                f"have their last tokens cut ({option('--truncate-names', 'the setting truncate_names')}), or "
+                "lower n_ctx."
             )
         refuse_equal_prompts([tuple(sequence) for sequence in sequences], class_names, truncate_names)
         return cls(sequences, ctx_rows, name_lengths, list(class_names), n_ctx, tokenizer.pad_id)

@@ -23,7 +23,7 @@ FIGURES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassificationMetrics(Metrics):
     """Results on one data set; percentages are of 100."""
 
@@ -63,7 +63,7 @@ class ClassificationMetrics(Metrics):
         return tables
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassDecisions(Decisions):
     """The likeliest classes of N images."""
 

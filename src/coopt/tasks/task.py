@@ -69,6 +69,10 @@ class Metrics(ABC):
     """Its single numbers; the first is the headline, by which a result is known."""
     n_images: int
 
+    def __repr__(self) -> str:
+        """The figures; classes make `repr=False` dataclasses, whose fields may be long."""
+        return f"{type(self).__name__}({self.sentence().rstrip('.')})"
+
     @abstractmethod
     def tables(self) -> list[Table]:
         """Details for people."""
@@ -105,6 +109,12 @@ class Decisions(ABC):
     """Of a table in a file, after the image's name."""
     title: str = "answer"
     """Of the decisions' column in a table for people."""
+
+    def __repr__(self) -> str:
+        """How many decisions, and the first of them."""
+        answers = self.answers
+        more = ", ..." if len(answers) > 5 else ""
+        return f"{type(self).__name__}({len(answers)}: {', '.join(str(answer) for answer in answers[:5])}{more})"
 
     @property
     @abstractmethod
@@ -191,6 +201,10 @@ class Task(ABC):
         Raises:
             DataError: there is no image, or a logit is not finite.
         """
+
+    def __repr__(self) -> str:
+        """Its name and number of outputs."""
+        return f"{type(self).__name__}({len(self.class_names)} outputs)"
 
     def classes(self, targets: Shaped[Tensor, "N ..."]) -> Int[Tensor, " N"]:
         """The output that each target stands for, for methods that need one right output per image.
