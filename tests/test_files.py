@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from coopt.files import atomic_folder, atomic_path, write_json, write_tensors, write_text
+from coopt.files import atomic_folder, atomic_path, write_json, write_tensors, write_text, write_texts
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
@@ -73,3 +73,26 @@ def test_a_full_disk_is_an_os_error_that_names_the_file(tmp_path: Path, monkeypa
         write_tensors(target, {"a": torch.zeros(1000)})
     assert torch.equal(load_file(target)["a"], torch.arange(3))
     assert os.listdir(tmp_path) == ["x.safetensors"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_several_texts_are_all_written_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    folder = tmp_path / "report"
+    if there:
+        write_texts(folder, {"a.md": "old", "tables/b.csv": "old"})
+
+    def full(target: Path, text: str) -> None:
+        if target.name == "c.svg":
+            raise OSError(28, "No space left on device")
+        write_text(target, text)
+
+    monkeypatch.setattr("coopt.files.write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_texts(folder, {"a.md": "new", "tables/b.csv": "new", "figures/c.svg": "new"})
+    assert os.listdir(tmp_path) == (["report"] if there else [])
+    if there:
+        assert sorted(os.listdir(folder)) == ["a.md", "tables"]
+        assert ((folder / "a.md").read_text(), (folder / "tables" / "b.csv").read_text()) == ("old", "old")
+    write_texts(folder, {"a.md": "new", "tables/b.csv": "newer"})
+    assert ((folder / "a.md").read_text(), (folder / "tables" / "b.csv").read_text()) == ("new", "newer")
+    assert sorted(os.listdir(folder)) == ["a.md", "tables"]

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,30 @@ def write_text(target: Path | str, text: str) -> None:
     """Write `text` (UTF-8) atomically."""
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_texts(folder: Path | str, texts: Mapping[str, str]) -> None:
+    """Write several texts, by their path below `folder`: on failure the folder is what it was before.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    folder = Path(folder)
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=".texts.", suffix=".tmp", dir=folder))
+    try:
+        for name, text in texts.items():
+            write_text(staged / name, text)
+        for name in texts:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged / name, folder / name)
+        _sync_folder(folder)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):  # something was written
+                folder.rmdir()
 
 
 def write_json(target: Path | str, value: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from coopt.artifacts import load_run, save_run
+from coopt.download import file_digest
 from coopt.errors import RunError
 from coopt.methods import METHODS, Examples, Method, Shots, build_method
 from coopt.models import load_model
@@ -81,7 +82,7 @@ def test_another_backbone_is_refused(tmp_path: Path) -> None:
 def test_a_target_that_is_taken_is_refused_and_overwrite_replaces_it(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     save_run(folder, trained(n_ctx=2), details=DETAILS)
-    with pytest.raises(RunError, match="already holds a run; .*--overwrite"):
+    with pytest.raises(RunError, match="already holds a run; .*overwrite=True"):
         save_run(folder, trained(n_ctx=5), details=DETAILS)
     assert load_run(folder).config["settings"]["n_ctx"] == 2
     save_run(folder, trained(n_ctx=5), details=DETAILS, overwrite=True)
@@ -132,6 +133,14 @@ def test_a_full_disk_leaves_the_old_run_or_nothing(
         assert load_run(folder).config["settings"]["n_ctx"] == 2
 
 
+def bind_again(folder: Path) -> None:
+    """Make the files of a folder those of its configuration, as who forges a run would."""
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text())
+    config["files"] = {name: file_digest(folder / name) for name in config["files"] if (folder / name).is_file()}
+    path.write_text(json.dumps(config))
+
+
 def break_config(change: dict) -> object:
     def apply(folder: Path) -> None:
         path = folder / "adapter_config.json"
@@ -169,6 +178,11 @@ def test_a_damaged_run_says_what_is_wrong(tmp_path: Path, damage: object, messag
 def test_tensors_of_another_shape_and_a_missing_folder(tmp_path: Path) -> None:
     folder = save_run(tmp_path / "run", trained(n_ctx=4), details=DETAILS)
     save_file({"ctx": torch.zeros(3, 64)}, folder / "adapter_model.safetensors")
+    with pytest.raises(
+        RunError, match=r"adapter_model\.safetensors is not the file that adapter_config\.json was saved"
+    ):
+        load_run(folder)
+    bind_again(folder)
     with pytest.raises(RunError, match=r"holds \{'ctx': \(3, 64\)\}; .* needs \{'ctx': \(4, 64\)\}"):
         load_run(folder).build(golden_vlm("vit_b"))
     with pytest.raises(RunError, match="There is no run folder .*nowhere"):

@@ -24,11 +24,11 @@ def card(config: Mapping[str, Any], records: Sequence[Mapping[str, Any]], figure
         "",
         "| | |",
         "| --- | --- |",
-        f"| method | {config['method']} { {**config['settings'], **config['found']} } |",
+        f"| method | {config['method']} {cell({**config['settings'], **config['found']})} |",
         f"| base model | {config['base_model_name_or_path']}, revision {config['revision']}, "
         f"fingerprint `{config['fingerprint']}` |",
         f"| training | {_training(config)} |",
-        f"| classes | {', '.join(config['class_names'][:20])}{', ...' if len(config['class_names']) > 20 else ''} |",
+        f"| classes | {cell(', '.join(config['class_names'][:20]))}{', ...' * (len(config['class_names']) > 20)} |",
         f"| versions | {', '.join(f'{name} {value}' for name, value in config['versions'].items())} |",
         "",
     ]
@@ -56,9 +56,16 @@ def card(config: Mapping[str, Any], records: Sequence[Mapping[str, Any]], figure
 
 
 def _training(config: Mapping[str, Any]) -> str:
-    shots = config.get("shots")
-    recipe = config.get("recipe") or {}
+    """What was really used: a method that looks at no images has no shots, one without steps has no epochs."""
+    shots, recipe = config.get("shots"), config.get("recipe") or {}
+    if not (config.get("data") or {}).get("n_train", 1):
+        return f"nothing was learned from images, seed {config.get('seed')}"
     parts = ["all images" if shots is None else f"{shots} shots per class", f"seed {config.get('seed')}"]
-    if config["n_parameters"] and recipe.get("epochs"):
+    if "lr" in recipe and recipe.get("epochs"):
         parts += [f"{recipe['epochs']} epochs, {recipe['optimizer']}, learning rate {recipe['lr']:g}"]
     return ", ".join(parts)
+
+
+def cell(text: object) -> str:
+    """Text inside a table: one line, whatever is in a name."""
+    return " ".join(str(text).replace("|", "\\|").split())

@@ -2,10 +2,17 @@
 
 from typing import Any
 
-FORMAT = 2
+
+class EarlierRunWarning(UserWarning):
+    """A run was written by an earlier version and can be checked less than those of this one."""
+
+
+FORMAT = 3
 """Of the configurations that this version writes."""
-READABLE = (1, 2)
+READABLE = (1, 2, 3)
 """Formats that it reads."""
+BINDING = 3
+"""From this format on a configuration holds digests of the files beside it."""
 WORDS_DECIDED = ("coop", "cocoop", "kgcoop", "tpt")
 """Methods in whose runs of format 1 `n_ctx` was ignored where `ctx_init` had words: all tokens were learned."""
 

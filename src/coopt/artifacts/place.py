@@ -8,7 +8,10 @@ from coopt.errors import RunError
 from coopt.messages import option
 
 CONFIG, WEIGHTS, CLASSIFIER = "adapter_config.json", "adapter_model.safetensors", "classifier.safetensors"
+IMAGES = "images.safetensors"
 METRICS, CARD = "metrics.jsonl", "README.md"
+BOUND = (WEIGHTS, CLASSIFIER, IMAGES)
+"""Files whose digests the configuration holds: they belong to this run and to no other."""
 
 
 def finish_swap(folder: Path) -> None:

@@ -1,28 +1,28 @@
 """The run folder, in the adapter convention of the ecosystem: kilobytes that turn a frozen model into a classifier.
 
-adapter_config.json         method, settings, base model, class names, seed, recipe, data, versions
+adapter_config.json         method, settings, base model, class names, seed, recipe, data, versions, digests of files
 adapter_model.safetensors   the learned tensors, nothing else
 classifier.safetensors      the class features as a matrix: predicting needs no text tower
+images.safetensors          which images it was trained on, and the split that was made, by digests of their content
 metrics.jsonl               one line per epoch and per evaluation
 README.md                   a card
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
-from coopt.artifacts.earlier import FORMAT, READABLE, upgrade
-from coopt.artifacts.place import CLASSIFIER, CONFIG, WEIGHTS, finish_swap
+from coopt.artifacts.images import SeenImages, seen_by_names
+from coopt.artifacts.place import CLASSIFIER, WEIGHTS
+from coopt.artifacts.schema import refusing
+from coopt.data import ImageDataset
 from coopt.data.wording import some
 from coopt.download import Progress
-from coopt.errors import RunError
+from coopt.errors import ModelError, RunError
 from coopt.features import Inputs
 from coopt.messages import option
 from coopt.methods import METHODS, Classifier, Method, Predictor, build_method
@@ -44,6 +44,12 @@ class Run:
     """The learned tensors, by the method's parameter names."""
     classifier: Classifier | None
     """None where the method's logits are not linear in the image feature."""
+    images: SeenImages | None = None
+    """What it has seen; None where the run does not say it by the images' content."""
+
+    def seen(self, dataset: ImageDataset) -> SeenImages:
+        """What it has seen, for a comparison with a data set; of a run of an earlier version as far as names tell."""
+        return seen_by_names(self.config, dataset) if self.images is None else self.images
 
     def __repr__(self) -> str:
         """Folder, method, model and classes on one line."""
@@ -78,7 +84,15 @@ class Run:
         """
         name = model or self.config["base_model_name_or_path"]
         revision = None if model else self.config.get("revision_asked")
-        vlm = load_model(name, device=device, dtype=dtype, revision=revision, progress=progress)
+        try:
+            vlm = load_model(name, device=device, dtype=dtype, revision=revision, progress=progress)
+        except ModelError as error:
+            if model is not None:
+                raise
+            raise ModelError(
+                f"The base model {name!r} that the run {self.folder} names cannot be loaded: {error} If the model lies "
+                "elsewhere now, give its place: --model PLACE on the command line, model=... in Python."
+            ) from error
         self.check_backbone(vlm)
         return vlm
 
@@ -92,12 +106,20 @@ class Run:
                 "or train again."
             )
 
-    def build(self, vlm: VLM, class_names: Sequence[str] | None = None, *, allow_equal_prompts: bool = False) -> Method:
+    def build(
+        self,
+        vlm: VLM,
+        class_names: Sequence[str] | None = None,
+        class_labels: Sequence[str] | None = None,
+        *,
+        allow_equal_prompts: bool = False,
+    ) -> Method:
         """The method with its learned tensors, for its own classes or for new ones.
 
         Args:
             vlm: the base model.
             class_names: new classes; its own where None.
+            class_labels: their labels; the names where None.
             allow_equal_prompts: whether two new classes may have the same prompt.
 
         Raises:
@@ -117,12 +139,13 @@ class Run:
                     f"(method {key!r}, settings {settings}); it cannot take other class names. Train a shared prompt "
                     "(coop without class_specific) for that."
                 )
-            task = self.task.for_classes(class_names)
-        # Its own classes were checked when they were learned.
-        with equal_prompts_allowed(allow_equal_prompts or task.class_names == self.class_names):
-            method = build_method(key, vlm, task.class_names, settings, task)
+            task = self.task.for_classes(class_names, class_labels)
         found = {name: tuple(value.shape) for name, value in self.tensors.items()}
-        method.reshape(found)
+        # Its own classes were checked when they were learned.
+        equal = equal_prompts_allowed(allow_equal_prompts or task.class_names == self.class_names)
+        with refusing(self.folder, f"method {key!r}"), equal:
+            method = build_method(key, vlm, task.class_names, settings, task)
+            method.reshape(found)
         expected = {name: tuple(value.shape) for name, value in method.state_dict().items()}
         if expected != found:
             raise RunError(f"{self.folder / WEIGHTS} holds {found}; the method {key!r} needs {expected}.")
@@ -131,7 +154,12 @@ class Run:
         return method
 
     def predictor(
-        self, vlm: VLM, class_names: Sequence[str] | None = None, *, allow_equal_prompts: bool = False
+        self,
+        vlm: VLM,
+        class_names: Sequence[str] | None = None,
+        class_labels: Sequence[str] | None = None,
+        *,
+        allow_equal_prompts: bool = False,
     ) -> Predictor:
         """What predicts: the saved matrix where there is one, for which no text tower is needed, else the method.
 
@@ -140,85 +168,20 @@ class Run:
         """
         if class_names is None and self.classifier is not None:
             self.check_backbone(vlm)
+            width = self.classifier.weight.shape[1]
+            if width != vlm.embed_dim:
+                raise RunError(
+                    f"{self.folder / CLASSIFIER} is for features of {width} numbers; those of {vlm.name!r} have "
+                    f"{vlm.embed_dim}: the file belongs to another run."
+                )
             return Predictor(Inputs(), self.task, self.classifier)
-        return self.build(vlm, class_names, allow_equal_prompts=allow_equal_prompts).predictor()
-
-
-def load_run(folder: Path | str, *, trust_code: bool = False) -> Run:
-    """Read a run folder. Nothing in it is ever executed: the files are JSON and safetensors.
-
-    Args:
-        folder: what `save_run` wrote.
-        trust_code: leave to import the method or the task of the run, where it is a class from outside the package.
-
-    Raises:
-        RunError: the folder is missing, unfinished, damaged, of another version or method, or needs `trust_code`.
-    """
-    folder = Path(folder)
-    finish_swap(folder)
-    if not folder.is_dir():
-        partial = folder.with_name(folder.name + ".partial")
-        hint = " Its training is unfinished: go on with `coopt fit ... --resume`." if partial.is_dir() else ""
-        raise RunError(f"There is no run folder {folder}.{hint}")
-    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
-    if missing:
-        raise RunError(f"{folder} is not a complete run: {', '.join(missing)} missing.")
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        file_format, method = config["format"], config["method"]
-        if not isinstance(method, str):
-            raise TypeError(f"method is {method!r}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder / CONFIG} is damaged or not a coopt run: {error!r}.") from error
-    if file_format not in READABLE:
-        writer = config.get("versions", {}).get("coopt", "unknown")
-        raise RunError(
-            f"{folder} has run format {file_format!r}, written by coopt {writer}; coopt {__version__} reads format "
-            f"{FORMAT}. Use the version that wrote it, or train again."
-        )
-    config = upgrade(config)
-    check_config(folder / CONFIG, config)
-    check_names(folder, config, trust_code)
-    try:
-        tensors = load_file(folder / WEIGHTS)
-        classifier = _load_classifier(folder / CLASSIFIER) if (folder / CLASSIFIER).is_file() else None
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise RunError(f"The tensors in {folder} are damaged: {error}. Train again or restore the files.") from error
-    n_classes = len(config["class_names"])
-    if classifier is not None and len(classifier.weight) != n_classes:
-        raise RunError(
-            f"{folder / CLASSIFIER} is for {len(classifier.weight)} classes, {CONFIG} names {n_classes}: "
-            "the files belong to different runs."
-        )
-    return Run(folder, config, tensors, classifier)
+        return self.build(vlm, class_names, class_labels, allow_equal_prompts=allow_equal_prompts).predictor()
 
 
 def inner_methods(settings: Mapping[str, Any]) -> list[str]:
     """Names of the methods that are values of settings, and of those inside them."""
     inner = [value for value in settings.values() if isinstance(value, dict) and isinstance(value.get(METHOD), str)]
     return [name for value in inner for name in (value[METHOD], *inner_methods(value))]
-
-
-def check_config(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a configuration that lacks what is needed to use the run.
-
-    Raises:
-        RunError: a key is missing or has another type.
-    """
-    kinds = {"class_names": list, "fingerprint": str, "base_model_name_or_path": str, "settings": dict}
-    wrong = [f"{key} must be a {kind.__name__}" for key, kind in kinds.items() if not isinstance(config.get(key), kind)]
-    task = config.get("task")
-    if not (isinstance(task, dict) and isinstance(task.get("name"), str) and isinstance(task.get("settings"), dict)):
-        wrong.append("task must have a name and settings")
-    if not isinstance(config.get("new_classes"), bool):
-        wrong.append("new_classes must be true or false")
-    if not isinstance(config.get("seed", 1), int):
-        wrong.append(f"seed must be a whole number, not {config['seed']!r}")
-    labels = config.get("class_labels")
-    if not wrong and labels is not None and len(labels) != len(config["class_names"]):
-        wrong.append(f"there are {len(labels)} class_labels for {len(config['class_names'])} class_names")
-    if wrong:
-        raise RunError(f"{path} is damaged: {'; '.join(wrong)}.")
 
 
 def check_names(folder: Path, config: Mapping[str, Any], trust_code: bool) -> None:
@@ -240,9 +203,3 @@ def check_names(folder: Path, config: Mapping[str, Any], trust_code: bool) -> No
                 )
         elif name not in table:
             raise RunError(f"{folder} was made by the {what} {name!r}, which coopt {__version__} does not have.")
-
-
-def _load_classifier(path: Path) -> Classifier:
-    with safe_open(path, framework="pt") as file:
-        normalize = json.loads((file.metadata() or {})["normalize"])
-        return Classifier(file.get_tensor("weight"), file.get_tensor("bias"), normalize)

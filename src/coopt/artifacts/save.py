@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,14 +10,25 @@ from typing import Any
 
 from coopt.artifacts.card import card
 from coopt.artifacts.earlier import FORMAT
-from coopt.artifacts.place import CARD, CLASSIFIER, CONFIG, METRICS, WEIGHTS, check_target, finish_swap
-from coopt.data import ImageDataset, Skipped, image_digest
+from coopt.artifacts.images import SeenImages
+from coopt.artifacts.place import (
+    BOUND,
+    CARD,
+    CLASSIFIER,
+    CONFIG,
+    IMAGES,
+    METRICS,
+    WEIGHTS,
+    check_target,
+    finish_swap,
+)
+from coopt.data import ImageDataset, Skipped
+from coopt.download import file_digest
 from coopt.errors import RunError
 from coopt.files import atomic_folder, write_json, write_tensors, write_text
 from coopt.methods import Method, jsonable
 from coopt.version import describe_versions
 
-N_DIGESTS = 5
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "pillow", "safetensors", "open_clip_torch")
 """Whose versions a run folder names."""
 CALLER_FACTS = (
@@ -24,6 +36,8 @@ CALLER_FACTS = (
     "numeric_labels", "label_dtype",
 )  # fmt: skip
 """What `details` of a run folder may hold: a run that is loaded is saved again with these."""
+PATH = re.compile(r"'[^']*[/\\][^']*'")
+"""A path in a reason for which an image could not be read."""
 
 
 def save_run(
@@ -32,6 +46,7 @@ def save_run(
     *,
     records: Sequence[Mapping[str, Any]] = (),
     details: Mapping[str, Any],
+    images: SeenImages | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a run folder; it is complete or absent.
@@ -41,6 +56,7 @@ def save_run(
         method: the trained method.
         records: lines of `metrics.jsonl`.
         details: what the caller knows beyond the method: seed, shots, recipe, data, class labels.
+        images: what the run has seen, so that an evaluation knows its training images.
         overwrite: replace a run that is there; the old one stays until the new one is complete.
 
     Raises:
@@ -55,7 +71,7 @@ def save_run(
         "settings": jsonable(method.settings),
         "found": jsonable(method.found),
         "task": {"name": method.task.key, "settings": method.task.settings},
-        "base_model_name_or_path": method.vlm.name,
+        "base_model_name_or_path": model_place(method.vlm.name),
         "base_model_source": method.vlm.source,
         "revision": method.vlm.revision,
         "fingerprint": method.vlm.fingerprint,
@@ -77,6 +93,10 @@ def save_run(
             tensors = {"weight": classifier.weight, "bias": classifier.bias}
             # One entry only: safetensors writes several in random order, and equal runs must be equal files.
             write_tensors(temporary / CLASSIFIER, tensors, metadata={"normalize": json.dumps(classifier.normalize)})
+        if images is not None:
+            images.write(temporary / IMAGES)
+        present = [name for name in BOUND if (temporary / name).is_file()]
+        config["files"] = {name: file_digest(temporary / name) for name in present}
         write_text(temporary / METRICS, "".join(json.dumps(dict(record)) + "\n" for record in records))
         write_text(temporary / CARD, card(config, records, method.task.figures))
         write_json(temporary / CONFIG, config)
@@ -96,13 +116,10 @@ def training_details(
         "class_labels": list(labels),
         **facts,
         "data": {
-            "source": train.source,
+            "source": source_name(train.source),
             "n_train": len(train),
             "n_val": 0 if val is None else len(val),
-            "skipped": [list(item) for item in skipped],
-            "trained_on": train.names,
-            # Enough to recognise the same images in another place, where names by themselves may agree by chance.
-            "digests": [image_digest(train.load(i)) for i in range(min(N_DIGESTS, len(train)))],
+            "skipped": [[file_name(name), PATH.sub("the file", reason)] for name, reason in skipped],
         },
     }
 
@@ -120,3 +137,24 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except ValueError as error:
         raise RunError(f"{path} is damaged: {error}.") from error
+
+
+def model_place(name: str) -> str:
+    """Where a base model is found again: the whole path of a local file or folder, whatever the folder of work was."""
+    kind, at, file = name.rpartition("@") if name.startswith("open_clip:") else ("", "", name)
+    path = Path(file).expanduser()
+    return f"{kind}{at}{path.resolve()}" if name != "builtin" and path.exists() else name
+
+
+def source_name(source: str | None) -> str | None:
+    """What data is called: of a path the last part, since runs are published and where it lay is nobody's business."""
+    if source is None or source.startswith("hf:"):
+        return source
+    if Path(source).exists():
+        return Path(source).resolve().name
+    return " and ".join(file_name(part) for part in source.split(" and "))
+
+
+def file_name(name: str) -> str:
+    """An image's name; of a whole path the last part."""
+    return Path(name).name if Path(name).is_absolute() else name

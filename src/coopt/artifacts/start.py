@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from coopt.artifacts.run_folder import load_run
+from coopt.artifacts.load import load_run
 from coopt.errors import ConfigError, RunError
 from coopt.methods import find_method
 from coopt.models import VLM

@@ -23,6 +23,8 @@ class Places:
     """The folder that holds a folder for each data set."""
     data_file: str | None = None
     """A YAML file of the user's own data sets."""
+    allow_duplicates: bool = False
+    """Whether test images of own data sets may be copies of training images."""
 
     @property
     def own(self) -> dict[str, OwnBenchmark]:
@@ -31,7 +33,7 @@ class Places:
 
     def load(self, name: str) -> Benchmark:
         """Read the data set of this name."""
-        return load_benchmark(name, self.root, extra=self.data_file)
+        return load_benchmark(name, self.root, extra=self.data_file, allow_duplicates=self.allow_duplicates)
 
     def canonical(self, name: str) -> str:
         """A data set's name as the tables write it; raises a DataError where there is no such data set."""
@@ -78,7 +80,7 @@ def choose(choice: Choice, protocol: Protocol, places: Places) -> tuple[Asked, l
             notes.append(f"for testing only, left out: {', '.join(untrained)}")
         sources = list(benchmarks)
     check(benchmarks, sources if protocol.learns else (), protocol)
-    return Asked(benchmarks, sources), notes
+    return Asked(benchmarks, sources), [*notes, *(f"{n}: {note}" for n, b in benchmarks.items() for note in b.notes)]
 
 
 def named(choice: Choice, places: Places) -> list[str]:

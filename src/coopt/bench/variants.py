@@ -11,7 +11,7 @@ from typing import Any
 
 from coopt.datasets import BENCHMARKS
 from coopt.errors import ConfigError, did_you_mean
-from coopt.fit import Recipe, recipe_for, recipe_value
+from coopt.fit import Recipe, recipe_for, recipe_value, used_settings
 from coopt.methods import METHODS, find_method, find_preset, parse_settings
 from coopt.prompting import TEMPLATES, read_templates
 
@@ -61,7 +61,7 @@ def read_variants(texts: Sequence[str], common: Sequence[str] = ()) -> list[Vari
     unused = {setting_name(pair): pair for pair in common}
     variants: dict[str, Variant] = {}
     for method, pairs in parsed:
-        known = {*find_method(method).setting_parameters(), *(RECIPE if find_method(method).uses_shots else ())}
+        known = {*find_method(method).setting_parameters(), *used_settings(method)}
         own, shared = {setting_name(pair) for pair in pairs}, []
         for pair in common:
             name = setting_name(pair)
@@ -114,8 +114,6 @@ def make_variant(method: str, pairs: Sequence[str]) -> Variant:
         texts[name] = value
     preset = texts.get("preset")
     for_recipe = {name: recipe_value(texts[name]) for name in RECIPE if name in texts and name not in known}
-    if for_recipe and not find_method(method).uses_shots:
-        raise ConfigError(f"{method!r} learns nothing, so it has no {' and no '.join(for_recipe)}.")
     others = texts.keys() - for_recipe.keys() - {"preset", "templates"}
     settings = parse_settings(method, [f"{name}={text}" for name, text in texts.items() if name in others])
     if "templates" in texts:

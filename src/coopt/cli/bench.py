@@ -36,7 +36,7 @@ from coopt.bench.memory import on_cuda
 from coopt.cli.bench_console import BenchConsole
 from coopt.cli.console import out, print_json, show_path
 from coopt.cli.downloads import download_bar
-from coopt.cli.options import Device, Dtype, Json, Model, Revision, read_shot_list
+from coopt.cli.options import AllowDuplicates, Device, Dtype, Json, Model, Revision, read_shot_list
 from coopt.errors import ConfigError, RunError, did_you_mean
 from coopt.fit import Interrupted
 from coopt.methods import METHODS
@@ -77,6 +77,7 @@ def bench(
     revision: Revision = None,
     device: Device = None,
     dtype: Dtype = None,
+    allow_duplicates: AllowDuplicates = False,
     as_json: Json = False,
 ) -> None:
     """Compare methods by a protocol; every run becomes a record in --out, and the same command goes on where it ended.
@@ -90,7 +91,8 @@ def bench(
     if shots is not None and not kind.shots:
         raise ConfigError(f"--shots goes with protocols that learn; {kind.name} learns nothing.")
     folder = BenchFolder(out_folder)
-    places = Places(str(root.absolute()), str(data_file.absolute()) if data_file is not None else None)
+    own = None if data_file is None else str(data_file.absolute())
+    places = Places(str(root.absolute()), own, allow_duplicates)
     asked, notes = choose(Choice(split(datasets), suite, split(source)), kind, places)
     if any(variant.uses_shots for variant in variants):
         notes += check_shots(asked.benchmarks, asked.sources, shot_list)

@@ -10,6 +10,7 @@ from coopt.cli.downloads import download_bar
 from coopt.cli.fit import read_data
 from coopt.cli.options import (
     DATA_HELP,
+    AllowDuplicates,
     BatchSize,
     Device,
     Dtype,
@@ -26,9 +27,9 @@ from coopt.cli.options import (
     TrustCode,
     Workers,
 )
+from coopt.cli.parts import Part, choose_part
 from coopt.cli.tables import print_table
-from coopt.data import ImageDataset, UnreadableImageError, image_digest
-from coopt.data.dataset import JOINED, MADE_HERE
+from coopt.data import ImageDataset
 from coopt.errors import ConfigError
 from coopt.evaluate import ImageLogits, dataset_logits, measure
 from coopt.methods import Predictor
@@ -52,45 +53,49 @@ def evaluate(
     dtype: Dtype = None,
     workers: Workers = 0,
     strict: Strict = False,
+    allow_duplicates: AllowDuplicates = False,
     trust_code: TrustCode = False,
     as_json: Json = False,
 ) -> None:
     """Accuracy with its 95% interval, per class, macro F1, confusion matrix and calibration error.
 
-    Where the data has no test part of its own and is what the run was trained on, the split that `fit` made is made
-    again. A note (n_trained_on in --json) says how many of the images were trained on: those of the same names, where
-    their pictures are the same; not copies under other names, and none where one of them has changed.
+    Where the data has no test part of its own and is what the run was trained on, the test part of the split that `fit`
+    made is taken. Images that the run was trained on are known by their content, and are counted and left out.
 
     Example: coopt evaluate runs/photos-coop-16shot-seed1 photos/
     """
-    loaded = load_run(run, trust_code=trust_code)
-    columns: dict[str, Any] = {
-        "image_column": image_column,
-        "label_column": label_column,
-        "group_column": group_column,
-        "image_root": image_root,
-        "image_suffix": image_suffix,
-        "label_pattern": label_pattern,
-        "ordered": loaded.task.ordered,
-    }
-    grouped = bool(loaded.config["task"]["settings"].get("grouped"))
-    dataset, part = choose_part(loaded.config, data, split, columns, grouped)
-    n_trained_on = len(set(dataset.names or []) & trained_on(loaded.config, dataset))
-    loaded.task.targets(dataset)  # a class that the run does not know is told before the slow part
-    with download_bar(as_json) as progress:
-        vlm = loaded.load_vlm(device, dtype, model, progress)
-    predictor = loaded.predictor(vlm)
     with ConsoleReporter(quiet=as_json) as reporter:
+        loaded = load_run(run, trust_code=trust_code)
+        columns: dict[str, Any] = {
+            "image_column": image_column,
+            "label_column": label_column,
+            "group_column": group_column,
+            "image_root": image_root,
+            "image_suffix": image_suffix,
+            "label_pattern": label_pattern,
+            "ordered": loaded.task.ordered,
+        }
+        part = read_part(loaded, data, split, columns, allow_duplicates)
+        dataset = part.dataset
+        for note in [*part.notes, *known_notes(loaded)]:
+            reporter.note(note)
+        n_trained_on = loaded.seen(dataset).n_trained_on(dataset)
         if n_trained_on:
             reporter.note(f"{n_trained_on} of these {len(dataset)} images were trained on; this is no test of them.")
+        loaded.task.targets(dataset)  # a class that the run does not know is told before the slow part
+        with download_bar(as_json) as progress:
+            vlm = loaded.load_vlm(device, dtype, model, progress)
+        predictor = loaded.predictor(vlm)
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
     metrics = measure(predictor.task, found, dataset)
     if as_json:
-        facts = {"run": str(run), "data": " ".join(data), "part": part, "n_trained_on": n_trained_on}
-        print_json({**facts, **metrics.as_dict(), "skipped": found.skipped})
+        facts = {"run": str(run), "data": " ".join(data), "part": part.words, "n_trained_on": n_trained_on}
+        facts |= {"n_left_out": part.n_left_out, "notes": reporter.notes}
+        classes = {"class_labels": loaded.task.class_labels, "class_names": loaded.task.class_names}
+        print_json({**facts, **metrics.as_dict(), **classes, "skipped": found.skipped})
         return
-    out.print(f"Evaluated on {part}.", markup=False)
+    out.print(f"Evaluated on {part.words}.", markup=False)
     show(metrics, len(found.skipped))
 
 
@@ -104,48 +109,24 @@ def run_logits(
     return found
 
 
-def choose_part(
-    config: dict[str, Any], data: list[str], split: str | None, columns: dict[str, Any], grouped: bool
-) -> tuple[ImageDataset, str]:
-    """The labelled images to evaluate on, and in words which they are.
-
-    The source's own test part; where it has none and the run was trained on this very data, the test part of the split
-    that `fit` made with the run's seed; otherwise all images.
+def read_part(run: Run, data: list[str], split: str | None, columns: dict[str, Any], allow_duplicates: bool) -> Part:
+    """The images to evaluate on.
 
     Raises:
-        ConfigError: the data has no such part.
+        ConfigError: the data has no such part, or is several data sets for a run that learned on one.
     """
     what = " ".join(data)
+    grouped = bool(run.config["task"]["settings"].get("grouped"))
     if len(data) > 1 and not grouped:
         raise ConfigError(f"{what!r} are several data sets; this run learned on one. Evaluate one after the other.")
-    splits = read_data(data, grouped, make_split=False, **columns)
-    own_parts = splits.train is not None or splits.val is not None
-    was_split = str((config.get("data") or {}).get("split", "")).startswith(MADE_HERE)
-    if not (own_parts and splits.test is not None) and was_split and trained_on(config, splits.whole()):
-        validation = not config["data"]["split"].endswith(JOINED)
-        splits = read_data(data, grouped, seed=config["seed"], validation=validation, **columns)
-        own_parts = True
-    if split not in (None, "all") and not (own_parts and split in splits.parts):
-        parts = ", ".join(splits.parts) if own_parts else "no parts"
-        raise ConfigError(f"--split is {split!r}; {what!r} has {parts}, and 'all' takes all images.")
-    if split == "all" or not own_parts or (split is None and splits.test is None):
-        return splits.whole(), f"all images of {what}"
-    return splits.parts[split or "test"], f"the {split or 'test'} part of {what} (split by {splits.made_by})"
+    return choose_part(run, what, read_data(data, grouped, make_split=False, **columns), split, allow_duplicates)
 
 
-def trained_on(config: dict[str, Any], dataset: ImageDataset) -> set[str]:
-    """The names of the run's training images, if `dataset` holds the same pictures under these names; else none."""
-    facts = config.get("data") or {}
-    names, digests = facts.get("trained_on") or [], facts.get("digests") or []
-    position = {name: index for index, name in enumerate(dataset.names or [])}
-    checked = [(position[name], digest) for name, digest in zip(names, digests, strict=False) if name in position]
-    for index, digest in checked:
-        try:
-            if image_digest(dataset.load(index)) != digest:
-                return set()
-        except UnreadableImageError:
-            continue
-    return set(names) if checked else set()
+def known_notes(run: Run) -> list[str]:
+    """What a run that does not say what it has seen leaves open."""
+    if run.images is not None or (run.config.get("data") or {}).get("trained_on"):
+        return []
+    return [f"{run.folder} does not say which images it was trained on: they cannot be told from others"]
 
 
 def show(metrics: Metrics, n_skipped: int) -> None:

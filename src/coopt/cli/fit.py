@@ -1,21 +1,20 @@
 """`coopt fit`: learn a classifier from a few labelled images."""
 
-import contextlib
-import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from coopt.artifacts import check_target, save_run
+from coopt.artifacts import SeenImages, save_run
 from coopt.cli.class_weight import CLASS_WEIGHT_HELP, read_class_weight
 from coopt.cli.console import ConsoleReporter, out, print_json, show_path
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
+    AllowDuplicates,
     AllowEqual,
     Device,
     Dtype,
@@ -31,18 +30,27 @@ from coopt.cli.options import (
     Strict,
     Workers,
 )
+from coopt.cli.parts import honest_test, remember_split
+from coopt.cli.run_place import (
+    CHECKPOINT,
+    checkpoint_notes,
+    default_name,
+    finished,
+    held,
+    partial_of,
+    remove_partial,
+)
+from coopt.cli.settings import read_settings, read_shots, shots_notes
 from coopt.cli.task_options import numbers_note, read_task_settings
 from coopt.data import ImageDataset, Splits, join_datasets, load_dataset
 from coopt.errors import ConfigError, DataError
 from coopt.evaluate import dataset_logits, measure
 from coopt.features import encode_dataset
-from coopt.fit import Learned, Recipe, learn, recipe_for, recipe_value
-from coopt.methods import Method, ZeroShot, find_method, parse_settings, set_task
+from coopt.fit import Learned, learn
+from coopt.methods import Method, ZeroShot, find_method, set_task
 from coopt.models import VLM, load_model
 from coopt.prompting import equal_prompts_allowed, read_templates
 from coopt.tasks import DEFAULT_TASK, Metrics, find_task
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 def fit(
@@ -55,7 +63,9 @@ def fit(
     ranks: Annotated[
         str | None, typer.Option(help="Of --task ordinal: 0:100, 0:100:5 or low,medium,high; by default the data's.")
     ] = None,
-    shots: Annotated[str, typer.Option(help="Images per class to learn from, or 'all'.")] = "16",
+    shots: Annotated[
+        str | None, typer.Option(help="Images per class to learn from, or 'all'; by default 16.", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of shots, start, order, augmentation and a split made here.")] = 1,
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED.")
@@ -97,6 +107,7 @@ def fit(
     dtype: Dtype = None,
     workers: Workers = 0,
     strict: Strict = False,
+    allow_duplicates: AllowDuplicates = False,
     as_json: Json = False,
 ) -> None:
     """Learn a classifier from a few labelled images and save it as a run folder.
@@ -105,7 +116,7 @@ def fit(
 
     Example: coopt fit photos/ --shots 16 --set n_ctx=4
     """
-    n_shots = read_shots(shots)
+    n_shots = read_shots(shots, method)
     read_templates(template)
     if seed >= 2**63:
         raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
@@ -114,35 +125,34 @@ def fit(
     settings, recipe = read_settings(method, preset, pairs, truncate_names, changes)
     weights = read_class_weight(class_weight or [])
     folder = out_folder or Path("runs") / default_name(data, method, n_shots, seed)
-    check_target(folder, overwrite)
-    columns: dict[str, Any] = {
-        "image_column": image_column,
-        "label_column": label_column,
-        "group_column": group_column,
-        "image_root": image_root,
-        "image_suffix": image_suffix,
-        "label_pattern": label_pattern,
-    }
-    validation, ordered = find_method(method).uses_validation, find_task(task).ordered
-    splits = read_data(
-        data, len(data) > 1, **columns, class_names=class_names, seed=seed, validation=validation, ordered=ordered
-    )
-    if splits.train is None:
-        raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
-    for part in splits.parts.values():
-        find_task(task).check(part, task_settings)  # of parts that are not learned from, too
-    beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
-    with download_bar(as_json) as progress:
-        vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
+    if resume and not overwrite and (done := finished(folder, method, settings, recipe, n_shots, seed)):
+        return say_finished(folder, done, as_json)
+    checkpoint = partial_of(folder) / CHECKPOINT
     reading: dict[str, Any] = {"n_workers": workers, "strict": strict}
-    partial = folder.with_name(folder.name + ".partial")
-    with ConsoleReporter(quiet=as_json) as reporter:
-        for note in [*splits.notes, *checkpoint_notes(partial / CHECKPOINT, resume)]:
+    with held(folder, overwrite), ConsoleReporter(quiet=as_json) as reporter:
+        columns: dict[str, Any] = {
+            "image_column": image_column,
+            "label_column": label_column,
+            "group_column": group_column,
+            "image_root": image_root,
+            "image_suffix": image_suffix,
+            "label_pattern": label_pattern,
+        }
+        columns |= {"class_names": class_names, "seed": seed, "validation": find_method(method).uses_validation}
+        columns["ordered"] = find_task(task).ordered
+        splits, train = read_training(data, **columns)
+        for part in splits.parts.values():
+            find_task(task).check(part, task_settings)  # of parts that are not learned from, too
+        beside = load_dataset(unlabelled, require_labels=False, make_split=False).whole() if unlabelled else None
+        with download_bar(as_json) as progress:
+            vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
+        for note in [*splits.notes, *shots_notes(shots, method), *checkpoint_notes(checkpoint, resume)]:
             reporter.note(note)
         announce(splits, vlm, method, task, reporter)
+        split = remember_split(splits)
         learned = learn(
             vlm,
-            splits.train,
+            train,
             val=splits.val,
             unlabelled=beside,
             method=method,
@@ -156,19 +166,37 @@ def fit(
             allow_equal_prompts=allow_equal_prompts,
             class_weight=weights,
             **reading,
-            checkpoint_path=partial / CHECKPOINT,
+            checkpoint_path=checkpoint,
             resume=resume,
             reporter=reporter,
         )
-        tested = None
-        if splits.test is not None:
-            tested = compare(learned.method, splits.test, template, seed, reading, reporter)
-    write(learned, splits, tested, folder, overwrite=overwrite, revision_asked=revision, preset=preset)
-    remove_partial(partial)
+        seen = replace(learned.seen(), split=split)
+        test = honest_test(splits.test, seen, allow_duplicates, reporter)
+        tested = compare(learned.method, test, template, seed, reading, reporter) if test is not None else None
+        write(learned, splits, tested, folder, seen, overwrite=overwrite, revision_asked=revision, preset=preset)
+        remove_partial(checkpoint.parent)
     if as_json:
         print_json(as_dict(learned, tested, folder, reporter.notes))
     else:
-        summarise(learned, tested, template, folder, [*data, *column_options(columns)])
+        summarise(
+            learned,
+            tested,
+            template,
+            folder,
+            [*data, *column_options({"image_column": image_column, "label_column": label_column})],
+        )
+
+
+def read_training(data: Sequence[str], **options: Any) -> tuple[Splits, ImageDataset]:
+    """The data and its training images.
+
+    Raises:
+        DataError: it has none.
+    """
+    splits = read_data(data, len(data) > 1, **options)
+    if splits.train is None:
+        raise DataError(f"{' '.join(data)!r} has no training images; its parts are {', '.join(splits.parts)}.")
+    return splits, splits.train
 
 
 def read_data(sources: Sequence[str], grouped: bool, **options: Any) -> Splits:
@@ -191,6 +219,7 @@ def write(
     splits: Splits,
     tested: tuple[Metrics, Metrics] | None,
     folder: Path,
+    seen: SeenImages,
     *,
     overwrite: bool,
     **facts: Any,
@@ -201,7 +230,15 @@ def write(
     records: list[dict[str, Any]] = [record.as_dict() for record in learned.records]
     if tested:
         records.append({"data": "test", **tested[1].as_dict()})
-    save_run(folder, learned.method, records=records, details=details, overwrite=overwrite)
+    save_run(folder, learned.method, records=records, details=details, images=seen, overwrite=overwrite)
+
+
+def say_finished(folder: Path, message: str, as_json: bool) -> None:
+    """The run that --resume asks for is there."""
+    if as_json:
+        print_json({"run": str(folder), "finished": True, "notes": [message]})
+    else:
+        out.print(message, markup=False)
 
 
 def as_dict(learned: Learned, tested: tuple[Metrics, Metrics] | None, folder: Path, notes: list[str]) -> dict[str, Any]:
@@ -217,51 +254,6 @@ def as_dict(learned: Learned, tested: tuple[Metrics, Metrics] | None, folder: Pa
         "test": tested[1].as_dict() if tested else None,
         "notes": notes,
     }
-
-
-def read_shots(text: str) -> int | None:
-    """`"16"` to 16, `"all"` to None.
-
-    Raises:
-        ConfigError: neither.
-    """
-    if text == "all":
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise ConfigError(f"--shots is {text!r}; allowed is a whole number from 1, or 'all'.")
-    return int(text)
-
-
-def read_settings(
-    method: str, preset: str | None, pairs: Sequence[str], truncate_names: bool, changes: dict[str, Any]
-) -> tuple[dict[str, Any], Recipe]:
-    """The method's settings and the recipe, from its preset, --set pairs and the recipe's own options.
-
-    Raises:
-        ConfigError: a preset or a setting that neither has, or a value that is not allowed.
-    """
-    kinds = {field.name: field.type for field in fields(Recipe)}
-    values = {name: value for name, value in changes.items() if value is not None}
-    for_method = []
-    for pair in pairs:
-        name, _, text = pair.partition("=")
-        if name.strip() in kinds:
-            values[name.strip()] = text
-        else:
-            for_method.append(pair)
-    settings = parse_settings(method, for_method)
-    if truncate_names:
-        if "truncate_names" not in find_method(method).setting_parameters():
-            raise ConfigError(f"--truncate-names goes with methods that learn prompts; {method!r} has no such setting.")
-        settings["truncate_names"] = True
-    return settings, recipe_for(method, {name: recipe_value(value) for name, value in values.items()}, preset)
-
-
-def default_name(data: Sequence[str], method: str, n_shots: int | None, seed: int) -> str:
-    """`photos-coop-16shot-seed1`."""
-    names = "+".join(Path(source.rstrip("/")).name or "data" for source in data)
-    stem, method = (re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.") for text in (names, method))
-    return f"{stem}-{method}-{'all' if n_shots is None else f'{n_shots}shot'}-seed{seed}"
 
 
 def compare(
@@ -316,20 +308,3 @@ def summarise(
     out.print(f"Run folder: {show_path(folder)}", markup=False)
     command = shlex.join(["coopt", "evaluate", show_path(folder), *data])
     out.print(f"Next: {command}", markup=False)
-
-
-def checkpoint_notes(checkpoint: Path, resume: bool) -> list[str]:
-    """What a user may not expect of --resume, or of its absence."""
-    if resume and not checkpoint.is_file():
-        return [f"there is nothing to resume at {show_path(checkpoint)}; the run starts from the beginning"]
-    if checkpoint.is_file() and not resume:
-        return [f"{show_path(checkpoint)} is of an interrupted run; it is replaced (--resume would go on with it)"]
-    return []
-
-
-def remove_partial(partial: Path) -> None:
-    """The run is complete: its checkpoints go."""
-    for checkpoint in partial.glob(f"{Path(CHECKPOINT).stem}*"):
-        checkpoint.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        partial.rmdir()

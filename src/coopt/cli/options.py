@@ -27,6 +27,10 @@ ImageColumn = Annotated[str | None, typer.Option(help="The table column with the
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Import the method or task from outside coopt that the run names.")
 ]
+AllowDuplicates = Annotated[
+    bool,
+    typer.Option("--allow-duplicates", help="Test on copies of training images too; by default they are left out."),
+]
 LabelColumn = Annotated[str | None, typer.Option(help="The table column with the labels.")]
 GroupColumn = Annotated[
     str | None, typer.Option(help="The table column that pictures of one object share: they stay in one part.")

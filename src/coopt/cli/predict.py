@@ -40,7 +40,9 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to give per image.")] = 1,
     class_names: Annotated[
         Path | None,
-        typer.Option(help="Other classes for a learned shared prompt: a JSON list, a JSON map, or one per line."),
+        typer.Option(
+            help="Other classes for a shared prompt: a JSON list, a JSON map of labels to words, or one per line."
+        ),
     ] = None,
     image_column: ImageColumn = None,
     image_root: ImageRoot = None,
@@ -62,29 +64,29 @@ def predict(
     """
     if output is not None and output.suffix not in (".csv", ".json"):
         raise ConfigError(f"--output is {str(output)!r}; the file must end in .csv or .json.")
-    loaded = load_run(run, trust_code=trust_code)
-    columns = {"image_column": image_column, "image_root": image_root, "image_suffix": image_suffix}
-    dataset = read_images(images, **columns)
-    with download_bar(as_json) as progress:
-        vlm = loaded.load_vlm(device, dtype, model, progress)
-    names = None if class_names is None else read_names(class_names)
-    predictor = loaded.predictor(vlm, names, allow_equal_prompts=allow_equal_prompts)
     with ConsoleReporter(quiet=as_json) as reporter:
+        loaded = load_run(run, trust_code=trust_code)
+        columns = {"image_column": image_column, "image_root": image_root, "image_suffix": image_suffix}
+        dataset = read_images(images, **columns)
+        with download_bar(as_json) as progress:
+            vlm = loaded.load_vlm(device, dtype, model, progress)
+        labels, names = (None, None) if class_names is None else read_names(class_names)
+        predictor = loaded.predictor(vlm, names, labels, allow_equal_prompts=allow_equal_prompts)
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
         found = run_logits(loaded, vlm, predictor, dataset, reporter, **options)
     check_logits(found.logits)
     decisions = predictor.task.decide(found.logits, top_k)
-    names = [dataset.name(int(index)) for index in found.indices]
-    rows = [{"image": name, **decisions.as_dict(row)} for row, name in enumerate(names)]
+    files = [dataset.name(int(index)) for index in found.indices]
+    rows = [{"image": file, **decisions.as_dict(row)} for row, file in enumerate(files)]
     if output is not None:
         is_csv = output.suffix == ".csv"
-        write_text(output, as_csv(names, decisions) if is_csv else json.dumps(rows, indent=2) + "\n")
+        write_text(output, as_csv(files, decisions) if is_csv else json.dumps(rows, indent=2) + "\n")
     if as_json:
         print_json({"predictions": rows, "skipped": found.skipped})
     elif output is not None:
         out.print(f"Wrote {len(rows)} predictions to {show_path(output)}; {len(found.skipped)} skipped.")
     else:
-        print_table(("image", decisions.title), [(name, decisions.text(row)) for row, name in enumerate(names)])
+        print_table(("image", decisions.title), [(file, decisions.text(row)) for row, file in enumerate(files)])
 
 
 def read_images(images: list[str], **options: Any) -> ImageDataset:
@@ -106,17 +108,16 @@ def read_images(images: list[str], **options: Any) -> ImageDataset:
     return load_dataset(source, require_labels=False, make_split=False, **options).whole()
 
 
-def read_names(file: Path) -> list[str]:
-    """Class names from a JSON list, a JSON map (its words) or a text file with one per line.
+def read_names(file: Path) -> tuple[list[str], list[str]]:
+    """Labels and words of classes: a JSON map has both, a JSON list or a text file with one per line only words.
 
     Raises:
         DataError: the file does not exist, or does not hold two names in one of these ways.
     """
     words = read_class_names(file)
-    names = list(words.values()) if isinstance(words, dict) else words
-    if len(names) < 2:
-        raise DataError(f"The class names file '{file}' has {len(names)} names; a classifier needs at least 2.")
-    return names
+    if len(words) < 2:
+        raise DataError(f"The class names file '{file}' has {len(words)} names; a classifier needs at least 2.")
+    return list(words), list(words.values()) if isinstance(words, dict) else list(words)
 
 
 def as_csv(names: list[str], decisions: Decisions) -> str:

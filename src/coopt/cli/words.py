@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from coopt.artifacts import load_run
-from coopt.cli.console import print_json
+from coopt.cli.console import Lines, print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import Device, Json, OtherModel, RunFolder, TrustCode
 from coopt.cli.tables import print_table
 from coopt.errors import RunError
+from coopt.messages import listening
 from coopt.prompting import nearest_words
 
 
@@ -30,17 +31,22 @@ def words(
 
     Example: coopt words runs/photos-coop-16shot-seed1
     """
-    loaded = load_run(run, trust_code=trust_code)
+    with listening(Lines(quiet=as_json).note):
+        loaded = load_run(run, trust_code=trust_code)
     ctx = loaded.tensors.get("ctx")
     if ctx is None:
         raise RunError(f"The run {run} (method {loaded.config['method']!r}) has no learned context vectors.")
-    if ctx.ndim == 3:
+    if ctx.ndim == 3 and len(ctx) == len(loaded.class_names):
         name = class_name or loaded.class_names[0]
         if name not in loaded.class_names:
             raise RunError(f"The run {run} has no class {name!r}; it has {', '.join(loaded.class_names)}.")
         ctx = ctx[loaded.class_names.index(name)]
     with download_bar(as_json) as progress:
         vlm = loaded.load_vlm(device, model=model, progress=progress)
+    if ctx.ndim != 2 or ctx.shape[1] != vlm.text.width:
+        raise RunError(
+            f"The context vectors of {run} have the shape {tuple(ctx.shape)}; needed is (M, {vlm.text.width})."
+        )
     nearest = nearest_words(vlm, ctx, top_k)
     if as_json:
         rows = [[{"word": w.word, "distance": w.distance} for w in row] for row in nearest]

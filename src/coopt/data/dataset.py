@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Int64
+from jaxtyping import Bool, Int, Int64
 from PIL import Image
 
+from coopt.data.digests import UNREADABLE, number_images
 from coopt.data.labels import folder_label
 from coopt.data.sources import open_frames, open_image
 from coopt.data.unicode import one_form
@@ -83,6 +85,20 @@ class ImageDataset:
         assert self.names is not None  # set in __post_init__
         return self.names[index]
 
+    @cached_property
+    def digests(self) -> Int64[np.ndarray, " _"]:
+        """A number for each image by its content, 0 where it cannot be read; every file is read for it, once."""
+        return number_images(self.images)
+
+    def among(self, digests: Int64[np.ndarray, " _"]) -> Bool[np.ndarray, " N"]:
+        """Which images are the same as one of these; an image that cannot be read is the same as none."""
+        return np.isin(self.digests, digests) & (self.digests != UNREADABLE)
+
+    def without(self, digests: Int64[np.ndarray, " _"]) -> tuple["ImageDataset", int]:
+        """The images that are none of these, and how many are left out."""
+        same = self.among(digests)
+        return (self.subset(np.flatnonzero(~same)), int(same.sum())) if same.any() else (self, 0)
+
     def place_of_label(self, index: int) -> str:
         """Where the label of one image stands: its image, and the row and column of its table."""
         where = f"{self.name(index)!r} of {self.source or 'the data'}"
@@ -111,14 +127,18 @@ class ImageDataset:
     def subset(self, indices: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
         """The images at `indices`, in that order, with the same classes."""
         positions = [int(index) for index in indices]
-        return replace(
+        at = np.array(positions, dtype=np.int64)
+        part = replace(
             self,
             images=[self.images[index] for index in positions],
-            labels=None if self.labels is None else self.labels[np.array(positions, dtype=np.int64)],
+            labels=None if self.labels is None else self.labels[at],
             names=[self.name(index) for index in positions],
             groups=None if self.groups is None else [self.groups[index] for index in positions],
             rows=None if self.rows is None else self.rows[np.array(positions, dtype=np.int64)],
         )
+        if "digests" in vars(self):  # known: the files are not read again
+            vars(part)["digests"] = self.digests[at]
+        return part
 
     def select_classes(self, classes: Sequence[int] | Int[np.ndarray, " _"]) -> "ImageDataset":
         """The images of some classes only, relabelled from 0 in the given order.

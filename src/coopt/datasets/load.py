@@ -36,6 +36,8 @@ class Benchmark:
     """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
     allow_equal_prompts: bool = True
     """Whether two classes may have the same prompt; the authors' class names are taken as they are."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of the reading."""
     ranks: str | None = None
     """The ranks of the task `ordinal`, where they are not the numbers that its labels have."""
 
@@ -50,20 +52,24 @@ class Benchmark:
         return Splits(self.train, self.val, self.test).parts
 
 
-def load_benchmark(name: str, root: Path | str, *, extra: Path | str | None = None) -> Benchmark:
+def load_benchmark(
+    name: str, root: Path | str, *, extra: Path | str | None = None, allow_duplicates: bool = False
+) -> Benchmark:
     """Read a data set by name, with the authors' split, label order and class names.
 
     Args:
         name: a name of `BENCHMARKS`, in any spelling, or one that `extra` defines.
         root: the folder with the data sets' folders, laid out as the field has them on disk.
         extra: a YAML file of the user's own data sets (`--data-file`).
+        allow_duplicates: keep test images of own data sets that are copies of training or validation images; published
+            data sets stay as they are, so that results compare.
 
     Raises:
         DataError: no such name, missing folders or files, annotations that contradict each other.
     """
     own = read_data_file(extra) if extra is not None else {}
     if name in own:
-        return _own_benchmark(own[name])
+        return _own_benchmark(own[name], allow_duplicates)
     facts = find_benchmark(name)
     listing = read_listing(facts, Path(root))
     names, labels = class_names_of(listing, facts)
@@ -147,7 +153,7 @@ def class_names_of(listing: Listing, facts: BenchmarkFacts) -> tuple[list[str], 
     return names, labels
 
 
-def _own_benchmark(own: OwnBenchmark) -> Benchmark:
+def _own_benchmark(own: OwnBenchmark, allow_duplicates: bool) -> Benchmark:
     splits = load_dataset(
         own.path,
         class_names=own.class_names,
@@ -160,16 +166,34 @@ def _own_benchmark(own: OwnBenchmark) -> Benchmark:
         make_split=own.variant_of is None,
         ordered=own.ranks is not None or own.task == "ordinal",
     )
+    test = splits.test or splits.unsplit
+    notes: tuple[str, ...] = ()
+    if splits.train is not None and splits.test is not None and not allow_duplicates:
+        test, notes = _without_copies(splits, splits.test)
     return Benchmark(
         own.name,
         own.template,
         splits.class_names,
         splits.train,
         splits.val,
-        splits.test or splits.unsplit,
+        test,
         variant_of=own.variant_of,
         made_by=splits.made_by,
         task=own.task,
         allow_equal_prompts=own.allow_equal_prompts,
+        notes=notes,
         ranks=own.ranks,
     )
+
+
+def _without_copies(splits: Splits, test: ImageDataset) -> tuple[ImageDataset, tuple[str, ...]]:
+    """Test images that are no copies of others, and what to tell: the same test images for all shots and seeds."""
+    others = [part.digests for part in (splits.train, splits.val) if part is not None]
+    left, n_copies = test.without(np.concatenate(others))
+    if len(left) == 0:
+        raise DataError(
+            f"All {len(test)} test images of '{test.source}' are copies of its training images (the same content): "
+            "nothing is left to test on. --allow-duplicates (allow_duplicates=True) tests on them all the same."
+        )
+    copies = f"{n_copies} of {len(test)} test images are copies of training images (the same file content) and left out"
+    return left, (f"{copies}; --allow-duplicates keeps them",) if n_copies else ()

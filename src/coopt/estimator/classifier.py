@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coopt.artifacts import load_run
+from coopt.artifacts import SeenImages, load_run
 from coopt.estimator.fitted import FittedClassifier
 from coopt.estimator.inputs import images_of, is_grey_stack, training_images
 from coopt.estimator.keep import pickled_state, run_facts, run_parameters, run_values, save_fitted
@@ -60,6 +60,7 @@ class PromptClassifier(FittedClassifier):
         predictor_: what predicts with it: a module from inputs to logits.
         vlm_: the loaded model.
         learned_: what was learned from what (`coopt.fit.Learned`); None after `load` and in a pickle.
+        seen_: the images that were trained on, by their content; None where a loaded run does not say it.
     """
 
     def __init__(
@@ -168,6 +169,7 @@ class PromptClassifier(FittedClassifier):
                 reporter=told,
             )
         self.learned_: Learned | None = learned
+        self.seen_: SeenImages | None = learned.seen()
         self._take(learned.method, values, stacked=is_grey_stack(X))
         return self
 
@@ -196,7 +198,7 @@ class PromptClassifier(FittedClassifier):
         run = load_run(folder, trust_code=trust_code)
         vlm = model if isinstance(model, VLM) else run.load_vlm(device, model=model)
         classifier = cls(**run_parameters(run, vlm, model, device))
-        classifier.learned_, classifier._facts = None, run_facts(run)
+        classifier.learned_, classifier._facts, classifier.seen_ = None, run_facts(run), run.images
         classifier._take(run.build(vlm), run_values(run.config, run.task.class_labels))
         return classifier
 

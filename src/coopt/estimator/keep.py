@@ -10,7 +10,7 @@ from coopt.data.label_values import LabelValues, label_values, values_of_type
 from coopt.errors import CooptError, RunError
 from coopt.estimator.inputs import class_words
 from coopt.estimator.settings import PROMPT_SETTINGS
-from coopt.fit import Learned
+from coopt.fit import Learned, used_settings
 from coopt.models import VLM
 
 Facts = tuple[dict[str, Any], list[dict[str, Any]]]
@@ -20,7 +20,8 @@ Facts = tuple[dict[str, Any], list[dict[str, Any]]]
 def save_fitted(classifier: Any, folder: Path | str, *, overwrite: bool) -> Path:
     """Write a run folder of a fitted classifier."""
     details, records = facts_of(classifier)
-    return save_run(folder, classifier.method_, records=records, details=details, overwrite=overwrite)
+    images = classifier.seen_
+    return save_run(folder, classifier.method_, records=records, details=details, images=images, overwrite=overwrite)
 
 
 def facts_of(classifier: Any) -> Facts:
@@ -57,11 +58,17 @@ def run_parameters(run: Run, vlm: VLM, model: Any, device: str | None) -> dict[s
         "task_settings": config["task"]["settings"] or None,
         "shots": config.get("shots"),
         "seed": config.get("seed", 1),
-        "recipe": config.get("recipe"),
+        "recipe": _used_recipe(config),
         "class_weight": config.get("class_weight"),
         "class_names": class_words(run.task.class_labels, run.class_names),
         "device": device,
     }
+
+
+def _used_recipe(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the run's method used of its recipe; runs of earlier versions say all of it."""
+    used = used_settings(config["method"])
+    return {name: value for name, value in (config.get("recipe") or {}).items() if name in used} or None
 
 
 def run_values(config: Mapping[str, Any], labels: list[str]) -> LabelValues | None:

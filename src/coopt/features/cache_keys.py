@@ -12,19 +12,17 @@ import numpy as np
 import PIL
 import torch
 from jaxtyping import Bool, Int64, UInt8
-from PIL import Image
 
 from coopt.data import Augmentation
-from coopt.data.arrays import as_array
 from coopt.data.augment import RATIO, SCALE, TRIES, resampling
 from coopt.data.batches import Transform
-from coopt.data.sources import open_frames
+from coopt.data.digests import DIGEST_BYTES, content_digest
 from coopt.features.inputs import PLAIN, Inputs
 from coopt.models import VLM
 from coopt.models.preprocess import Preprocess
 from coopt.version import __version__
 
-KEY_BYTES = 16
+KEY_BYTES = DIGEST_BYTES
 
 
 @dataclass(frozen=True)
@@ -131,34 +129,6 @@ class ContentKeys:
     def forget(self) -> None:
         """Expect nothing of the cache any more."""
         self.there = [there[:0] for there in self.there]
-
-
-def content_digest(content: Any, frames: int = 1) -> bytes:
-    """16 bytes that stand for an image's content: its file's bytes, undecoded, or its pixels in memory.
-
-    Args:
-        content: what `coopt.data.sources.read_content` gives.
-        frames: how many frames of a PIL image count.
-
-    Raises:
-        Exception: whatever Pillow raises where pixels cannot be converted.
-    """
-    if isinstance(content, bytes):
-        return _digest("file", content)
-    if isinstance(content, Image.Image):
-        # As decoding does: orientation, palette and transparency count too.
-        shown = open_frames(content, "it", frames if frames > 1 else None)
-        return _digest(f"pixels {shown[0].size}", b"".join(rgb.tobytes() for rgb in shown))
-    # The library counts too: where both readings of the axes fit, arrays and tensors are read differently.
-    kind = "tensor" if isinstance(content, torch.Tensor) else "array"
-    array = np.ascontiguousarray(as_array(content))
-    return _digest(f"{kind} {content.dtype} {array.shape}", array.tobytes())
-
-
-def _digest(kind: str, content: bytes) -> bytes:
-    digest = hashlib.blake2b(kind.encode() + b"\n", digest_size=KEY_BYTES)
-    digest.update(content)
-    return digest.digest()
 
 
 def order_keys(keys: UInt8[np.ndarray, "n 16"]) -> Int64[np.ndarray, " m"]:

@@ -13,4 +13,5 @@ from coopt.fit.recipe import make_optimizer as make_optimizer
 from coopt.fit.recipe import paper_epochs as paper_epochs
 from coopt.fit.recipe import recipe_for as recipe_for
 from coopt.fit.recipe import recipe_value as recipe_value
+from coopt.fit.recipe import used_settings as used_settings
 from coopt.fit.reporter import Reporter as Reporter

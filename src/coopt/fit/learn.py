@@ -6,24 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from coopt.artifacts import resolve_starts, training_details
+from coopt.artifacts import SeenImages, resolve_starts, training_details
 from coopt.data import ImageDataset, Skipped
 from coopt.errors import ConfigError, DataError
 from coopt.evaluate import own_stream
 from coopt.fit.asked import note_bare_numbers, read_seed, read_shots
 from coopt.fit.loop import EpochRecord
-from coopt.fit.recipe import Recipe, recipe_for
+from coopt.fit.recipe import Recipe, recipe_for, used_settings
 from coopt.fit.reporter import Reporter
-from coopt.fit.shots import of_classes, rest_of
+from coopt.fit.shots import of_classes, rest_of, tell_conflicts
 from coopt.fit.weights import ClassWeight, check_weighted, read_weight, shot_weights, without_zeros
 from coopt.fit.work import Work
 from coopt.messages import listening
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset, jsonable
 from coopt.models import VLM
 from coopt.prompting import check_class_names, equal_prompts_allowed
-from coopt.tasks import Task, task_of
+from coopt.tasks import Classification, Task, task_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Learned:
     is_weighted: bool = False
     """Whether the images had weights of their own."""
 
+    def seen(self) -> SeenImages:
+        """The images that were learned from or chosen on, by their content: files are read, once for a result."""
+        parts = [self.train] + ([self.val] if self.val is not None and self.method.uses_validation else [])
+        return SeenImages(np.concatenate([part.digests for part in parts]))
+
     def details(self) -> dict[str, Any]:
         """What a run folder keeps beyond the method itself."""
         weights: dict[str, Any] = {} if self.class_weight is None else {"class_weight": jsonable(self.class_weight)}
@@ -57,9 +63,11 @@ class Learned:
             self.val,
             self.skipped,
             self.method.task.class_labels,
-            shots=self.shots,
+            shots=self.shots if self.method.uses_shots else None,
             seed=self.seed,
-            recipe=self.recipe.as_dict(),
+            recipe={
+                name: value for name, value in self.recipe.as_dict().items() if name in used_settings(self.method.key)
+            },
             **weights,
         )
 
@@ -146,17 +154,20 @@ def learn(
             )
         apart = check_names(vlm, made_task)
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
-        if not made_task.ordered:  # there the numbers are what prompts shall say
+        if isinstance(made_task, Classification):  # a task of quantities has numbers for words
             note_bare_numbers(kind, made_task.class_names)
         if weight is not None:
             train, weight = without_zeros(train, weight)
         drawn = work.draw(kind, train, val, shots, strict, classes)
+        tell_conflicts(work.train)
         torch.manual_seed(seed)  # the initial context
         starts = resolve_starts(method, settings, vlm)
         with equal_prompts_allowed(apart):
             learner = build_method(method, vlm, made_task.class_names, starts, made_task)
         if learner.inputs.unlabelled:
             work.unlabelled = rest_of(train, drawn, unlabelled, n_workers, classes)
+        elif unlabelled is not None:
+            raise ConfigError(f"unlabelled: {method!r} does not learn from unlabelled images; leave them out.")
         weights = shot_weights(drawn.dataset, None if weight is None else weight[drawn.indices], class_weight)
         work.weight = None if weights is None else torch.as_tensor(weights, dtype=torch.float32)
         identity = {"shots": shots, "task": {"name": made_task.key, **made_task.settings}}

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -158,10 +158,34 @@ def recipe_for(method: str, values: Mapping[str, Any] | None = None, preset: str
     """A method's recipe: the paper's of CoOp, changed by the method's own, its preset's and then `values`.
 
     Raises:
-        ConfigError: the method or its preset does not exist, or a value cannot be used.
+        ConfigError: the method or its preset does not exist, a value cannot be used, or the method does not use it.
     """
+    check_used(method, values or {})
     own, chosen = find_method(method).recipe, find_preset(method, preset).recipe
     return Recipe.from_dict({**own, **chosen, **(values or {})})
+
+
+def used_settings(method: str) -> list[str]:
+    """The fields of the recipe that a method uses."""
+    kind = find_method(method)
+    return [field.name for field in fields(Recipe) if (kind.steps and kind.uses_shots) or field.name in kind.recipe]
+
+
+def check_used(method: str, names: Collection[str]) -> None:
+    """Refuse settings of the recipe that a method does not use: a run would say what was never done.
+
+    Raises:
+        ConfigError: naming all of them.
+    """
+    used = used_settings(method)
+    unused = [field.name for field in fields(Recipe) if field.name in names and field.name not in used]
+    if unused:
+        why = "has no training steps" if find_method(method).uses_shots else "learns nothing"
+        raise ConfigError(
+            f"The method {method!r} {why} and does not use {', '.join(unused)}; leave "
+            f"{'it' if len(unused) == 1 else 'them'} out. Of the recipe it uses {' and '.join(used) or 'nothing'}; "
+            f"`coopt methods {method}` lists its settings."
+        )
 
 
 def recipe_value(value: Any) -> Any:

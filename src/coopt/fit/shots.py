@@ -6,10 +6,15 @@ from typing import Any
 import numpy as np
 
 from coopt.data import DataWarning, FewShot, ImageDataset, few_shot_subset, few_shot_train_val, find_unreadable
+from coopt.data.digests import find_conflicts
 from coopt.data.few_shot import Check
+from coopt.data.wording import count
 from coopt.errors import DataError
 from coopt.messages import option, tell
 from coopt.tasks import Task
+
+MOST_SHOWN = 5
+"""Pictures that a note names."""
 
 
 def draw_shots(
@@ -112,3 +117,18 @@ def rest_of(
             f"some ({option('--unlabelled', 'unlabelled=...')}), or take fewer shots."
         )
     return given.subset(left)
+
+
+def tell_conflicts(train: ImageDataset) -> None:
+    """Tell of pictures that are learned with several labels: at least one of the labels is wrong."""
+    if train.labels is None or len(train) == 0:
+        return
+    conflicts = find_conflicts(train.digests, train.labels)
+    if conflicts:
+        listed = [
+            " and ".join(f"{train.name(i)!r} ({train.class_names[train.labels[i]]})" for i in same)
+            for same in conflicts[:MOST_SHOWN]
+        ]
+        more = f"; {len(conflicts) - MOST_SHOWN} more" if len(conflicts) > MOST_SHOWN else ""
+        pictures = count(len(conflicts), "picture is", "pictures are")
+        tell(f"{pictures} in several classes of the training images: {'; '.join(listed)}{more}.", DataWarning)

@@ -97,7 +97,8 @@ class Method(nn.Module):
     uses_shots: ClassVar[bool] = True
     """Whether it looks at labelled images at all."""
     steps: ClassVar[bool] = True
-    """Whether it is trained in steps along a gradient; the recipe is for those."""
+    """Whether it is trained in steps along a gradient; the recipe is for those. A method without steps uses only what
+    its own `recipe` names."""
     uses_validation: ClassVar[bool] = False
     """Whether it chooses something on validation shots (by cross-validation on the shots where there are none)."""
     uses_weights: ClassVar[bool] = True

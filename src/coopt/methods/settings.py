@@ -13,6 +13,7 @@ from coopt.methods.method import Method, Preset
 from coopt.methods.table import METHODS, find_method
 from coopt.models import VLM
 from coopt.outside import class_key
+from coopt.prompting import TEMPLATES, read_templates
 from coopt.tasks import Task
 
 METHOD = "method"
@@ -90,6 +91,8 @@ def build_method(
         if _is_method(parameter.annotation) and not _is_made(resolved[name], parameter.annotation):
             inner = resolved[name]  # as check_settings made it
             resolved[name] = build_method(inner[METHOD], vlm, class_names, {k: inner[k] for k in inner if k != METHOD})
+    if "templates" in resolved:
+        resolved["templates"] = _without_file(resolved["templates"])
     method = kind(vlm, class_names, **resolved)
     method.key = key
     if task is not None:
@@ -175,6 +178,12 @@ def _parse_value(key: str, name: str, text: str, annotation: Any) -> Any:
             except (KeyError, ValueError):
                 raise ConfigError(f"{key}: {name} is {what}; got {text!r}.") from None
     return text
+
+
+def _without_file(templates: Any) -> Any:
+    """The templates of a file themselves: a run does not need the file, nor to know where it was."""
+    is_text = isinstance(templates, str) and ("{" in templates or templates in TEMPLATES)
+    return read_templates(templates) if isinstance(templates, str | Path) and not is_text else templates
 
 
 def _is_made(value: Any, annotation: Any) -> bool:

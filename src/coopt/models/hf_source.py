@@ -15,6 +15,7 @@ from coopt.errors import ModelError
 from coopt.models.fingerprint import fingerprint
 from coopt.models.hf_tokenizer import read_tokenizer
 from coopt.models.hf_towers import hf_image_tower, hf_text_tower, siglip2_inputs
+from coopt.models.library import import_problem, is_import_problem, library_class
 from coopt.models.preprocess import Preprocess, from_processor_config
 from coopt.models.tokens import Tokenizer
 from coopt.models.towers import ImageTower, TextTower
@@ -174,12 +175,11 @@ def _read_preprocess(folder: Path, model_type: str, image_size: int) -> Preproce
 
 def read_module(class_name: str, where: Path, folder: Path | None, **settings: Any) -> Any:
     """A transformers model from its folder, or of the settings `config` and `state_dict`; `where` is for messages."""
-    import transformers  # a slow import, needed only when a model is loaded
-
+    kind = library_class(class_name)
     try:
         with _quiet():
             # Single precision loses nothing of any stored format, whatever the configuration says.
-            module, report = getattr(transformers, class_name).from_pretrained(
+            module, report = kind.from_pretrained(
                 folder,
                 **settings,
                 dtype=torch.float32,
@@ -188,6 +188,8 @@ def read_module(class_name: str, where: Path, folder: Path | None, **settings: A
                 weights_only=True,
             )
     except Exception as error:  # safetensors, JSON and shape errors of many classes
+        if is_import_problem(error):
+            raise ModelError(import_problem("transformers", error)) from error
         raise ModelError(
             f"the weights in '{where}' cannot be read as a {class_name} ({type(error).__name__}: {error}). "
             "The files may be damaged or incomplete; download or save the model again."

@@ -10,6 +10,7 @@ from coopt.errors import ModelError, did_you_mean, first_line, require_extra
 from coopt.models.archive import read_tensors
 from coopt.models.fingerprint import fingerprint
 from coopt.models.hub import OFFLINE_CHOICES, OPEN_CLIP_WEIGHTS, cached_file, is_offline
+from coopt.models.library import import_problem
 from coopt.models.open_clip_tokenizer import adapt_tokenizer
 from coopt.models.open_clip_towers import open_image_tower, open_text_tower
 from coopt.models.preprocess import Preprocess
@@ -78,11 +79,7 @@ def _import(name: str) -> Any:
     try:
         return require_extra("open_clip", "open-clip", f"the model '{name}'")
     except RuntimeError as error:  # torchvision's way of saying that its operators did not load
-        raise ModelError(
-            f"open_clip is installed but cannot be imported ({first_line(error)}). This happens when torchvision was "
-            f"built for another PyTorch than this one ({torch.__version__}): install the torchvision build that "
-            "belongs to it, from the same package index as torch."
-        ) from error
+        raise ModelError(import_problem("open_clip", error)) from error
 
 
 def _weights(

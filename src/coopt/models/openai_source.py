@@ -13,6 +13,7 @@ from coopt.models.archive import read_tensors
 from coopt.models.fingerprint import fingerprint
 from coopt.models.hf_source import module_facts, open_module, read_module
 from coopt.models.hf_towers import hf_text_tower
+from coopt.models.library import library_class
 from coopt.models.openai_convert import tower_weights
 from coopt.models.openai_tokenizer import openai_tokenizer
 from coopt.models.preprocess import Preprocess
@@ -105,8 +106,6 @@ def _text_config(weights: dict[str, Tensor], path: Path) -> dict[str, Any]:
 
 
 def _vision_transformer(weights: dict[str, Tensor], path: Path) -> tuple[Any, int]:
-    import transformers  # a slow import, needed only when a model is loaded
-
     width, _, patch_size, _ = weights["visual.conv1.weight"].shape
     image_size = patch_size * _side(weights["visual.positional_embedding"], path)
     vision = {
@@ -119,7 +118,7 @@ def _vision_transformer(weights: dict[str, Tensor], path: Path) -> tuple[Any, in
         "patch_size": patch_size,
         "hidden_act": "quick_gelu",
     }
-    config = transformers.CLIPConfig(
+    config = library_class("CLIPConfig")(
         text_config=_text_config(weights, path),
         vision_config=vision,
         projection_dim=weights["text_projection"].shape[1],
@@ -131,10 +130,8 @@ def _vision_transformer(weights: dict[str, Tensor], path: Path) -> tuple[Any, in
 
 
 def _resnet(weights: dict[str, Tensor], path: Path) -> tuple[Any, int]:
-    import transformers
-
     left = dict(weights)
-    config = transformers.CLIPTextConfig(**_text_config(weights, path))
+    config = library_class("CLIPTextConfig")(**_text_config(weights, path))
     converted = tower_weights(left, "text")
     text = read_module("CLIPTextModelWithProjection", path, None, config=config, state_dict=converted)
     logit_scale = left.pop("logit_scale")

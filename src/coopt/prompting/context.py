@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from coopt.errors import ConfigError
+from coopt.errors import ConfigError, DataError
 from coopt.models import VLM
 from coopt.prompting.names import clean_name
 
@@ -46,9 +46,12 @@ def start_context(
 
     Raises:
         ConfigError: `n_ctx` is below 1 or above the number of tokens, or there is no word in `ctx_init`.
+        DataError: `n_ctx` is above the length of the model's context.
     """
     if n_ctx is not None:
         check_size("n_ctx", n_ctx)
+        if n_ctx > vlm.text.context_length:  # before such a number of vectors is drawn
+            raise DataError(f"n_ctx is {n_ctx}; the model's texts have {vlm.text.context_length} tokens at most.")
     ids = vlm.tokenizer.encode(clean_name(ctx_init)) if ctx_init is not None else []
     if not ids and ctx_init is not None and too_few != "random":
         raise ConfigError(f"ctx_init is {ctx_init!r}; give at least one word, or None for a random start.")

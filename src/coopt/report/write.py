@@ -9,7 +9,7 @@ from typing import Any
 
 from coopt.bench.protocols import PROTOCOLS
 from coopt.errors import ConfigError, RunError, did_you_mean
-from coopt.files import write_json, write_text
+from coopt.files import write_texts
 from coopt.report.details import costs_tables, evaluations_table, failures_table, settings_table
 from coopt.report.figures import curve_figure, gain_figure
 from coopt.report.grid import Grid, make_grids
@@ -118,9 +118,7 @@ def write_report(report: Report, out: Path | str) -> list[str]:
     for table in report.lists:
         files[f"tables/{table.key}.csv"] = to_csv(table)
     before = _written_before(out)
-    for name, text in files.items():
-        write_text(out / name, text)
-    write_json(out / LIST, sorted(files))
+    write_texts(out, {**files, LIST: json.dumps(sorted(files), indent=2, ensure_ascii=False) + "\n"})
     for name in before - files.keys():
         (out / name).unlink(missing_ok=True)
     return list(files)

@@ -67,7 +67,7 @@ class ClassificationMetrics(Metrics):
 class ClassDecisions(Decisions):
     """The likeliest classes of N images."""
 
-    columns: ClassVar[Sequence[str]] = ("rank", "label", "score")
+    columns: ClassVar[Sequence[str]] = ("rank", "label", "words", "score")
 
     probabilities: Float[Tensor, "N C"]
     class_names: Sequence[str]
@@ -84,22 +84,37 @@ class ClassDecisions(Decisions):
         """The likeliest label of each image."""
         return np.asarray(self.class_labels)[self.probabilities.argmax(-1).numpy()]
 
-    def best(self, row: int) -> list[tuple[str, float]]:
-        """The likeliest classes of one image, with their probabilities."""
+    def best(self, row: int) -> list[tuple[str, str, float]]:
+        """The likeliest classes of one image: label, words and probability."""
         scores, classes = self.probabilities[row].topk(min(self.top_k, len(self.class_names)))
-        return [(self.class_names[int(c)], float(p)) for p, c in zip(scores, classes, strict=True)]
+        return [
+            (self.class_labels[int(c)], self.class_names[int(c)], float(p))
+            for p, c in zip(scores, classes, strict=True)
+        ]
 
     def as_dict(self, row: int) -> dict[str, Any]:
         """One image's classes, for JSON."""
-        return {"predictions": [{"label": name, "score": round(score, 6)} for name, score in self.best(row)]}
+        best = self.best(row)
+        return {"predictions": [{"label": label, "words": words, "score": round(p, 6)} for label, words, p in best]}
 
     def lines(self, row: int) -> list[list[Any]]:
         """A line per rank."""
-        return [[rank, name, f"{round(score, 6):.6f}"] for rank, (name, score) in enumerate(self.best(row), 1)]
+        best = enumerate(self.best(row), 1)
+        return [[rank, label, words, f"{round(score, 6):.6f}"] for rank, (label, words, score) in best]
 
     def text(self, row: int) -> str:
         """Classes with percentages."""
-        return ", ".join(f"{name} {100 * score:.1f}%" for name, score in self.best(row))
+        return ", ".join(f"{label_text(label, words)} {100 * p:.1f}%" for label, words, p in self.best(row))
+
+
+def label_text(label: str, words: str) -> str:
+    """A class for people: its label, and the prompt's words where they say something else: `0 (zero)`."""
+    return label if clean_label(label) == clean_label(words) else f"{label} ({words})"
+
+
+def clean_label(text: str) -> str:
+    """A label as words have it."""
+    return text.replace("_", " ").replace("-", " ").strip()
 
 
 class Classification(Task):
@@ -160,7 +175,7 @@ class Classification(Task):
 
     def decide(self, logits: Float[Tensor, "N C"], top_k: int = 1) -> ClassDecisions:
         """The likeliest classes with their probabilities."""
-        return ClassDecisions(logits.cpu().softmax(-1), self.shown_names, self.class_labels, top_k)
+        return ClassDecisions(logits.cpu().softmax(-1), self.class_names, self.class_labels, top_k)
 
     def for_classes(self, class_names: Sequence[str], class_labels: Sequence[str] | None = None) -> "Classification":
         """Other classes; they have no groups."""
