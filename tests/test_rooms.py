@@ -13,6 +13,7 @@ SOURCE = ROOT / "src" / "coopt"
 ORDER = [
     {"cli", "studio", "serve"},
     {"report"},
+    {"regressor"},
     {"estimator", "bench"},
     {"fit"},
     {"artifacts", "export", "evaluate"},

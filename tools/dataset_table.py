@@ -28,7 +28,8 @@ def row(facts: BenchmarkFacts, shifted: bool, made: bool) -> str:
     counts = [f"{n:,}{mark}" if n is not None else "-" for n in facts.counts.values()]
     source = f"`{facts.variant_of}` | " if shifted else ""
     last = facts.package if made else f"`{facts.folder}`"
-    cells = [f"{facts.n_classes:,}", *counts, facts.template, last, facts.licence]
+    n_classes = "-" if facts.n_classes is None else f"{facts.n_classes:,}"
+    cells = [n_classes, *counts, facts.template, last, facts.licence]
     return f"| `{facts.name}` | {source}" + " | ".join(cells) + " |"
 
 

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from coopt.estimator import PromptClassifier
     from coopt.fit import Recipe, learn
     from coopt.models import VLM, list_models, load_model
+    from coopt.regressor import PromptRegressor
 
 _HOME = {
     "ImageDataset": "coopt.data",
     "PromptClassifier": "coopt.estimator",
+    "PromptRegressor": "coopt.regressor",
     "Recipe": "coopt.fit",
     "VLM": "coopt.models",
     "learn": "coopt.fit",
@@ -37,6 +39,7 @@ __all__ = [
     "VLM",
     "ImageDataset",
     "PromptClassifier",
+    "PromptRegressor",
     "Recipe",
     "__version__",
     "learn",

@@ -41,10 +41,12 @@ def assert_same(found: torch.Tensor, expected: list[list[float]]) -> None:
     assert torch.allclose(found, wanted, rtol=1e-4, atol=0), (found, wanted)
 
 
-def test_there_is_a_run_of_each_method() -> None:
+def test_there_is_a_run_of_each_method_of_that_version() -> None:
     folders = {path.name for path in FOLDER.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(KEPT["runs"])
-    assert {load_run(FOLDER / name).config["method"] for name in folders} == set(METHODS)
+    methods = {load_run(FOLDER / name).config["method"] for name in folders}
+    assert len(methods) == 13  # those of the version that wrote the runs
+    assert methods <= set(METHODS)
 
 
 @pytest.mark.parametrize("name", KEPT["runs"])

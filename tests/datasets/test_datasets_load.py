@@ -41,7 +41,7 @@ def test_the_facts_are_the_published_ones() -> None:
         facts = BENCHMARKS[name]
         assert (facts.n_classes, facts.n_train, facts.n_val, facts.n_test) == counts
     from_memory = {name for name, facts in BENCHMARKS.items() if facts.certainty == "from_memory"}
-    assert from_memory == {"imagenet", *SUITES["shift"]}
+    assert from_memory == {"imagenet", *SUITES["shift"], *SUITES["ordinal"]}
     templates = {
         "oxford-pets": "a photo of a {}, a type of pet.", "flowers102": "a photo of a {}, a type of flower.",
         "food101": "a photo of {}, a type of food.", "fgvc-aircraft": "a photo of a {}, a type of aircraft.",

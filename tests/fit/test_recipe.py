@@ -68,7 +68,7 @@ def test_all_problems_are_named_at_once() -> None:
         "lr is -1.0; allowed is a number above 0, up to 1e+06",
         "batch_size is 0; allowed is a whole number from 1",
         "momentum is 1.0",
-        "optimizer is 'sdg'; allowed is one of sgd, adamw, adam. Did you mean 'sgd'",
+        "optimizer is 'sdg'; allowed is one of sgd, adamw, adam, radam. Did you mean 'sgd'",
         "views is -2; allowed is 'fresh' or a whole number from 0",
         "weight_decay is nan",
     ):
@@ -77,3 +77,22 @@ def test_all_problems_are_named_at_once() -> None:
         Recipe.from_dict({"learning_rate": 0.1})
     with pytest.raises(ConfigError, match="nesterov needs"):
         Recipe(nesterov=True, momentum=0.0)
+
+
+def test_a_step_schedule_falls_to_a_tenth_after_three_fifths() -> None:
+    """OrdinalCLIP's general default: at epoch 60 of 100."""
+    recipe = Recipe(epochs=100, schedule="step", warmup_epochs=0, lr=1e-4)
+    rates = [learning_rate(recipe, epoch) for epoch in range(100)]
+    assert rates == [1e-4] * 60 + [pytest.approx(1e-5)] * 40
+
+
+def test_radam_decays_weights_apart_from_the_gradient() -> None:
+    """Its first steps have no adaptive part: w - lr * wd * w - lr * g, for a constant gradient g."""
+    weight = torch.nn.Parameter(torch.tensor([2.0, -1.0]))
+    optimizer = make_optimizer([{"params": [weight]}], Recipe(optimizer="radam", lr=0.1, weight_decay=0.5))
+    expected = weight.detach().clone()
+    for _ in range(3):
+        weight.grad = torch.tensor([1.0, 3.0])
+        optimizer.step()
+        expected = expected - 0.1 * 0.5 * expected - 0.1 * torch.tensor([1.0, 3.0])
+    assert torch.allclose(weight, expected)

@@ -98,7 +98,9 @@ def test_forward_does_not_depend_on_training_mode(method: Method) -> None:
 def test_logits_follow_the_order_of_classes() -> None:
     """With the same learned tensors, permuted names give permuted logits."""
     order = [3, 0, 4, 1, 2]
-    for key in METHODS:
+    for key, kind in METHODS.items():
+        if kind.ordered:
+            continue  # the place of a class is what it means
         method = build_method(key, golden_vlm("vit_b"), NAMES)
         permuted = build_method(key, golden_vlm("vit_b"), [NAMES[c] for c in order])
         images, labels = toy()

@@ -61,8 +61,9 @@ def test_names_that_can_be_told_apart(names: list[str]) -> None:
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_method_refuses_before_it_learns(method: str) -> None:
     dataset = images(["dog", "Cat", "cat"])
+    task = {"task": "ordinal", "task_settings": {"ranks": "dog,Cat,cat"}} if METHODS[method].ordered else {}
     with pytest.raises(DataError, match="'Cat' and 'cat'"):
-        learn(VLM, dataset, method=method, shots=1)
+        learn(VLM, dataset, method=method, shots=1, **task)
 
 
 def test_it_can_be_allowed() -> None:

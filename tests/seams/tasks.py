@@ -66,6 +66,7 @@ class RealValued(Task):
     name = ""
     progress_name = "error"
     figures = ERROR
+    ordered = True
 
     def __init__(self, class_names: Sequence[str], class_labels: Sequence[str] | None = None) -> None:
         super().__init__(class_names, class_labels)

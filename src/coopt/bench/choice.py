@@ -12,6 +12,7 @@ from coopt.datasets.own import OwnBenchmark, read_data_file
 from coopt.errors import ConfigError, CooptError, DataError, did_you_mean
 from coopt.models import VLM
 from coopt.prompting import check_class_names, equal_prompts_allowed
+from coopt.tasks import DEFAULT_TASK
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,12 @@ def cross_sources(
 def check(benchmarks: Mapping[str, Benchmark], sources: Sequence[str], protocol: Protocol) -> None:
     """Refuse data sets that the protocol cannot use, before anything is learned; the DataError names all of them."""
     problems = [f"{name} has no test images." for name, b in benchmarks.items() if b.test is None]
+    problems += [
+        f"{name} is of the task {b.task or DEFAULT_TASK!r}; {protocol.name} takes data sets of {protocol.task!r}: the "
+        f"suite ordinal-offline, or an own one with 'task: {protocol.task}' in --data-file."
+        for name, b in benchmarks.items()
+        if protocol.task is not None and (b.task or DEFAULT_TASK) != protocol.task
+    ]
     for name in sources:
         benchmark = benchmarks[name]
         if benchmark.train is None:

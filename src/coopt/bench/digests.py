@@ -23,7 +23,7 @@ class Digests:
     def of_source(self, benchmark: Benchmark, subset: str) -> str:
         """Hash of the images that are learned from and chosen on."""
         parts = (benchmark.train, benchmark.val)
-        task = [] if benchmark.task is None else [benchmark.task]
+        task = [] if benchmark.task is None else [benchmark.task, *benchmark.task_settings.values()]
         return digest([subset, *(None if part is None else self._of(part) for part in parts), *task], 12)
 
     def of_test(self, test: Evaluation, method: str | None) -> str:

@@ -132,6 +132,7 @@ def learn_run(run: Run, vlm: Any, benchmark: Benchmark, reporter: Reporter) -> L
         classes=None if run.subset == "all" else classes_of(benchmark, run.subset),
         method=run.method,
         task=benchmark.task or DEFAULT_TASK,
+        task_settings=benchmark.task_settings,
         settings=run.settings_for(run.source, benchmark.template),
         shots=run.shots,
         seed=run.seed,

@@ -52,6 +52,12 @@ class Protocol:
     """Whether the others are variants of it, each tested among the classes of the source that it has."""
     halves: bool = False
     """Whether one half of the classes is learned from and each half is tested by itself."""
+    task: str | None = None
+    """The task that its data sets must have; None takes any."""
+    methods: str = "zero-shot,linear-probe,coop"
+    """Those that are compared where none are named."""
+    n_seeds: int = 3
+    """How many seeds where nobody says."""
 
     @property
     def learns(self) -> bool:
@@ -86,6 +92,15 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol("cross-dataset", "Cross-dataset transfer", (16,), ("cross-dataset",), transfers=True),
         Protocol("shift", "Robustness to shift", (16,), ("shift", "cross-dataset"), transfers=True, to_variants=True),
         Protocol("zero-shot", "Zero-shot {}", (), ()),
+        Protocol(
+            "ordinal",
+            "Ordered labels: {}",
+            (1, 2, 4, 8, 16, 32, 64),
+            ("frozen-tower",),
+            task="ordinal",
+            methods="zero-shot,nearest-neighbours,ridge,ordinal-logistic,coop,ordinalclip",
+            n_seeds=5,
+        ),
     )
 }
 

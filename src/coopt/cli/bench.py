@@ -27,9 +27,9 @@ def bench(
         bool, typer.Option("--presets/--no-presets", help="Use a method's own preset for the protocol.")
     ] = True,
     shots: Annotated[
-        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 or 16, by protocol.")
+        str | None, typer.Option(help="Comma-separated; by default 1,2,4,8,16 or 16, by protocol; of ordinal up to 64.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many: 1, 2, ...")] = 3,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many: 1, 2, ...; by default 3, of ordinal 5.")] = None,
     model: Model = "builtin",
     forget: Annotated[
         list[str] | None,
@@ -90,7 +90,7 @@ def bench(
         asked,
         variants,
         shots=sorted(set(shot_list)),
-        n_seeds=seeds,
+        n_seeds=seeds or kind.n_seeds,
         model=ModelChoice(model, vlm.fingerprint, device, dtype, revision),
         places=places,
         use_presets=presets,

@@ -97,7 +97,7 @@ def read_methods(texts: Sequence[str] | None, protocol: Protocol, common: Sequen
         ConfigError: among others, a method that learns, for zero-shot.
     """
     if not texts:
-        texts = ["zero-shot,linear-probe,coop"] if protocol.learns else [f"zero-shot; {ENSEMBLE}"]
+        texts = [protocol.methods] if protocol.learns else [f"zero-shot; {ENSEMBLE}"]
     elif not protocol.learns and list(texts) == ["all"]:
         texts = [name for name, method in METHODS.items() if not method.uses_shots] + [ENSEMBLE]
     variants = read_variants(texts, common)

@@ -53,7 +53,7 @@ def list_datasets(
     table: list[list[str]] = []
     for row in rows:
         mark = "?" if row["certainty"] == REMEMBERED else ""
-        numbers = [f"{row['n_classes']:,}"]
+        numbers = ["-" if row["n_classes"] is None else f"{row['n_classes']:,}"]
         numbers += [f"{n:,}{mark}" if n is not None else "-" for n in row["n_images"].values()]
         table.append([row["name"], row["suite"], *numbers, row["licence"], "yes" if row["here"] else ""])
     table += [[entry["name"], "your own", "-", "-", "-", "-", "", ""] for entry in own]
@@ -82,7 +82,7 @@ def info(name: Annotated[str, typer.Argument(help="A data set.")], as_json: Json
         "suite": row["suite"],
         "folder": f"{facts.folder}/ (images: {facts.images or '.'})",
         "split": facts.split_file or "its own",
-        "classes": f"{facts.n_classes:,}",
+        "classes": "as many as there are numbers" if facts.n_classes is None else f"{facts.n_classes:,}",
         "images": f"{sizes} ({row['certainty_words']})",
         "prompt": facts.template,
         "variant of": facts.variant_of,

@@ -74,6 +74,7 @@ def evaluate(
             "ignore": ignore or (),
             "allow_empty": True,
             "image_bits": loaded.image_bits if image_bits is None else image_bits,
+            "ordered": loaded.task.ordered,
         }
         part = steps.read_part(loaded, data, split, columns, allow_duplicates)
         dataset = part.dataset

@@ -38,7 +38,12 @@ def fit(
     data: Annotated[list[str], typer.Argument(help=f"{DATA_HELP} Several are learned together.")],
     model: Model = "builtin",
     method: Annotated[str, typer.Option(help="A name from `coopt methods`, or module:Class of your own.")] = "coop",
-    task: Annotated[str, typer.Option(help="What a label means: classification, or module:Class.")] = "classification",
+    task: Annotated[
+        str, typer.Option(help="What a label means: classification, ordinal (numbers), or module:Class.")
+    ] = "classification",
+    ranks: Annotated[
+        str | None, typer.Option(help="Of --task ordinal: 0:100, 0:100:5 or low,medium,high; by default the data's.")
+    ] = None,
     shots: Annotated[
         str | None, typer.Option(help="Images per class to learn from, or 'all'; by default 16.", show_default=False)
     ] = None,
@@ -47,7 +52,8 @@ def fit(
         Path | None, typer.Option("--out", help="Run folder to write; by default runs/DATA-METHOD-SHOTS-SEED.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value of the method (n_ctx=4) or the recipe (momentum=0.8).")
+        list[str] | None,
+        typer.Option("--set", help="key=value of method (n_ctx=4), recipe (momentum=0.8) or task (task.interval=0.8)."),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Settings for a protocol; `coopt methods` lists them.")] = None,
     epochs: Annotated[int | None, typer.Option(help="By default the method's: CoOp's 50, 100 or 200 by shots.")] = None,
@@ -100,12 +106,15 @@ def fit(
     from coopt.cli.parts import honest_test, remember_split
     from coopt.cli.progress import ConsoleReporter
     from coopt.cli.settings import read_settings, read_shots, shots_notes
+    from coopt.cli.task_options import read_task_settings
     from coopt.fit import learn
     from coopt.models import load_model
+    from coopt.tasks import find_task
 
     n_shots = read_shots(shots, method)
     changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
-    settings, recipe = read_settings(method, preset, set_ or [], truncate_names, changes)
+    task_settings, pairs = read_task_settings(set_ or [], task, ranks, len(data) > 1)
+    settings, recipe = read_settings(method, preset, pairs, truncate_names, changes)
     weights = read_class_weight(class_weight or [])
     folder = out_folder or Path("runs") / place.default_name(data, method, n_shots, seed)
     steps.check_before(template, seed)
@@ -117,12 +126,15 @@ def fit(
     with place.held(folder, overwrite), ConsoleReporter(quiet=as_json) as reporter:
         columns = table_options(image_column, label_column, group_column, image_root, image_suffix, label_pattern)
         columns |= {"class_names": class_names, "seed": seed, "allow_empty": allow_empty}
+        columns["ordered"] = find_task(task).ordered
         files: dict[str, Any] = {"layout": layout, "ignore": ignore or (), "image_bits": image_bits}
         splits, train, beside = steps.read_all(data, method, unlabelled, files, **columns)
+        for part in splits.parts.values():
+            find_task(task).check(part, task_settings)  # of parts that are not learned from, too
         with download_bar(as_json) as progress:
             vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
         notes = [*shots_notes(shots, method), *place.checkpoint_notes(checkpoint, resume)]
-        steps.announce(splits, vlm, method, recipe.resolve(n_shots), notes, reporter)
+        steps.announce(splits, vlm, method, task, recipe.resolve(n_shots), notes, reporter)
         split = remember_split(splits)
         learned = learn(
             vlm,
@@ -133,7 +145,7 @@ def fit(
             settings=settings,
             preset=preset,
             task=task,
-            task_settings={"grouped": True} if len(data) > 1 else None,
+            task_settings=task_settings,
             shots=n_shots,
             seed=seed,
             recipe=recipe,
@@ -156,4 +168,5 @@ def fit(
         print_json(steps.as_dict(learned, tested, folder, reporter.notes))
     else:
         read_so = [*(["--layout", layout] if layout != "auto" else []), *(f"--ignore={text}" for text in ignore or [])]
+        read_so += steps.column_options({"image_column": image_column, "label_column": label_column})
         steps.summarise(learned, tested, template, folder, [*data, *read_so])

@@ -9,6 +9,7 @@ from coopt.artifacts import SeenImages, save_run
 from coopt.cli.console import out, print_json, show_path
 from coopt.cli.progress import ConsoleReporter
 from coopt.cli.sources import read_data
+from coopt.cli.task_options import numbers_note
 from coopt.data import ImageDataset, Splits, load_dataset
 from coopt.data.wording import count
 from coopt.errors import ConfigError, CooptError, DataError
@@ -16,6 +17,7 @@ from coopt.fit import Comparison, Learned, Recipe, compare, cross_validate
 from coopt.methods import find_method
 from coopt.models import VLM
 from coopt.prompting import read_templates
+from coopt.tasks import DEFAULT_TASK
 
 UNTESTED = "Nothing was tested: the data has no labelled test images."
 
@@ -57,12 +59,18 @@ def read_all(
     return splits, train, load_dataset(unlabelled, require_labels=False, make_split=False, **files).whole()
 
 
+def column_options(columns: Mapping[str, str | None]) -> list[str]:
+    """The columns of a table as a command takes them."""
+    return [word for name, value in columns.items() if value for word in (f"--{name.replace('_', '-')}", value)]
+
+
 def announce(
-    splits: Splits, vlm: VLM, method: str, recipe: Recipe, notes: Sequence[str], reporter: ConsoleReporter
+    splits: Splits, vlm: VLM, method: str, task: str, recipe: Recipe, notes: Sequence[str], reporter: ConsoleReporter
 ) -> None:
     """Say what is about to happen, with notes on what the user may not expect of it."""
     kind = find_method(method)
-    for note in [*splits.notes, *notes]:
+    numbers = [note for note in (numbers_note(splits.any),) if note is not None and task == DEFAULT_TASK]
+    for note in [*splits.notes, *notes, *numbers]:
         reporter.note(note)
     for name, part in splits.parts.items():
         reporter.say(f"{name}: {part.summary()}")

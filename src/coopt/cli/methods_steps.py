@@ -22,6 +22,7 @@ def facts(key: str, method: type[Method]) -> dict[str, Any]:
         "recipe": dict(method.recipe),
         "needs": "pixels" if method.inputs.kind == "pixels" else "features",
         "new_classes": method.new_classes,
+        "task": "ordinal" if method.ordered else None,
         "uses_validation": method.uses_validation,
         "presets": {name: preset.source for name, preset in method.presets.items()},
         "paper": method.paper,

@@ -33,6 +33,19 @@ def check_classes(made: Splits, where: str, allow_empty: bool) -> list[str]:
     return notes
 
 
+def check_numbers(made: Splits) -> list[str]:
+    """Refuse one label only; return notes on labels that no training image has, which can be answered all the same."""
+    assert made.train is not None  # the caller looked
+    refuse_one_class(made.train)
+    untrained = made.train.class_counts() == 0
+    notes = []
+    for name, part in made.parts.items():
+        labels = part.class_labels or []
+        if new := [labels[place] for place in np.flatnonzero((part.class_counts() > 0) & untrained)]:
+            notes.append(f"the {name} part has labels that no training image has: {some(new)}")
+    return notes
+
+
 def refuse_one_class(dataset: ImageDataset) -> None:
     """Refuse a data set of one class.
 

@@ -44,6 +44,10 @@ class ImageDataset:
     """How many bits the values of 16-bit grey images have; None goes by each image (`coopt.data.decode`)."""
     groups: list[str] | None = None
     """For each image what it shares with others of one object, which then stay in one part; None where unknown."""
+    rows: Int64[np.ndarray, " _"] | None = None
+    """Row of each image in its table, from 1 below the header, where all are of one table."""
+    label_column: str | None = None
+    """The table's column with the labels."""
 
     def __post_init__(self) -> None:
         n_images, n_classes = len(self.images), len(self.class_names)
@@ -61,6 +65,8 @@ class ImageDataset:
         if len(set(self.class_names)) != n_classes and len(set(class_labels)) != n_classes:
             repeated = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
             raise DataError(f"Class names must differ from each other; repeated: {', '.join(map(repr, repeated))}.")
+        if self.rows is not None and len(self.rows) != n_images:
+            raise DataError(f"There are {n_images} images but {len(self.rows)} row numbers.")
         if self.labels is not None:
             if len(self.labels) != n_images:
                 raise DataError(f"There are {n_images} images but {len(self.labels)} labels.")
@@ -95,6 +101,13 @@ class ImageDataset:
         same = self.among(digests)
         return (self.subset(np.flatnonzero(~same)), int(same.sum())) if same.any() else (self, 0)
 
+    def place_of_label(self, index: int) -> str:
+        """Where the label of one image stands: its image, and the row and column of its table."""
+        where = f"{self.name(index)!r} of {self.source or 'the data'}"
+        if self.rows is None or self.label_column is None:
+            return where
+        return f"{where} (row {self.rows[index]}, column {self.label_column!r})"
+
     def load(self, index: int) -> Image.Image:
         """Open one image as 8-bit RGB.
 
@@ -123,6 +136,7 @@ class ImageDataset:
             labels=None if self.labels is None else self.labels[at],
             names=[self.name(index) for index in positions],
             groups=None if self.groups is None else [self.groups[index] for index in positions],
+            rows=None if self.rows is None else self.rows[np.array(positions, dtype=np.int64)],
         )
         if "digests" in vars(self):  # known: the files are not read again
             vars(part)["digests"] = self.digests[at]
@@ -258,6 +272,7 @@ class Splits:
             labels=np.concatenate(labels) if len(labels) == len(parts) else None,
             names=[part.name(index) for part in parts for index in range(len(part))],
             groups=[group for groups in grouped for group in groups] if len(grouped) == len(parts) else None,
+            rows=None if any(part.rows is None for part in parts) else np.concatenate([part.rows for part in parts]),
             split=None,
         )
 

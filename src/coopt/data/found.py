@@ -14,11 +14,14 @@ class Rows:
     names: list[str] = field(default_factory=list)
     groups: list[str] | None = None
     """What images of one object share; None where the source does not say."""
+    numbers: list[int] = field(default_factory=list)
+    """Row of each image in its table, from 1; empty where there is no table."""
 
     def add(self, other: "Rows") -> None:
         """Append other images; their labels and groups too, unless one of both has none."""
         self.images += other.images
         self.names += other.names
+        self.numbers = []  # of no single table
         self.labels = None if self.labels is None or other.labels is None else self.labels + other.labels
         self.groups = None if self.groups is None or other.groups is None else self.groups + other.groups
 
@@ -39,5 +42,7 @@ class Reading:
     """Whether labels are whole numbers of a table or an array, which sort by value; folder names sort as text."""
     notes: list[str] = field(default_factory=list)
     ignored_files: int = 0
+    label_column: str | None = None
+    """Of the table, where the source is one."""
     empty_classes: list[str] = field(default_factory=list)
     """Classes of which there is no image, where that is allowed."""

@@ -61,6 +61,7 @@ def load_dataset(
     ignore: Sequence[str] | str = (),
     allow_empty: bool = False,
     image_bits: int | None = None,
+    ordered: bool = False,
 ) -> Splits:
     """Read images and labels from any source. Paths and tables are checked; images are decoded when they are used.
 
@@ -106,6 +107,8 @@ def load_dataset(
         allow_empty: whether a class folder without images is a class; if not, it is an error where labels are required.
         image_bits: how many bits the values of 16-bit grey images use. None goes by the files; where they do not say
             it, a sample of them is decoded to find it, and the notes tell.
+        ordered: whether labels are numbers or grades, of which some may have no training image; where one has a single
+            image, a split that is made here is stratified by neighbouring numbers.
 
     Raises:
         DataError: the source cannot be read as images and labels; the message says what was found and what to do.
@@ -119,7 +122,7 @@ def load_dataset(
         if source.labels is None and require_labels:
             raise DataError("The data set has no labels.")
         if make_split and source.labels is not None:
-            made = split_dataset(source, seed, fractions, allow_empty)
+            made = split_dataset(source, seed, fractions, allow_empty, ordered)
             return made if validation else made.without_validation()
         return Splits(unsplit=source, made_by="nobody: the images are in no parts")
     pattern = None if label_pattern is None else read_pattern(label_pattern)
@@ -143,6 +146,7 @@ def load_dataset(
         require_labels=require_labels,
         allow_empty=allow_empty,
         image_bits=image_bits,
+        ordered=ordered,
     )
     return made if validation else made.without_validation()
 

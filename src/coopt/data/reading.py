@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from coopt.data.checks import check_classes, refuse_one_class
+from coopt.data.checks import check_classes, check_numbers, refuse_one_class
 from coopt.data.classes import ClassNames, list_note, name_classes, order_labels, read_class_names
 from coopt.data.dataset import ImageDataset, Splits
 from coopt.data.found import Reading, Rows
 from coopt.data.grey import bits_note, common_bits
 from coopt.data.labels import distinct_labels, folder_label, unite_labels
 from coopt.data.parts import SPLIT_NAMES, part_of
-from coopt.data.sampling import split_groups, split_train_val_test
+from coopt.data.sampling import neighbouring, split_groups, split_train_val_test
 from coopt.data.unicode import one_form
 from coopt.data.wording import count, some
 from coopt.errors import DataError, did_you_mean
@@ -30,6 +30,7 @@ def assemble(
     require_labels: bool,
     allow_empty: bool = False,
     image_bits: int | None = None,
+    ordered: bool = False,
 ) -> Splits:
     """Choose the asked part, number the classes, name them, and split where the source is not split."""
     parts = _choose(reading, split)
@@ -56,12 +57,12 @@ def assemble(
     datasets = _number(reading, parts, class_names, image_bits)
     # A part that was asked for by name stays whole.
     splittable = make_split and not unlabelled and (split is None or set(datasets) == {""})
-    made = _split(datasets, seed, fractions, allow_empty) if splittable else _as_found(datasets)
+    made = _split(datasets, seed, fractions, allow_empty, ordered) if splittable else _as_found(datasets)
     notes = [*reading.notes, *made.shared_groups()]
     if n_ignored:
         notes.append(f"{count(n_ignored, 'file', 'files')} ignored: hidden or not an image")
     if require_labels and make_split and made.train is not None and made.train.labels is not None:
-        notes += check_classes(made, reading.where, allow_empty)
+        notes += check_numbers(made) if ordered else check_classes(made, reading.where, allow_empty)
     return replace(made, notes=tuple(notes), ignored_files=n_ignored)
 
 
@@ -113,6 +114,8 @@ def _number(
             source=reading.where,
             image_bits=image_bits,
             groups=rows.groups,
+            rows=np.array(rows.numbers, dtype=np.int64) if rows.numbers else None,
+            label_column=reading.label_column,
         )
         for name, rows in parts.items()
     }
@@ -123,32 +126,41 @@ def split_dataset(
     seed: int = 1,
     fractions: Sequence[float] = (0.5, 0.2, 0.3),
     allow_empty: bool = False,
+    ordered: bool = False,
 ) -> Splits:
     """Cut a labelled data set into train, validation and test, stratified by class and fixed by the seed.
 
     A class with one image gives it to the training part; where every class has one there is no test part. With
-    `allow_empty` a class may have no images.
+    `allow_empty` a class may have no images. Where labels are `ordered` and one has a single image, it is stratified by
+    `neighbouring` images.
 
     Raises:
         DataError: the images are unlabelled.
     """
     if dataset.labels is None:
         raise DataError("Unlabelled images cannot be split by class.")
-    empty = [dataset.class_names[label] for label in np.flatnonzero(dataset.class_counts() == 0)]
-    if empty and not allow_empty:
+    counts = dataset.class_counts()
+    empty = [dataset.class_names[label] for label in np.flatnonzero(counts == 0)]
+    if empty and not (allow_empty or ordered):
         raise DataError(f"Every class needs an image; there is none of {some(empty)}. Add images, or leave them out.")
+    is_short = ordered and len(dataset) > 1 and bool((counts < 2).any())
+    neighbours = neighbouring(dataset.class_labels or [], dataset.labels) if is_short else None
+    labels = dataset.labels if neighbours is None else neighbours
     if dataset.groups is not None:
         _refuse_single_groups(dataset, dataset.groups)
-        indices = split_groups(dataset.labels, dataset.groups, seed, fractions)
+        indices = split_groups(labels, dataset.groups, seed, fractions)
     else:
-        indices = split_train_val_test(dataset.labels, seed, fractions)
+        indices = split_train_val_test(labels, seed, fractions)
     parts = zip(("train", "val", "test"), map(dataset.subset, indices), strict=True)
     train, val, test = (replace(part, split=name) for name, part in parts)
     if not len(test):
         return Splits(train, made_by="nobody: no class has 2 images, one to train and one to test")
     percent = "/".join(f"{100 * fraction:g}" for fraction in fractions)
+    by = "" if neighbours is None else " by neighbouring numbers"
     kept = ", groups kept together" * (dataset.groups is not None)
-    return Splits(train, val if len(val) else None, test, made_by=f"coopt: stratified {percent} %, seed {seed}{kept}")
+    return Splits(
+        train, val if len(val) else None, test, made_by=f"coopt: stratified{by} {percent} %, seed {seed}{kept}"
+    )
 
 
 def _refuse_single_groups(dataset: ImageDataset, groups: Sequence[str]) -> None:
@@ -204,7 +216,9 @@ def _choose(reading: Reading, split: str | None) -> dict[str, Rows]:
     return chosen
 
 
-def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float], allow_empty: bool) -> Splits:
+def _split(
+    datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[float], allow_empty: bool, ordered: bool
+) -> Splits:
     """Make a test part where the source has none."""
     if set(datasets) == {"train", "val"}:
         made_by = "the source; its validation part is the test set"
@@ -213,7 +227,7 @@ def _split(datasets: dict[str, ImageDataset], seed: int, fractions: Sequence[flo
         return _as_found(datasets)
     (dataset,) = datasets.values()
     refuse_one_class(dataset)
-    made = split_dataset(dataset, seed, fractions, allow_empty)
+    made = split_dataset(dataset, seed, fractions, allow_empty, ordered)
     if "train" in datasets:
         made = replace(made, made_by=f"{made.made_by}, of the source's train part, which is its only one")
     return made

@@ -21,6 +21,8 @@ Labels = Sequence[int] | Int[np.ndarray, " _"]
 Indices = Int64[np.ndarray, " _"]
 """Positions in a list of images."""
 
+NEIGHBOURS = 10
+"""Images in a group of neighbouring numbers, of which each part of a split gets its share."""
 VAL_SHOTS = 4
 """Most validation images per class in the authors' few-shot protocol: min(n_shots, 4)."""
 
@@ -229,3 +231,17 @@ def _draw_shots(labels: Labels, n_shots: int, stream: random.Random) -> Indices:
         # With exactly n_shots images the authors draw too, which permutes them and moves the stream on.
         picks += members if len(members) < n_shots else stream.sample(members, n_shots)
     return np.array(picks, dtype=np.int64)
+
+
+def neighbouring(class_labels: Sequence[str], labels: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
+    """Groups of `NEIGHBOURS` images that are neighbours in the order of their numbers; the last takes those left over.
+
+    Labels that are not all numbers go by the order of the classes.
+    """
+    try:
+        values = np.array([float(label) for label in class_labels])[labels]  # (N,)
+    except ValueError:
+        values = labels.astype(float)
+    places = np.empty(len(values), dtype=np.int64)
+    places[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return np.minimum(places // NEIGHBOURS, max(0, len(values) // NEIGHBOURS - 1))

@@ -126,7 +126,7 @@ def read_table(
         choose_column(table.where, columns, group_column, "group", (), ())
     split_column = next((name for name in others if name.lower() in SPLIT_COLUMNS and name != label_column), None)
     images, names = _images(table, image_column, find, image_suffix or "")
-    reading = Reading(f"the table '{table.where}'", {})
+    reading = Reading(f"the table '{table.where}'", {}, label_column=label_column)
     kept = _rows_with_content(table, images, label_column, reading)
     labels = table_labels(table, label_column, kept, reading, require_labels) if label_column is not None else None
     groups = None if group_column is None else _every(table, group_column, kept, "group")
@@ -140,6 +140,7 @@ def read_table(
             None if labels is None else [labels[index] for index in here],
             [names[index] for index in here],
             None if groups is None else [groups[index] for index in here],
+            [index + 1 for index in here],
         )
     return reading
 

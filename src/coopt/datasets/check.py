@@ -79,7 +79,7 @@ def _missing(facts: BenchmarkFacts, folder: Path) -> list[str]:
 
 
 def _compare(check: Check, facts: BenchmarkFacts) -> None:
-    if check.n_classes != facts.n_classes:
+    if facts.n_classes is not None and check.n_classes != facts.n_classes:
         check.problems.append(f"{check.n_classes} classes; {facts.n_classes} are expected")
     for part, expected in facts.counts.items():
         found = check.n_images.get(part, 0)

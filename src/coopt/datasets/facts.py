@@ -71,7 +71,8 @@ class BenchmarkFacts:
     """Lists its images from the annotations in its folder."""
     template: str
     """The hand-written prompt; '{}' is the class name."""
-    n_classes: int
+    n_classes: int | None
+    """None where labels are numbers of which nobody says how many differ."""
     n_train: int | None = None
     n_val: int | None = None
     n_test: int | None = None
@@ -103,6 +104,10 @@ class BenchmarkFacts:
     """Class folders that the authors' code leaves out."""
     epochs: int | None = None
     """Epochs of the authors' scripts, where they do not depend on the number of shots."""
+    task: str | None = None
+    """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`."""
+    ranks: str | None = None
+    """The ranks of the task `ordinal`, where they are not the numbers that its labels have."""
     usual_source: bool = False
     """Whether the papers train on it to test on the other data sets."""
     joins_ensemble: bool = True

@@ -38,6 +38,13 @@ class Benchmark:
     """Whether two classes may have the same prompt; the authors' class names are taken as they are."""
     notes: tuple[str, ...] = ()
     """What a user should know of the reading."""
+    ranks: str | None = None
+    """The ranks of the task `ordinal`, where they are not the numbers that its labels have."""
+
+    @property
+    def task_settings(self) -> dict[str, str]:
+        """Settings of its task."""
+        return {} if self.ranks is None else {"ranks": self.ranks}
 
     @property
     def parts(self) -> dict[str, ImageDataset]:
@@ -94,6 +101,8 @@ def load_benchmark(
         parts.get("test"),
         variant_of=facts.variant_of,
         made_by=listing.made_by,
+        task=facts.task,
+        ranks=facts.ranks,
     )
 
 
@@ -159,6 +168,7 @@ def _own_benchmark(own: OwnBenchmark, allow_duplicates: bool) -> Benchmark:
         allow_empty=own.allow_empty or own.variant_of is not None,
         image_bits=own.image_bits,
         make_split=own.variant_of is None,
+        ordered=own.ranks is not None or own.task == "ordinal",
     )
     test = splits.test or splits.unsplit
     notes: tuple[str, ...] = ()
@@ -176,6 +186,7 @@ def _own_benchmark(own: OwnBenchmark, allow_duplicates: bool) -> Benchmark:
         task=own.task,
         allow_equal_prompts=own.allow_equal_prompts,
         notes=notes,
+        ranks=own.ranks,
     )
 
 

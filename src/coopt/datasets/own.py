@@ -54,6 +54,8 @@ class OwnBenchmark:
     image_bits: int | None = None
     task: str | None = None
     """What its labels mean, where that is not classification: a name in `coopt.tasks.TASKS`, or `module:Class`."""
+    ranks: str | None = None
+    """The ranks of `task: ordinal`, as `coopt fit --ranks` takes them."""
 
 
 def read_data_file(path: Path | str) -> dict[str, OwnBenchmark]:

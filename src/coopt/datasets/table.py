@@ -4,26 +4,29 @@ The facts are in `benchmarks.json`, by suite. Those of the suites "paper" and "s
 (github.com/KaiyangZhou/CoOp: datasets/*.py, DATASETS.md, trainers/zsclip.py), as are the numbers of images unless
 their certainty says otherwise; checksums are those that torchvision publishes for the same files. The sets of
 "offline" and "offline-shift" are made from a package of pip or npm, so that every protocol runs without a hub; the same
-version of the package gives the same files, and the built-in model has seen none of this artwork.
+version of the package gives the same files, and the built-in model has seen none of this artwork. The labels of
+"ordinal" and "ordinal-offline" are numbers or ordered categories; none of the former can be fetched without its terms.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from coopt.datasets import imagenet, readers
+from coopt.datasets import imagenet, ordinal_readers, readers
 from coopt.datasets.facts import BenchmarkFacts, RemoteFile
-from coopt.datasets.makers import demo, drawn, scanned, solar, textiles
+from coopt.datasets.makers import demo, drawn, quantities, scanned, solar, textiles
 from coopt.errors import DataError, did_you_mean
 
 FUNCTIONS = (
     readers.read_aircraft, readers.read_cars, readers.read_class_folders, readers.read_flowers, readers.read_made,
     readers.read_pets, readers.read_sun, readers.read_ucf,
     imagenet.read_imagenet, imagenet.read_imagenet_folders, imagenet.read_imagenet_v2,
+    ordinal_readers.read_aadb, ordinal_readers.read_adience, ordinal_readers.read_decades,
+    ordinal_readers.read_koniq, ordinal_readers.read_morph, ordinal_readers.read_utkface,
     demo.make_demo_emoji, demo.make_demo_emoji_names, demo.make_demo_icons,
     drawn.make_animal_emoji, drawn.make_icon_names, drawn.make_unicon_names, drawn.make_unicons,
     scanned.make_animals, scanned.make_mnist, scanned.write_digits, solar.make_solar_cells,
-    textiles.make_textiles,
+    textiles.make_textiles, quantities.make_dots, quantities.make_icon_angles, quantities.make_icon_counts,
 )  # fmt: skip
 """The readers and makers that `benchmarks.json` names."""
 

@@ -24,7 +24,7 @@ from coopt.messages import listening
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset, jsonable
 from coopt.models import VLM
 from coopt.prompting import check_class_names, equal_prompts_allowed
-from coopt.tasks import Classification, Task, make_task
+from coopt.tasks import Classification, Task, task_of
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,18 @@ def learn(
     shots, seed = read_shots(shots), read_seed(seed)
     check_weighted(method, kind, weight, class_weight)
     weight = None if weight is None else read_weight(weight, len(train))
-    settings = check_settings(method, {**find_preset(method, preset).settings, **(settings or {})})  # before slow parts
+    chosen = find_preset(method, preset)
+    settings = check_settings(method, {**chosen.settings, **(settings or {})})  # before slow parts
     recipe = (recipe or recipe_for(method, preset=preset)).resolve(shots)
-    learnt = of_classes(train.subset([]), classes)  # for its classes
-    made_task = make_task(task, learnt.class_names, learnt.class_labels, task_settings)
     told = listening(reporter.note) if reporter else nullcontext()
     with told, own_stream(seed), equal_prompts_allowed(allow_equal_prompts):
+        learnt = of_classes(train, classes)
+        made_task = task_of(task, learnt, {**chosen.task, **(task_settings or {})})
+        if kind.ordered and not made_task.ordered:
+            raise ConfigError(
+                f"The method {method!r} is for labels in an order, and the task {made_task.key!r} has none. Give the "
+                "task 'ordinal' (--task ordinal, task='ordinal'), or take another method, such as coop."
+            )
         apart = check_names(vlm, made_task)
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())
         if isinstance(made_task, Classification):  # a task of quantities has numbers for words

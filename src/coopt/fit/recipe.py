@@ -15,9 +15,11 @@ MAX_LR = 1e6
 """Beyond it even one step leaves the range of float32."""
 TYPES: dict[Any, str] = {float: "a number", bool: "true or false"}
 """Settings of which only the type may be wrong, and what to say."""
-OPTIMIZERS = ("sgd", "adamw", "adam")
+OPTIMIZERS = ("sgd", "adamw", "adam", "radam")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-SCHEDULES = ("cosine", "cosine-step", "constant")
+SCHEDULES = ("cosine", "cosine-step", "constant", "step")
+STEP_AT, STEP_TO = 0.6, 0.1
+"""The schedule "step": the share of the epochs after which the rate falls, and the factor by which it does."""
 WARMUPS = ("constant", "linear")
 
 
@@ -34,7 +36,7 @@ class Recipe:
     batch_size: int = 32
     """Images per step."""
     optimizer: str = "sgd"
-    """sgd, adamw or adam."""
+    """sgd, adamw, adam or radam (with its authors' decoupled weight decay)."""
     lr: float = 0.002
     """Learning rate after the warm-up."""
     momentum: float = 0.9
@@ -44,9 +46,10 @@ class Recipe:
     weight_decay: float = 5e-4
     """L2 penalty, applied to the prompts too."""
     eps: float = 1e-8
-    """Added to the denominator of adamw and adam."""
+    """Added to the denominator of adamw, adam and radam."""
     schedule: str = "cosine"
-    """cosine (changed once per epoch), cosine-step (changed at every step) or constant."""
+    """cosine (changed once per epoch), cosine-step (changed at every step), constant, or step (a tenth of the rate
+    after three fifths of the epochs)."""
     warmup_epochs: int = 1
     """First epochs at a small rate; 0 for none."""
     warmup_lr: float = 1e-5
@@ -211,6 +214,8 @@ def learning_rate(recipe: Recipe, epoch: int, done: float = 0.0) -> float:
         return recipe.lr * epoch / recipe.warmup_epochs if grows else recipe.warmup_lr
     if recipe.schedule == "constant":
         return recipe.lr
+    if recipe.schedule == "step":
+        return recipe.lr * (STEP_TO if epoch >= STEP_AT * recipe.epochs else 1.0)
     place = epoch + (done if recipe.schedule == "cosine-step" else 0.0)
     return 0.5 * recipe.lr * (1 + math.cos(math.pi * (place - recipe.warmup_epochs) / recipe.epochs))
 
@@ -224,6 +229,10 @@ def make_optimizer(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             nesterov=recipe.nesterov,
+        )
+    if recipe.optimizer == "radam":
+        return torch.optim.RAdam(
+            groups, lr=recipe.lr, weight_decay=recipe.weight_decay, eps=recipe.eps, decoupled_weight_decay=True
         )
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, eps=recipe.eps)

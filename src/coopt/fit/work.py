@@ -216,4 +216,4 @@ def same_place(one: Inputs, other: Inputs) -> bool:
 def joined(first: ImageDataset, second: ImageDataset) -> ImageDataset:
     """The images of both, unlabelled."""
     names = [*(first.names or []), *(second.names or [])]
-    return replace(first, images=[*first.images, *second.images], names=names, labels=None)
+    return replace(first, images=[*first.images, *second.images], names=names, labels=None, rows=None)

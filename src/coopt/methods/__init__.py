@@ -14,12 +14,16 @@ from coopt.methods.maple import MaPLe as MaPLe
 from coopt.methods.method import Change as Change
 from coopt.methods.method import Method as Method
 from coopt.methods.method import Preset as Preset
+from coopt.methods.nearest_neighbours import NearestNeighbours as NearestNeighbours
+from coopt.methods.ordinal_logistic import OrdinalLogistic as OrdinalLogistic
+from coopt.methods.ordinalclip import OrdinalCLIP as OrdinalCLIP
 from coopt.methods.predictor import Classifier as Classifier
 from coopt.methods.predictor import MethodPredictor as MethodPredictor
 from coopt.methods.predictor import Predictor as Predictor
 from coopt.methods.predictor import cosine_logits as cosine_logits
 from coopt.methods.prograd import ProGrad as ProGrad
 from coopt.methods.promptsrc import PromptSRC as PromptSRC
+from coopt.methods.ridge import Ridge as Ridge
 from coopt.methods.settings import build_method as build_method
 from coopt.methods.settings import check_settings as check_settings
 from coopt.methods.settings import find_preset as find_preset

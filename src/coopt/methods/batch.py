@@ -1,11 +1,13 @@
 """What goes into a method's loss and what comes out of it, and what a method sees before the first step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
+
+from coopt.tasks import Task
 
 if TYPE_CHECKING:
     from coopt.methods.method import Method
@@ -71,6 +73,18 @@ class Shots:
     """Validation shots, where there are some."""
     unlabelled: Examples | None = None
     """Where `inputs.unlabelled` asks for them."""
+
+    def as_classes(self, task: Task) -> "Shots":
+        """The same with class numbers for targets, for methods that need one right output per image.
+
+        Raises:
+            ConfigError: the task's targets are no single outputs.
+        """
+        train, val = (
+            None if part is None or part.targets is None else replace(part, targets=task.classes(part.targets))
+            for part in (self.train, self.val)
+        )
+        return replace(self, train=train or self.train, val=val or self.val)
 
 
 @dataclass(frozen=True)

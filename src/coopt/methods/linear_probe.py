@@ -77,6 +77,7 @@ class LinearProbe(Method):
 
     def prepare(self, shots: Shots) -> None:
         """Search C and fit on the training features."""
+        shots = shots.as_classes(self.task)
         x, y = as_arrays(shots.train)
         groups = None if shots.train.groups is None else shots.train.groups.numpy()
         missing = sorted(set(range(len(self.class_names))) - set(y.tolist()))

@@ -44,6 +44,8 @@ class Preset:
     """Of the method."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Of the training, on top of the method's own recipe."""
+    task: Mapping[str, Any] = field(default_factory=dict)
+    """Of the task."""
     changes: tuple[Change, ...] = ()
     """What is other on some data sets; the benchmark knows them by name."""
 
@@ -54,11 +56,12 @@ class Preset:
         for change in found:
             settings |= change.settings
             recipe |= change.recipe
-        return Preset(self.source, settings, recipe)
+        return Preset(self.source, settings, recipe, self.task)
 
     def texts(self) -> list[str]:
         """Its values for a table: `name=value`, and those of some data sets with their names."""
-        texts = [f"{name}={value}" for name, value in {**self.settings, **self.recipe}.items()]
+        of_task = {f"task.{name}": value for name, value in self.task.items()}
+        texts = [f"{name}={value}" for name, value in {**self.settings, **self.recipe, **of_task}.items()]
         for change in self.changes:
             values = ", ".join(f"{name}={value}" for name, value in {**change.settings, **change.recipe}.items())
             shots = f" with {' or '.join(map(str, change.shots))} shots" if change.shots else ""
@@ -102,6 +105,8 @@ class Method(nn.Module):
     """Whether what it learns changes with weights of the images: by `task_loss`, or by its own use of them."""
     uses_words: ClassVar[bool] = True
     """Whether the words of the classes are part of what it computes."""
+    ordered: ClassVar[bool] = False
+    """Whether it is for labels in an order only (the task "ordinal"): the place of a class then counts."""
     new_classes: bool = True
     """Whether what was learned applies to class names never seen in training; an instance may say no."""
     recipe: ClassVar[Mapping[str, Any]] = {}

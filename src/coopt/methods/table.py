@@ -8,8 +8,12 @@ from coopt.methods.kgcoop import KgCoOp
 from coopt.methods.linear_probe import LinearProbe
 from coopt.methods.maple import MaPLe
 from coopt.methods.method import Method
+from coopt.methods.nearest_neighbours import NearestNeighbours
+from coopt.methods.ordinal_logistic import OrdinalLogistic
+from coopt.methods.ordinalclip import OrdinalCLIP
 from coopt.methods.prograd import ProGrad
 from coopt.methods.promptsrc import PromptSRC
+from coopt.methods.ridge import Ridge
 from coopt.methods.tip_adapter import TipAdapter
 from coopt.methods.tip_adapter_f import TipAdapterF
 from coopt.methods.tpt import TPT
@@ -31,6 +35,10 @@ METHODS: dict[str, type[Method]] = {
     "ivlp": IVLP,
     "maple": MaPLe,
     "promptsrc": PromptSRC,
+    "ordinalclip": OrdinalCLIP,
+    "ridge": Ridge,
+    "ordinal-logistic": OrdinalLogistic,
+    "nearest-neighbours": NearestNeighbours,
 }
 
 

@@ -101,6 +101,7 @@ class TipAdapter(Method):
 
     def prepare(self, shots: Shots) -> None:
         """Fill the cache and search alpha and beta."""
+        shots = shots.as_classes(self.task)
         self.cache.fill(shots.train)
         self.found = self.cache.search(shots.train, shots.val)
 

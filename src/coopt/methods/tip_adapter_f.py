@@ -115,11 +115,13 @@ class TipAdapterF(Method):
 
     def prepare(self, shots: Shots) -> None:
         """Fill the cache; without validation shots also search alpha and beta."""
+        shots = shots.as_classes(self.task)
         self.cache.fill(shots.train)
         self.found = self.cache.start() if shots.val is not None else self.cache.search(shots.train, None)
 
     def finish(self, shots: Shots) -> None:
         """Search alpha and beta for the trained keys on the validation shots."""
+        shots = shots.as_classes(self.task)
         if shots.val is not None:
             self.found = self.cache.search(shots.train, shots.val)
 

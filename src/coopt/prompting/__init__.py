@@ -8,6 +8,7 @@ from coopt.prompting.encoder import PromptEncoder as PromptEncoder
 from coopt.prompting.equal import check_class_names as check_class_names
 from coopt.prompting.equal import equal_prompts_allowed as equal_prompts_allowed
 from coopt.prompting.layout import PromptLayout as PromptLayout
+from coopt.prompting.layout import check_position as check_position
 from coopt.prompting.names import clean_name as clean_name
 from coopt.prompting.templates import TEMPLATES as TEMPLATES
 from coopt.prompting.templates import read_templates as read_templates

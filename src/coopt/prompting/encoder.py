@@ -93,7 +93,7 @@ class PromptEncoder:
         All classes of each then fit a quarter of the free memory, with what their gradients need.
         """
         if self.is_packed:
-            shared = 1 + self.layout.n_ctx
+            shared = self._n_shared
             n_tokens = shared + sum(len(ids) - shared for ids in self.layout.sequences)
         else:
             n_tokens = len(self.layout.sequences) * self.tower.context_length
@@ -102,7 +102,12 @@ class PromptEncoder:
     def dense(self, ctx: Float[Tensor, "*C M D"], deep: Float[Tensor, "J M D"] | None = None) -> Float[Tensor, "C E"]:
         """Class features by the plain path, whatever the tower: the reference."""
         tokens, ends, rows = self._padded
-        if rows.shape[1]:
+        if self.layout.places is not None:
+            holes = [(c, row) for c, own in enumerate(self.layout.ctx_rows) for row in own]
+            places = [place for own in self.layout.places for place in own]
+            at = tuple(torch.tensor(holes, device=self._device).T)  # (2, holes)
+            tokens = tokens.index_put(at, ctx[torch.tensor(places, device=self._device)].to(tokens.dtype))
+        elif rows.shape[1]:
             classes = torch.arange(len(rows), device=self._device)[:, None]  # (C, 1)
             vectors = ctx.to(tokens.dtype).expand(*rows.shape, -1)  # (C, M, d_t)
             tokens = tokens.index_put((classes, rows), vectors)
@@ -127,10 +132,15 @@ class PromptEncoder:
         return self._packed[known]
 
     def _chunk_that_fits(self, class_specific: bool, batch: int) -> int:
-        n_classes, shared = len(self.layout.sequences), 1 if class_specific else 1 + self.layout.n_ctx
+        n_classes, shared = len(self.layout.sequences), 1 if class_specific else self._n_shared
         per_class = sum(len(ids) - shared for ids in self.layout.sequences) / n_classes
         fits = int((self._tokens_at_once() / batch - shared) / per_class)
         return max(1, min(n_classes, fits))
+
+    @property
+    def _n_shared(self) -> int:
+        """How many tokens the sequences have in common, where all classes share the vectors."""
+        return 1 + min(len(rows) for rows in self.layout.ctx_rows)
 
     def _tokens_at_once(self) -> int:
         """Asked once: a chunk that changes from step to step would be packed anew."""
@@ -145,8 +155,9 @@ class PromptEncoder:
         for c, (ids, rows) in enumerate(zip(self.layout.sequences, self.layout.ctx_rows, strict=True)):
             first = c * self.layout.n_ctx if class_specific else 0
             keys: list[Key] = [(i,) for i in ids]
-            for m, row in enumerate(rows):
-                keys[row] = (-1, first + m)
+            places = range(len(rows)) if self.layout.places is None else self.layout.places[c]
+            for place, row in zip(places, rows, strict=True):
+                keys[row] = (-1, first + place)
             prompts.append(keys)
         return prompts
 
@@ -160,5 +171,6 @@ class PromptEncoder:
         # In a packed layout nothing after the longest prompt is seen.
         length = None if self.is_packed else self.tower.context_length
         ids, ends = self.layout.padded(self.layout.pad_id, length)
-        rows = torch.tensor(self.layout.ctx_rows, dtype=torch.int64).view(-1, self.layout.n_ctx)
+        given = self.layout.ctx_rows if self.layout.places is None else [[] for _ in self.layout.ctx_rows]
+        rows = torch.tensor(given, dtype=torch.int64).reshape(len(given), len(given[0]))
         return self.tower.token_embedding(ids.to(self._device)), ends.to(self._device), rows.to(self._device)

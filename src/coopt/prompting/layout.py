@@ -39,6 +39,8 @@ class PromptLayout:
         class_names: the names, as given.
         n_ctx: M.
         pad_id: the token that stands after the end token where sequences are padded.
+        places: where vectors are not the same M for each class, in their order: C lists that say which of the M
+            vectors sits in each of the class's holes. None where hole m takes vector m.
     """
 
     sequences: list[list[int]]
@@ -47,6 +49,7 @@ class PromptLayout:
     class_names: list[str]
     n_ctx: int
     pad_id: int
+    places: list[list[int]] | None = None
 
     @classmethod
     def build(
@@ -75,11 +78,7 @@ class PromptLayout:
             ConfigError: `position` is not one of `POSITIONS`, or `n_ctx` is negative.
             DataError: a name is empty, its prompt is longer than the model's context, or two names have one prompt.
         """
-        if position not in POSITIONS:
-            raise ConfigError(
-                f"position is {position!r}; allowed are {', '.join(map(repr, POSITIONS))}."
-                + did_you_mean(position, POSITIONS)
-            )
+        check_position(position)
         if n_ctx < 0:
             raise ConfigError(f"n_ctx is {n_ctx}; it is a number of context vectors, 0 or more.")
         tokenizer = vlm.tokenizer
@@ -118,6 +117,29 @@ class PromptLayout:
         refuse_equal_prompts([tuple(sequence) for sequence in sequences], class_names, truncate_names)
         return cls(sequences, ctx_rows, name_lengths, list(class_names), n_ctx, tokenizer.pad_id)
 
+    @classmethod
+    def of_vectors(
+        cls, vlm: VLM, class_names: Sequence[str], places: Sequence[Sequence[int]], n: int
+    ) -> "PromptLayout":
+        """Sequences ``[SOS] vectors . [EOS]`` without a word; `places` say which of `n` vectors each class has.
+
+        Raises:
+            DataError: a sequence is longer than the model's context.
+        """
+        tokenizer = vlm.tokenizer
+        start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+        end = [*tokenizer.encode("."), tokenizer.eos_id]
+        longest = max(len(own) for own in places) + len(start) + len(end)
+        if longest > vlm.context_length:
+            raise DataError(
+                f"The longest prompt has {longest} tokens, the model's context {vlm.context_length}: take fewer "
+                "vectors (n_ctx), or shorter words."
+            )
+        sequences = [[*start, *(PLACEHOLDER for _ in own), *end] for own in places]
+        rows = [[len(start) + number for number in range(len(own))] for own in places]
+        own_places = [list(own) for own in places]
+        return cls(sequences, rows, [0] * len(rows), list(class_names), n, tokenizer.pad_id, own_places)
+
     def padded(self, pad_id: int, length: int | None = None) -> tuple[Tensor, Tensor]:
         """Token ids (C, L) int64, padded after the end token, and the end token's rows (C,).
 
@@ -130,3 +152,16 @@ class PromptLayout:
             ids[row, : len(sequence)] = torch.tensor(sequence)
         ends = torch.tensor([len(sequence) - 1 for sequence in self.sequences])
         return ids, ends
+
+
+def check_position(position: str) -> None:
+    """Refuse a position that is none of `POSITIONS`.
+
+    Raises:
+        ConfigError: see above.
+    """
+    if position not in POSITIONS:
+        raise ConfigError(
+            f"position is {position!r}; allowed are {', '.join(map(repr, POSITIONS))}."
+            + did_you_mean(position, POSITIONS)
+        )

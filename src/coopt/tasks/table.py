@@ -4,13 +4,15 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from coopt.data import ImageDataset
 from coopt.errors import ConfigError, did_you_mean
 from coopt.outside import class_key, import_class, is_outside
 from coopt.tasks.classification import Classification
+from coopt.tasks.ordinal import Ordinal
 from coopt.tasks.task import Task
 
 DEFAULT_TASK = "classification"
-TASKS: dict[str, type[Task]] = {"classification": Classification}
+TASKS: dict[str, type[Task]] = {"classification": Classification, "ordinal": Ordinal}
 
 
 def make_task(
@@ -24,14 +26,36 @@ def make_task(
     Raises:
         ConfigError: there is no such task, or it has no such setting.
     """
+    check_task_settings(task, settings or {})
+    return find_task(task)(class_names, class_labels, **(settings or {}))
+
+
+def check_task_settings(task: str | type[Task], settings: Mapping[str, Any]) -> None:
+    """Refuse settings that a task does not have.
+
+    Raises:
+        ConfigError: there is no such task, or it has no such setting.
+    """
     kind = find_task(task)
     allowed = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    unknown = [name for name in settings or {} if name not in allowed]
+    unknown = [name for name in settings if name not in allowed]
     if unknown:
         why = " (it is what several data sets at once need)" if "grouped" in unknown else ""
         listed = ", ".join(allowed) or "none"
+        if unknown[0] == "ranks":
+            why = ", which goes with ordered labels (--task ordinal, task='ordinal')"
         raise ConfigError(f"The task {task!r} has no setting {unknown[0]!r}{why}; its settings are: {listed}.")
-    return kind(class_names, class_labels, **(settings or {}))
+
+
+def task_of(task: str | type[Task], dataset: ImageDataset, settings: Mapping[str, Any] | None = None) -> Task:
+    """A task for the labels of a data set, which are checked first, so that messages say where they stand.
+
+    Raises:
+        ConfigError: as `make_task`.
+        DataError: a label cannot be used.
+    """
+    find_task(task).check(dataset, settings or {})
+    return make_task(task, dataset.class_names, dataset.class_labels, settings)
 
 
 def find_task(task: str | type[Task]) -> type[Task]:

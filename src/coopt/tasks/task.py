@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Int, Int64, Shaped
 from torch import Tensor
 
 from coopt.data import ImageDataset
 from coopt.data.wording import count
-from coopt.errors import DataError
+from coopt.errors import ConfigError, DataError
 from coopt.outside import outside_name
 
 
@@ -156,12 +156,22 @@ class Task(ABC):
     progress_unit: ClassVar[str] = ""
     figures: ClassVar[tuple[Figure, ...]]
     """Of its metrics; the first is the headline."""
+    ordered: ClassVar[bool] = False
+    """Whether its outputs are in an order: methods for ordered labels ask for that."""
 
     def __init__(self, class_names: Sequence[str], class_labels: Sequence[str] | None = None) -> None:
         self.class_names = list(class_names)
         self.class_labels = list(class_names if class_labels is None else class_labels)
         self.settings: dict[str, Any] = {}
         self.key = self.name or outside_name(type(self))
+
+    @classmethod  # noqa: B027
+    def check(cls, dataset: ImageDataset, settings: Mapping[str, Any]) -> None:
+        """Refuse labels of the data that no task of these settings can be made of, saying where they stand.
+
+        Raises:
+            DataError: see above.
+        """
 
     @abstractmethod
     def targets(self, dataset: ImageDataset) -> Shaped[Tensor, "N ..."]:
@@ -196,6 +206,24 @@ class Task(ABC):
     def __repr__(self) -> str:
         """Its name and number of outputs."""
         return f"{type(self).__name__}({len(self.class_names)} outputs)"
+
+    def classes(self, targets: Shaped[Tensor, "N ..."]) -> Int[Tensor, " N"]:
+        """The output that each target stands for, for methods that need one right output per image.
+
+        Raises:
+            ConfigError: targets are no single outputs.
+        """
+        if targets.ndim != 1 or targets.is_floating_point():
+            raise ConfigError(
+                f"This method needs one class for each image, and the task {self.key!r} has no such targets. Take a "
+                "method whose loss is the task's own, such as coop."
+            )
+        return targets
+
+    @property
+    def output_values(self) -> list[float]:
+        """The number of each output, for methods that answer with a quantity; its place where it stands for none."""
+        return [float(place) for place in range(len(self.class_names))]
 
     def strata(self, dataset: ImageDataset) -> Int64[np.ndarray, " N"] | None:
         """The groups that shots are drawn from, so many images of each; None where they are the labels."""
