@@ -16,10 +16,6 @@ from tools.offline_benchmark import PARTS, keep_records, main, publish
 DOCS = Path(__file__).parents[2] / "docs"
 CHOSEN_ON = re.compile(r"stages .{0,40}chosen .{0,110}digits,.{0,5}Font Awesome.{0,10} and .{0,5}OpenMoji")
 PRINT = re.compile(r"fingerprint\W+([0-9a-f]{8,32})\b")
-OF_AN_EARLIER_CHECKPOINT = pytest.mark.xfail(
-    strict=True, reason="the pages are still those of an earlier checkpoint; remove this mark with the next run"
-)
-"""Strict: once the pages are made again, the tests that carry it fail until it is removed."""
 FAILURE = {"run": "a-run", "reason": "out of memory", "protocol": "fewshot", "traceback": 'File "/home/someone/x.py"'}
 
 
@@ -99,7 +95,6 @@ def test_tables_of_a_part_without_records_are_refused(tmp_path: Path, monkeypatc
         command(monkeypatch, "main", "--tables-only", "--results", tmp_path)
 
 
-@OF_AN_EARLIER_CHECKPOINT
 @pytest.mark.parametrize("page", ["results.md", "findings.md", *(f"results/{part}/report.md" for part in PARTS)])
 def test_a_page_with_numbers_names_the_shipped_checkpoint(page: str, shipped: str) -> None:
     """A checkpoint that is trained again makes every such page old; the numbers are then made again with it."""
@@ -120,7 +115,6 @@ def test_no_other_page_names_a_checkpoint_that_is_not_shipped(shipped: str) -> N
     assert {name: value for name, value in found.items() if not shipped.startswith(value)} == {}
 
 
-@OF_AN_EARLIER_CHECKPOINT
 @pytest.mark.parametrize("part", PARTS)
 def test_a_page_is_what_its_records_give(part: str, shipped: str, tmp_path: Path) -> None:
     records = DOCS / "results" / part / "records"
