@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from coopt.version import __version__
 
 if TYPE_CHECKING:
-    from coopt.artifacts import load_run, save_run
+    from coopt.artifacts import import_checkpoint, load_run, save_run
     from coopt.data import ImageDataset, load_dataset, sample_few_shot, split_classes
     from coopt.estimator import PromptClassifier
     from coopt.fit import Recipe, learn
@@ -25,6 +25,7 @@ _HOME = {
     "PromptRegressor": "coopt.regressor",
     "Recipe": "coopt.fit",
     "VLM": "coopt.models",
+    "import_checkpoint": "coopt.artifacts",
     "learn": "coopt.fit",
     "list_models": "coopt.models",
     "load_dataset": "coopt.data",
@@ -42,6 +43,7 @@ __all__ = [
     "PromptRegressor",
     "Recipe",
     "__version__",
+    "import_checkpoint",
     "learn",
     "list_models",
     "load_dataset",

@@ -3,6 +3,8 @@
 from coopt.artifacts.card import card as card
 from coopt.artifacts.earlier import EarlierRunWarning as EarlierRunWarning
 from coopt.artifacts.images import SeenImages as SeenImages
+from coopt.artifacts.imports import Imported as Imported
+from coopt.artifacts.imports import import_checkpoint as import_checkpoint
 from coopt.artifacts.load import load_run as load_run
 from coopt.artifacts.place import check_target as check_target
 from coopt.artifacts.run_folder import Run as Run

@@ -1,5 +1,7 @@
 """The frozen dual encoders: `load_model(name)` gives a `VLM`, whatever the weights' source."""
 
+from coopt.models.archive import read_objects as read_objects
+from coopt.models.archive import unwrapped as unwrapped
 from coopt.models.block import Block as Block
 from coopt.models.block import Layer as Layer
 from coopt.models.block import Mlp as Mlp
