@@ -120,6 +120,8 @@ def _prompts(learned: Mapping[str, Tensor], frozen: Mapping[str, Tensor], checkp
     others = names - deep - {"ctx", "image_encoder.VPT"}
     if not others and frozen and (ctx is None or ctx.ndim == 2) and (ctx is not None or "image_encoder.VPT" in names):
         return _both_towers(learned, any(name.startswith("ZS_") for name in frozen), checkpoint)
+    if not names:
+        raise ModelError(f"'{checkpoint.file}' holds weights of a model and nothing that was learned with it.")
     unknown = sorted(others or names)
     raise ModelError(
         f"'{checkpoint.file}' is not a checkpoint of {', '.join(IMPORTED)}: of its {len(checkpoint.tensors)} tensors "
