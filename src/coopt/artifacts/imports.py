@@ -16,6 +16,7 @@ from coopt.download import Progress, file_digest
 from coopt.errors import ConfigError, DataError, ModelError
 from coopt.methods import Method, build_method, check_settings, find_method, parse_settings
 from coopt.models import VLM, load_model
+from coopt.prompting import equal_prompts_allowed
 from coopt.tasks import Classification
 
 
@@ -112,7 +113,8 @@ def _build(
     settings = {**found.settings, **given}
     if "ctx_init" in find_method(found.method).setting_parameters():
         settings.setdefault("ctx_init", None)  # its default would leave words behind a shorter context
-    method = build_method(found.method, vlm, task.class_names, settings, task)
+    with equal_prompts_allowed():  # the classes are what they were when the checkpoint was trained
+        method = build_method(found.method, vlm, task.class_names, settings, task)
     tensors = dict(found.tensors)
     if "cache.keys" in tensors:
         tensors |= {f"cache.{name}": torch.tensor(float(settings[name])) for name in ("alpha", "beta")}
