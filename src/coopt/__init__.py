@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from coopt.version import __version__
 
 if TYPE_CHECKING:
-    from coopt.artifacts import import_checkpoint, load_run, save_run
+    from coopt.artifacts import import_checkpoint, load_run, push_run, save_run
     from coopt.data import ImageDataset, load_dataset, sample_few_shot, split_classes
     from coopt.estimator import PromptClassifier
     from coopt.fit import Recipe, learn
@@ -31,6 +31,7 @@ _HOME = {
     "load_dataset": "coopt.data",
     "load_model": "coopt.models",
     "load_run": "coopt.artifacts",
+    "push_run": "coopt.artifacts",
     "sample_few_shot": "coopt.data",
     "save_run": "coopt.artifacts",
     "split_classes": "coopt.data",
@@ -49,6 +50,7 @@ __all__ = [
     "load_dataset",
     "load_model",
     "load_run",
+    "push_run",
     "sample_few_shot",
     "save_run",
     "split_classes",

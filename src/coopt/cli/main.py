@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "Accuracy with its 95% interval, per class, macro F1, confusion matrix and calibration error.",
     "import": "Take over a checkpoint of another project's trainer as a run folder.",
     "words": "Nearest vocabulary words of each learned context vector, by Euclidean distance.",
+    "push": "Share a run folder on the Hugging Face hub.",
     "methods": "List the methods and what each learns, or describe one: its settings, recipe, presets and source.",
     "models": "List known model names, with size, image size, embedding width, and whether each is on this machine.",
     "demo": "Hand-written against learned prompts on two sets of real images, offline.",

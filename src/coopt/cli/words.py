@@ -6,7 +6,7 @@ import typer
 
 from coopt.cli.console import Lines, print_json
 from coopt.cli.downloads import download_bar
-from coopt.cli.options import Device, Json, OtherModel, RunFolder, TrustCode
+from coopt.cli.options import Device, Json, OtherModel, RunFolder, RunRevision, TrustCode
 from coopt.cli.tables import print_table
 from coopt.data.unicode import one_form
 from coopt.errors import RunError
@@ -19,6 +19,7 @@ def words(
     class_name: Annotated[
         str | None, typer.Option(help="For a class-specific prompt: the class; by default the first.")
     ] = None,
+    revision: RunRevision = None,
     model: OtherModel = None,
     device: Device = None,
     trust_code: TrustCode = False,
@@ -34,7 +35,7 @@ def words(
     from coopt.prompting import nearest_words
 
     with listening(Lines(quiet=as_json).note):
-        loaded = load_run(run, trust_code=trust_code)
+        loaded = load_run(run, revision=revision, trust_code=trust_code)
     ctx = loaded.tensors.get("ctx")
     if ctx is None:
         raise RunError(f"The run {run} (method {loaded.config['method']!r}) has no learned context vectors.")

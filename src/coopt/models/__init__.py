@@ -8,6 +8,10 @@ from coopt.models.block import Mlp as Mlp
 from coopt.models.block import attention as attention
 from coopt.models.block import run_block as run_block
 from coopt.models.catalogue import list_models as list_models
+from coopt.models.hub import Kind as Kind
+from coopt.models.hub import fetch_snapshot as fetch_snapshot
+from coopt.models.licence import model_licence as model_licence
+from coopt.models.load import HUB_ID as HUB_ID
 from coopt.models.load import load_model as load_model
 from coopt.models.preprocess import Preprocess as Preprocess
 from coopt.models.towers import ImageTower as ImageTower
