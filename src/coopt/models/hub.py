@@ -103,8 +103,8 @@ def fetch_snapshot(
     except Exception as error:  # not in the cache and: offline mode, or the hub or the network failed
         if isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code == 401:
             raise kind.error(
-                f"the hub ({constants.ENDPOINT}) refuses your login for '{repo_id}': {first_line(error)} Log in again "
-                "with `hf auth login`, or check HF_TOKEN."
+                f"the hub ({constants.ENDPOINT}) asks for a login for '{repo_id}', or refuses yours: "
+                f"{first_line(error)}. Log in with `hf auth login`, or check HF_TOKEN."
             ) from error
         why = f"the Hugging Face hub ({constants.ENDPOINT}) could not be reached: {first_line(error)}"
         why = "offline mode is on (offline=True or HF_HUB_OFFLINE)" if local_only else why
