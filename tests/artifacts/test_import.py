@@ -114,10 +114,10 @@ def test_what_the_tensors_do_not_say_is_asked_for_at_once(coop_file: Path) -> No
     with pytest.raises(ConfigError) as error:
         import_checkpoint(coop_file, None, None)
     for part in (
-        "--classes, class_names=",
-        "--model, model=",
+        "(class_names)",
+        "(model)",
         "position: where the class name stood",
-        "--set position=",
+        "settings={'position': ...}",
     ):
         assert part in str(error.value)
     with pytest.raises(ConfigError, match="The checkpoint's tensors say n_ctx=16 of coop; leave n_ctx out"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from coopt.artifacts.place import BOUND, CARD, CONFIG, METRICS
 from coopt.errors import RunError
+from coopt.messages import option
 from coopt.models import HUB_ID, Kind, fetch_snapshot
 
 FILES = (CONFIG, *BOUND, METRICS, CARD)
@@ -43,8 +44,8 @@ def find_run(place: Path | str, revision: str | None = None, offline: bool | Non
     if name is None:
         if revision is not None:
             raise RunError(
-                f"revision is {revision!r}, for a run on the hub (OWNER/NAME), not with a folder ({place}); "
-                "leave it out."
+                f"{option('--revision', 'revision')} is {revision!r}, for a run on the hub (OWNER/NAME), not with a "
+                f"folder ({place}); leave it out."
             )
         return Path(place).expanduser()
     return fetch_snapshot(name, revision, FILES, offline, RUN)

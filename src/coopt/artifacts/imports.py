@@ -14,6 +14,7 @@ from coopt.artifacts.translate import Translated, translate
 from coopt.data.wording import count
 from coopt.download import Progress, file_digest
 from coopt.errors import ConfigError, DataError, ModelError
+from coopt.messages import option
 from coopt.methods import Method, build_method, check_settings, find_method, parse_settings
 from coopt.models import VLM, load_model
 from coopt.prompting import equal_prompts_allowed
@@ -97,12 +98,13 @@ def _check_given(found: Translated, given: dict[str, Any], class_names: Any, mod
     if "token_suffix" in found.tokens:
         missing.pop("ctx_init", None)  # found from it
     lines = [
-        f"the setting {name}: {what} (--set {name}=..., settings={{{name!r}: ...}})" for name, what in missing.items()
+        f"the setting {name}: {what} ({option(f'--set {name}=...', f'settings={{{name!r}: ...}}')})"
+        for name, what in missing.items()
     ]
     if model is None:
-        lines.insert(0, "the model that it was trained with, such as 'ViT-B/16' (--model, model=...)")
+        lines.insert(0, f"the model that it was trained with, such as 'ViT-B/16' ({option('--model', 'model')})")
     if class_names is None:
-        lines.insert(0, "the classes it was trained for, in their order (--classes, class_names=...)")
+        lines.insert(0, f"the classes it was trained for, in their order ({option('--classes', 'class_names')})")
     if lines:
         raise ConfigError(f"The checkpoint (of {found.method}) does not say: {'; '.join(lines)}.")
 

@@ -97,6 +97,6 @@ def _copy(folder: Path, temporary: Path, repo_id: str) -> Path:
         write_json(temporary / CONFIG, config)
         tell(
             f"the base model is {model}, which only this machine has; the shared run names it {Path(model).name!r}, "
-            "and whoever loads it gives the place of the same weights (--model, model=...)"
+            "and whoever loads it gives the place of the same weights: --model on the command line, model=... in Python"
         )
     return temporary
