@@ -4,6 +4,7 @@ from pathlib import Path
 
 from coopt.models.catalogue import KNOWN
 from coopt.models.hub import cached_file
+from coopt.models.load import HUB_ID
 from coopt.models.openai_weights import PUBLISHED
 
 CARD = "README.md"
@@ -20,7 +21,7 @@ def model_licence(name: str) -> str | None:
     if folder.is_dir():
         return _stated(folder / CARD)
     repository = KNOWN["open_clip"].get(name, {}).get("repository", name)
-    card = cached_file(repository, [CARD]) if "/" in repository and not folder.exists() else None
+    card = cached_file(repository, [CARD]) if HUB_ID.fullmatch(repository) and not folder.exists() else None
     return None if card is None else _stated(card)
 
 

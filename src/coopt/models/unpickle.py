@@ -5,7 +5,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -138,7 +138,7 @@ class Reader(pickle.Unpickler):
             TorchScript modules always are.
     """
 
-    def __init__(self, file: IO[bytes], storage: Callable[[Any, str, int], Tensor], *, stand_in: bool) -> None:
+    def __init__(self, file: Any, storage: Callable[[Any, str, int], Tensor], *, stand_in: bool) -> None:
         super().__init__(file, encoding="latin1")  # as Python 2 wrote texts
         self.storage, self.stand_in = storage, stand_in
 
