@@ -36,7 +36,7 @@ def card(
         words: the vocabulary word nearest to each learned context vector.
     """
     evaluations = [record for record in records if figures[0].name in record and "data" in record]
-    model = shown_model(config["base_model_name_or_path"])
+    model = shown_place(config["base_model_name_or_path"])
     lines = [
         *_front_matter(config, evaluations, figures),
         "",
@@ -86,9 +86,10 @@ def card(
     return "\n".join(lines)
 
 
-def shown_model(name: str) -> str:
-    """The base model's name; of a file or folder of this machine the last part, since runs are published."""
-    return Path(name).name if Path(name).is_absolute() or Path(name).expanduser().exists() else name
+def shown_place(name: str) -> str:
+    """A name of a model or of data; of a file or folder of this machine the last part, since runs are published."""
+    path = Path(name).expanduser()
+    return path.name if path.is_absolute() or path.exists() else name
 
 
 def _front_matter(
@@ -97,11 +98,11 @@ def _front_matter(
     """What model hubs read; every value is written as JSON, which YAML reads."""
     model = config["base_model_name_or_path"]
     lines = ["---", "library_name: coopt"]
-    if HUB_ID.fullmatch(model) and shown_model(model) == model and config["base_model_source"] == "transformers":
+    if HUB_ID.fullmatch(model) and shown_place(model) == model and config["base_model_source"] == "transformers":
         lines.append(f"base_model: {json.dumps(model)}")
     lines += ["pipeline_tag: image-classification", "tags: [coopt, prompt-learning, clip, few-shot]"]
     if evaluations:
-        title = f"{config['method']} on {shown_model(model)}"
+        title = f"{config['method']} on {shown_place(model)}"
         lines += ["model-index:", f"- name: {json.dumps(title)}", "  results:"]
     for record in evaluations:
         data = json.dumps({"name": str(record["data"]), "type": "image-folder"})

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from coopt.artifacts.card import shown_place
 from coopt.artifacts.hub import FILES, PREFIX
 from coopt.artifacts.place import CARD, CONFIG
 from coopt.artifacts.load import load_run
@@ -77,7 +78,8 @@ def push_run(
                 404: "Check the name and, if you gave one, that the branch exists.",
             }.get(response.status_code if response is not None else 0, "Try again; nothing of the run was shared.")
             raise RunError(
-                f"The hub ({constants.ENDPOINT}) did not take the run as '{repo_id}': {first_line(error)} {remedy}"
+                f"The hub ({constants.ENDPOINT}) did not take the run as '{repo_id}': "
+                f"{first_line(error).rstrip('.')}. {remedy}"
             ) from error
     return str(found.commit_url)
 
@@ -91,12 +93,14 @@ def _copy(folder: Path, temporary: Path, repo_id: str) -> Path:
         text = (temporary / CARD).read_text(encoding="utf-8")
         write_text(temporary / CARD, text.replace("THIS_FOLDER", repo_id))
     config: dict[str, Any] = json.loads((temporary / CONFIG).read_text(encoding="utf-8"))
-    model = config["base_model_name_or_path"]
-    if Path(model).expanduser().is_absolute() or Path(model).exists():
-        config["base_model_name_or_path"] = Path(model).name
-        write_json(temporary / CONFIG, config)
+    model, source = config["base_model_name_or_path"], (config.get("data") or {}).get("source")
+    if shown_place(model) != model:
+        config["base_model_name_or_path"] = shown_place(model)
         tell(
-            f"the base model is {model}, which only this machine has; the shared run names it {Path(model).name!r}, "
+            f"the base model is {model}, which only this machine has; the shared run names it {shown_place(model)!r}, "
             "and whoever loads it gives the place of the same weights: --model on the command line, model=... in Python"
         )
+    if isinstance(source, str):
+        config["data"]["source"] = shown_place(source)
+    write_json(temporary / CONFIG, config)
     return temporary

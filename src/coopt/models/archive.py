@@ -38,13 +38,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_objects(path: Path) -> Any:
-    """What torch.save wrote: tensors and plain containers; an object of any other class is an `Inert` one.
+    """What torch.save or safetensors wrote: tensors and plain containers, and `Inert` for any other object.
 
     Nothing in the file is run, and nothing that it names is imported.
 
     Raises:
         ModelError: the file is missing or damaged.
     """
+    if path.suffix == ".safetensors":
+        return read_tensors(path)
     with _refusing(path):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:

@@ -153,7 +153,7 @@ class Reader(pickle.Unpickler):
         if module == "torch.jit._pickle":  # typed lists and type tags
             return Allowed(_keep_first)
         if self.stand_in or module == "__torch__" or module.startswith("__torch__."):
-            return type("Inert", (Inert,), {})  # of its own: a pickle can set attributes of a class
+            return type(name, (Inert,), {})  # of its own: a pickle can set attributes of a class
         raise pickle.UnpicklingError(f"the archive names {module}.{name}, which is no tensor")
 
     def persistent_load(self, reference: Any) -> Tensor:
