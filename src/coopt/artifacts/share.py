@@ -8,8 +8,8 @@ from typing import Any
 
 from coopt.artifacts.card import shown_place
 from coopt.artifacts.hub import FILES, PREFIX
-from coopt.artifacts.place import CARD, CONFIG
 from coopt.artifacts.load import load_run
+from coopt.artifacts.place import CARD, CONFIG
 from coopt.errors import ConfigError, RunError, first_line
 from coopt.files import write_json, write_text
 from coopt.messages import tell
