@@ -1,31 +1,29 @@
 """`coopt import`: take over a checkpoint of another project's trainer as a run folder."""
 
-import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from coopt.artifacts import check_target, import_checkpoint, save_run
-from coopt.cli.console import ConsoleReporter, out, print_json, show_path
+from coopt.cli.console import print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import (
     DATA_HELP,
     BatchSize,
     Device,
     Dtype,
+    GroupColumn,
     ImageColumn,
+    ImageRoot,
+    ImageSuffix,
     Json,
     LabelColumn,
+    LabelPattern,
     Revision,
     Strict,
     Workers,
+    table_options,
 )
-from coopt.cli.predict import read_names
-from coopt.data import ImageDataset, load_dataset
-from coopt.evaluate import dataset_logits, measure
-from coopt.methods import Method
-from coopt.tasks import Metrics
 
 
 def import_(
@@ -49,6 +47,10 @@ def import_(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is in --out.")] = False,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
+    group_column: GroupColumn = None,
+    image_root: ImageRoot = None,
+    image_suffix: ImageSuffix = None,
+    label_pattern: LabelPattern = None,
     revision: Revision = None,
     batch_size: BatchSize = 64,
     device: Device = None,
@@ -65,12 +67,16 @@ def import_(
 
     Example: coopt import model.pth.tar-50 --classes classes.txt --model ViT-B/16 --set position=end --data photos/
     """
+    from coopt.artifacts import check_target, import_checkpoint, save_run
+    from coopt.cli import import_steps as steps
+    from coopt.cli.progress import ConsoleReporter
+
     if out_folder is not None:
         check_target(out_folder, overwrite)
-    columns = {"image_column": image_column, "label_column": label_column}
-    dataset, part = (None, "") if data is None else read_test(data, columns)
-    labels, names = read_classes(classes, dataset)
+    columns = table_options(image_column, label_column, group_column, image_root, image_suffix, label_pattern)
     with ConsoleReporter(quiet=as_json) as reporter:
+        dataset, part = (None, "") if data is None else steps.read_test(data, columns, reporter)
+        labels, names = steps.read_classes(classes, dataset)
         with download_bar(as_json) as progress:
             imported = import_checkpoint(
                 path,
@@ -89,7 +95,7 @@ def import_(
         folder = out_folder or Path("runs") / f"imported-{imported.method.key}"
         check_target(folder, overwrite)
         options = {"batch_size": batch_size, "n_workers": workers, "strict": strict}
-        metrics, skipped = evaluate_on(imported.method, dataset, reporter, **options)
+        metrics, skipped = steps.evaluate_on(imported.method, dataset, reporter, **options)
         records = [] if metrics is None else [{"data": part, **metrics.as_dict()}]
         save_run(folder, imported.method, records=records, details=imported.details, overwrite=overwrite)
     if as_json:
@@ -97,52 +103,4 @@ def import_(
         shown = {"data": part or None, "metrics": metrics.as_dict() if metrics else None, "skipped": skipped}
         print_json({**facts, **imported.details["imported"], **shown, "notes": reporter.notes})
         return
-    summarise(imported.method, metrics, part, folder, data)
-
-
-def read_classes(classes: str | None, dataset: ImageDataset | None) -> tuple[list[str] | None, list[str] | None]:
-    """Labels and words: of a file, of names with commas between, or of the data; None where nobody says them."""
-    if classes is None:
-        return (None, None) if dataset is None else (dataset.class_labels, dataset.class_names)
-    if "," in classes and not Path(classes).exists():
-        names = [name.strip() for name in classes.split(",") if name.strip()]
-        return names, names
-    return read_names(Path(classes))
-
-
-def read_test(data: str, columns: dict[str, Any]) -> tuple[ImageDataset, str]:
-    """The test images of a source, or all where it has no test part, and in words which they are."""
-    splits = load_dataset(data, make_split=False, **columns)
-    name = Path(data).name or data
-    return (
-        (splits.whole(), f"all images of {name}") if splits.test is None else (splits.test, f"the test part of {name}")
-    )
-
-
-def evaluate_on(
-    method: Method, dataset: ImageDataset | None, reporter: ConsoleReporter, **options: Any
-) -> tuple[Metrics | None, list[tuple[str, str]]]:
-    """Metrics, and the images that were skipped."""
-    if dataset is None:
-        return None, []
-    method.task.targets(dataset)  # a class that the checkpoint does not know is told before the slow part
-    progress = reporter.encoding(f"{len(dataset)} images")
-    found = dataset_logits(method.vlm, method.predictor(), dataset, seed=1, progress=progress, **options)
-    reporter.skipped(found.skipped)
-    return measure(method.task, found, dataset), list(found.skipped)
-
-
-def summarise(method: Method, metrics: Metrics | None, part: str, folder: Path, data: str | None) -> None:
-    """What was found, how good it is, where it lies, and what to type next."""
-    out.print(
-        f"Took over {method.n_parameters():,} learned numbers: {method.key} {method.settings}, "
-        f"{len(method.class_names)} classes.",
-        markup=False,
-    )
-    if metrics is not None:
-        out.print(f"{metrics.sentence()[:-1]}, {part}.", markup=False)
-    out.print(f"Run folder: {show_path(folder)}", markup=False)
-    command = (
-        ["coopt", "predict", show_path(folder), "IMAGES"] if data else ["coopt", "evaluate", show_path(folder), "DATA"]
-    )
-    out.print(f"Next: {shlex.join(command)}", markup=False)
+    steps.summarise(imported.method, metrics, part, folder, data)

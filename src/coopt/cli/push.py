@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from coopt.artifacts import push_run
 from coopt.cli.console import Lines, out, print_json
 from coopt.cli.options import Json, TrustCode
 from coopt.messages import listening
@@ -27,6 +26,8 @@ def push(
 
     Example: coopt push runs/photos-coop-16shot-seed1 your-name/photos
     """
+    from coopt.artifacts import push_run
+
     reporter = Lines(quiet=as_json)
     with listening(reporter.note):
         address = push_run(
@@ -41,4 +42,4 @@ def push(
     if as_json:
         print_json({"run": run, "repo_id": repo_id, "commit": address, "notes": reporter.notes})
     else:
-        out.print(f"Shared: {address}", markup=False)
+        out.print(f"Shared: {address}")
