@@ -1,6 +1,9 @@
 """Runs on the hub: shared, fetched and used through a fake of the hub's API, which also fails in its ways."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,7 +101,7 @@ def test_a_local_folder_is_never_looked_for_on_the_hub(hub: Hub, tmp_path: Path)
     saved(tmp_path / "me" / "birds")
     hub.commit_folder("me/birds", saved(tmp_path / "other", seed=2))
     assert torch.equal(load_run("me/birds").tensors["ctx"], trained().ctx)
-    for place in ("me/brids", "./me/brids", tmp_path / "none", "a/b/c", "birds"):
+    for place in ("me/brids", "./me/brids", tmp_path / "none", "a/b/c", "birds", "runs/none"):
         with pytest.raises(RunError, match="There is no run folder"):
             load_run(place)
     assert hub.asked == []
@@ -209,3 +212,23 @@ def test_paths_of_this_machine_are_not_shared(hub: Hub, tmp_path: Path) -> None:
     assert run.config["base_model_name_or_path"] == "model.safetensors"
     assert "secret" not in "".join(f.read_text(errors="ignore") for f in run.folder.iterdir())
     assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == str(secret)
+
+
+def test_the_address_of_a_hub_in_the_environment(hub: Hub, tmp_path: Path) -> None:
+    """As a user names a mirror: HF_ENDPOINT, read when the process starts."""
+    hub.commit_folder("me/birds", saved(tmp_path / "one"))
+    here = {
+        "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_OFFLINE": "0",
+    }
+    code = "from coopt.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "words", "me/birds", "--json"],
+        env={**os.environ, **here},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout.splitlines()[-1])["words"]) == 3
+    assert any(line.endswith("adapter_model.safetensors") for line in hub.asked)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from coopt.errors import ModelError
 from coopt.methods import Method
 from coopt.models import HUB_ID, model_licence
 from coopt.prompting import nearest_words
@@ -16,7 +17,13 @@ SIZES = {"n_train": "training images", "n_val": "validation images", "n_test": "
 def learned_words(method: Method) -> list[str]:
     """The vocabulary word nearest to each vector of a shared learned context; none where there is no such context."""
     ctx = method.state_dict().get("ctx")
-    if ctx is None or ctx.ndim != 2:
+    if ctx is None or ctx.ndim != 2 or not ctx.is_floating_point():
+        return []
+    try:
+        width = method.vlm.text.width
+    except ModelError:  # a text tower whose vocabulary is not known
+        return []
+    if ctx.shape[1] != width:  # vectors of something else than the prompt
         return []
     return [nearest[0].word for nearest in nearest_words(method.vlm, ctx, 1)]
 

@@ -10,6 +10,8 @@ from coopt.models import HUB_ID, Kind, fetch_snapshot
 FILES = (CONFIG, *BOUND, METRICS, CARD)
 """What a run consists of; nothing else is fetched or shared."""
 PREFIX = "hf:"
+RUNS = "runs"
+"""Where `coopt fit` writes by default: never an owner on the hub, whether the folder is there yet or not."""
 RUN = Kind(
     "run",
     RunError,
@@ -21,15 +23,15 @@ RUN = Kind(
 def hub_id(place: Path | str) -> str | None:
     """The hub id that a place means; None for a folder of this machine.
 
-    A folder wins over a hub id of the same name, and `runs/photos` is no hub id where there is a folder `runs`: the
-    network is only asked for what can only lie there. `hf:OWNER/NAME` always is one.
+    A folder wins over a hub id of the same name; `work/photos` is no hub id where there is a folder `work`, and
+    `runs/photos` never is: the network is only asked for what can only lie there. `hf:OWNER/NAME` always is one.
     """
     text = str(place)
     if text.startswith(PREFIX):
         return text.removeprefix(PREFIX)
     path = Path(text).expanduser()
     is_local = isinstance(place, Path) and place.is_absolute()
-    if is_local or path.exists() or path.parent.is_dir() or HUB_ID.fullmatch(text) is None:
+    if is_local or path.parts[:1] == (RUNS,) or path.exists() or path.parent.is_dir() or HUB_ID.fullmatch(text) is None:
         return None
     return text
 

@@ -8,7 +8,6 @@ from coopt.cli.console import Lines, print_json
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import Device, Json, OtherModel, RunFolder, RunRevision, TrustCode
 from coopt.cli.tables import print_table
-from coopt.data.unicode import one_form
 from coopt.errors import RunError
 from coopt.messages import listening
 
@@ -32,6 +31,7 @@ def words(
     Example: coopt words runs/photos-coop-16shot-seed1
     """
     from coopt.artifacts import load_run
+    from coopt.data.unicode import one_form
     from coopt.prompting import nearest_words
 
     with listening(Lines(quiet=as_json).note):

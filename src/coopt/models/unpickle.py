@@ -200,9 +200,12 @@ def read_legacy(path: Path, *, stand_in: bool) -> Any:
     size = path.stat().st_size
 
     def storage(dtype: torch.dtype, key: str, length: int) -> Tensor:
-        if not 0 <= length * dtype.itemsize <= size:
-            raise EOFError(f"{length:,} numbers do not fit into a file of {size:,} bytes")
-        return storages.setdefault(key, torch.zeros(length, dtype=dtype))
+        if key not in storages:
+            held = sum(tensor.numel() * tensor.dtype.itemsize for tensor in storages.values())
+            if length < 0 or held + length * dtype.itemsize > size:
+                raise EOFError(f"{length:,} more numbers do not fit into a file of {size:,} bytes")
+            storages[key] = torch.zeros(length, dtype=dtype)
+        return storages[key]
 
     with open(path, "rb") as file:
         first = Reader(file, storage, stand_in=False).load()
