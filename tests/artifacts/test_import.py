@@ -147,7 +147,7 @@ def test_class_names_are_held_to_the_checkpoint(coop_file: Path) -> None:
         import_checkpoint(coop_file, NAMES[:5], vlm, settings=SETTINGS)
     swapped = [NAMES[1], NAMES[0], *NAMES[2:]]
     with pytest.raises(
-        DataError, match="2 of 6 .*class 1 of the checkpoint ends in 'golden retriever .', the list has 'Boeing"
+        DataError, match="2 of 6 .*class 1 of the checkpoint is 'golden retriever', the list has 'Boeing"
     ):
         import_checkpoint(coop_file, swapped, vlm, settings=SETTINGS)
     spelled = [name.upper().replace(" ", "_") for name in NAMES]  # the same words to the tokenizer

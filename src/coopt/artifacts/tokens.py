@@ -97,7 +97,7 @@ def fixed_words(vlm: VLM, found: Translated, class_names: Sequence[str], file: P
     if not wrong:
         return fixed
     shown = [
-        f"class {row + 1} of the checkpoint ends in {tokenizer.decode(nearest_tokens(vlm, suffix[row]))!r}, "
+        f"class {row + 1} of the checkpoint is {_text(vlm, nearest_tokens(vlm, suffix[row]), fixed)!r}, "
         f"the list has {name!r}"
         for row, name in wrong[:SHOWN]
     ]
@@ -105,6 +105,12 @@ def fixed_words(vlm: VLM, found: Translated, class_names: Sequence[str], file: P
         f"{len(wrong)} of {len(class_names)} class names are not those that '{file}' was trained for, or stand at "
         f"another place: {'; '.join(shown)}. Give its class names in its order."
     )
+
+
+def _text(vlm: VLM, ids: Sequence[int], fixed: Sequence[int]) -> str:
+    """A class's tokens as text, without the fixed words before and the full stop after it."""
+    ids = list(ids)[len(fixed) :] if list(ids)[: len(fixed)] == list(fixed) else list(ids)
+    return vlm.tokenizer.decode(ids).removesuffix(".").strip()
 
 
 def nearest_tokens(vlm: VLM, rows: Float[Tensor, "L d"]) -> list[int]:

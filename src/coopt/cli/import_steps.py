@@ -54,7 +54,7 @@ def summarise(method: Method, metrics: Metrics | None, part: str, folder: Path, 
         f"{len(method.class_names)} classes.",
     )
     if metrics is not None:
-        out.print(f"{metrics.sentence()[:-1]}, {part}.")
+        out.print(f"Evaluated on {part}. {metrics.sentence()}")
     out.print(f"Run folder: {show_path(folder)}")
     command = (
         ["coopt", "predict", show_path(folder), "IMAGES"] if data else ["coopt", "evaluate", show_path(folder), "DATA"]
