@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from coopt import PromptClassifier, PromptRegressor
 from coopt.artifacts import load_run, push_run, save_run
 from coopt.errors import ConfigError, RunError
 from coopt.methods import Method, build_method
@@ -232,3 +234,20 @@ def test_the_address_of_a_hub_in_the_environment(hub: Hub, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout.splitlines()[-1])["words"]) == 3
     assert any(line.endswith("adapter_model.safetensors") for line in hub.asked)
+
+
+@pytest.mark.parametrize("kind", [PromptClassifier, PromptRegressor])
+def test_the_names_of_other_libraries(hub: Hub, tmp_path: Path, kind: type) -> None:
+    is_classifier = kind is PromptClassifier
+    options = {} if is_classifier else {"method": "ordinalclip"}
+    images = [Image.new("RGB", (20, 20), (40 * i, 0, 0)) for i in range(6)]
+    learned = kind(model="builtin", shots=2, epochs=1, **options).fit(
+        images, (["tea", "owl", "fox"] if is_classifier else [1, 2, 3]) * 2
+    )
+    learned.save_pretrained("one", push_to_hub=True, repo_id="me/one", token=TOKEN)
+    again = kind.from_pretrained("me/one", revision="main")
+    assert again.predict(images).tolist() == learned.predict(images).tolist()
+    again.push_to_hub("me/two", token=TOKEN)
+    assert kind.from_pretrained("me/two").predict(images).tolist() == learned.predict(images).tolist()
+    with pytest.raises(ConfigError, match="repo_id is ''; give OWNER/NAME"):
+        learned.save_pretrained("three", push_to_hub=True)
