@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from coopt.version import __version__
 
 if TYPE_CHECKING:
-    from coopt.artifacts import load_run, save_run
+    from coopt.artifacts import import_checkpoint, load_run, push_run, save_run
     from coopt.data import ImageDataset, load_dataset, sample_few_shot, split_classes
     from coopt.estimator import PromptClassifier
     from coopt.fit import Recipe, learn
@@ -25,11 +25,13 @@ _HOME = {
     "PromptRegressor": "coopt.regressor",
     "Recipe": "coopt.fit",
     "VLM": "coopt.models",
+    "import_checkpoint": "coopt.artifacts",
     "learn": "coopt.fit",
     "list_models": "coopt.models",
     "load_dataset": "coopt.data",
     "load_model": "coopt.models",
     "load_run": "coopt.artifacts",
+    "push_run": "coopt.artifacts",
     "sample_few_shot": "coopt.data",
     "save_run": "coopt.artifacts",
     "split_classes": "coopt.data",
@@ -42,11 +44,13 @@ __all__ = [
     "PromptRegressor",
     "Recipe",
     "__version__",
+    "import_checkpoint",
     "learn",
     "list_models",
     "load_dataset",
     "load_model",
     "load_run",
+    "push_run",
     "sample_few_shot",
     "save_run",
     "split_classes",

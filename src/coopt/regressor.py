@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 
+from coopt.artifacts import Pretrained
 from coopt.data import load_dataset
 from coopt.errors import ConfigError, DataError
 from coopt.estimator import UNSET, PromptClassifier
@@ -26,7 +27,7 @@ OF_TASK = ("ranks", "interval")
 """Parameters that are settings of the task."""
 
 
-class PromptRegressor(RegressorMixin, BaseEstimator):
+class PromptRegressor(Pretrained, RegressorMixin, BaseEstimator):
     """Learns a quantity (an age, a count, a grade) from few images with a frozen CLIP-like model.
 
     It is `PromptClassifier` with the task `ordinal` (`coopt.tasks.Ordinal`): `X` and all parameters that both have mean
@@ -183,20 +184,22 @@ class PromptRegressor(RegressorMixin, BaseEstimator):
         *,
         model: str | VLM | None = None,
         device: str | None = None,
+        revision: str | None = None,
         trust_code: bool = False,
     ) -> "PromptRegressor":
         """A fitted regressor from a run folder of the task `ordinal`.
 
         Args:
-            folder: what `save` or `coopt fit --task ordinal` wrote.
+            folder: what `save` or `coopt fit --task ordinal` wrote, or OWNER/NAME of a run on the Hugging Face hub.
             model: the base model, where it lies elsewhere than the run says; checked to be the same weights.
             device: where to put it.
+            revision: branch, tag or commit of a run on the hub.
             trust_code: leave to import a method from outside the package that the run names.
 
         Raises:
             ConfigError: the run is of another task.
         """
-        classifier = PromptClassifier.load(folder, model=model, device=device, trust_code=trust_code)
+        classifier = PromptClassifier.load(folder, model=model, device=device, revision=revision, trust_code=trust_code)
         task = classifier.predictor_.task
         if not isinstance(task, Ordinal):
             raise ConfigError(

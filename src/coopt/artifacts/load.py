@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from coopt.artifacts.earlier import BINDING, EarlierRunWarning
+from coopt.artifacts.hub import find_run, hub_id
 from coopt.artifacts.images import SeenImages
 from coopt.artifacts.place import BOUND, CLASSIFIER, CONFIG, IMAGES, WEIGHTS, finish_swap
 from coopt.artifacts.run_folder import Run, check_names
@@ -19,17 +20,18 @@ from coopt.messages import tell
 from coopt.methods import Classifier
 
 
-def load_run(folder: Path | str, *, trust_code: bool = False) -> Run:
+def load_run(folder: Path | str, *, revision: str | None = None, trust_code: bool = False) -> Run:
     """Read a run folder. Nothing in it is ever executed: the files are JSON and safetensors.
 
     Args:
-        folder: what `save_run` wrote.
+        folder: what `save_run` wrote, or OWNER/NAME of a run on the Hugging Face hub.
+        revision: branch, tag or commit of a run on the hub.
         trust_code: leave to import the method or the task of the run, where it is a class from outside the package.
 
     Raises:
         RunError: the folder is missing, unfinished, damaged, of another version or method, or needs `trust_code`.
     """
-    folder = Path(folder)
+    place, folder = folder, find_run(folder, revision)
     finish_swap(folder)
     if not folder.is_dir():
         partial = folder.with_name(folder.name + ".partial")
@@ -37,7 +39,8 @@ def load_run(folder: Path | str, *, trust_code: bool = False) -> Run:
         raise RunError(f"There is no run folder {folder}.{hint}")
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
-        raise RunError(f"{folder} is not a complete run: {', '.join(missing)} missing.")
+        where = folder if hub_id(place) is None else f"{place} on the hub"
+        raise RunError(f"{where} is not a complete run: {', '.join(missing)} missing.")
     config = read_config(folder / CONFIG)
     check_names(folder, config, trust_code)
     try:

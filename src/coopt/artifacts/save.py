@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from coopt.artifacts.card import card
+from coopt.artifacts.card import card, learned_words
 from coopt.artifacts.earlier import FORMAT
 from coopt.artifacts.images import SeenImages
 from coopt.artifacts.place import (
@@ -33,7 +33,7 @@ PACKAGES = ("torch", "transformers", "numpy", "scikit-learn", "pillow", "safeten
 """Whose versions a run folder names."""
 CALLER_FACTS = (
     "class_labels", "shots", "seed", "recipe", "class_weight", "sample_weight", "preset", "data", "revision_asked",
-    "numeric_labels", "label_dtype",
+    "numeric_labels", "label_dtype", "imported",
 )  # fmt: skip
 """What `details` of a run folder may hold: a run that is loaded is saved again with these."""
 PATH = re.compile(r"'[^']*[/\\][^']*'")
@@ -98,7 +98,7 @@ def save_run(
         present = [name for name in BOUND if (temporary / name).is_file()]
         config["files"] = {name: file_digest(temporary / name) for name in present}
         write_text(temporary / METRICS, "".join(json.dumps(dict(record)) + "\n" for record in records))
-        write_text(temporary / CARD, card(config, records, method.task.figures))
+        write_text(temporary / CARD, card(config, records, method.task.figures, learned_words(method)))
         write_json(temporary / CONFIG, config)
     if is_taken:
         old = folder.with_name(f".{folder.name}.old")

@@ -24,6 +24,7 @@ from coopt.cli.options import (
     Layout,
     OtherModel,
     RunFolder,
+    RunRevision,
     Strict,
     TrustCode,
     Workers,
@@ -35,6 +36,7 @@ def evaluate(
     run: RunFolder,
     data: Annotated[list[str], typer.Argument(help=f"{DATA_HELP} Several for a run that learned on several.")],
     split: Annotated[str | None, typer.Option(help="train, val, test or all; by default test, if any, or all.")] = None,
+    revision: RunRevision = None,
     model: OtherModel = None,
     image_column: ImageColumn = None,
     label_column: LabelColumn = None,
@@ -67,7 +69,7 @@ def evaluate(
     from coopt.evaluate import measure
 
     with ConsoleReporter(quiet=as_json) as reporter:
-        loaded = load_run(run, trust_code=trust_code)
+        loaded = load_run(run, revision=revision, trust_code=trust_code)
         columns: dict[str, Any] = {
             **table_options(image_column, label_column, group_column, image_root, image_suffix, label_pattern),
             "layout": layout,

@@ -1,6 +1,7 @@
 """`coopt`: the commands, and how a call of them ends."""
 
 import importlib
+import keyword
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +19,9 @@ COMMANDS = {
     "fit": "Learn a classifier from a few labelled images and save it as a run folder.",
     "predict": "Class and probability for each image.",
     "evaluate": "Accuracy with its 95% interval, per class, macro F1, confusion matrix and calibration error.",
+    "import": "Take over a checkpoint of another project's trainer as a run folder.",
     "words": "Nearest vocabulary words of each learned context vector, by Euclidean distance.",
+    "push": "Share a run folder on the Hugging Face hub.",
     "methods": "List the methods and what each learns, or describe one: its settings, recipe, presets and source.",
     "models": "List known model names, with size, image size, embedding width, and whether each is on this machine.",
     "demo": "Hand-written against learned prompts on two sets of real images, offline.",
@@ -32,7 +35,10 @@ COMMANDS = {
 
 
 class Commands(typer.core.TyperGroup):
-    """Lists the commands without importing them: each is `coopt.cli.NAME.NAME`, imported when it is called."""
+    """Lists the commands without importing them: each is `coopt.cli.NAME.NAME`, imported when it is called.
+
+    A name that is a keyword of Python has an underscore after it there.
+    """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name, and the arguments after its name."""
@@ -54,6 +60,7 @@ class Ended(Exception):  # noqa: N818
 
 def load_command(name: str) -> Any:
     """The command itself, with its options."""
+    name = f"{name}_" if keyword.iskeyword(name) else name
     command = getattr(importlib.import_module(f"coopt.cli.{name}"), name)
     if not isinstance(command, typer.Typer):
         part = typer.Typer(add_completion=False, rich_markup_mode="rich")

@@ -11,7 +11,10 @@ DATA_HELP = (
     "A folder per class, train/val/test folders, a CSV/TSV/JSONL/Parquet table, a zip or tar of these, or "
     "hf:OWNER/NAME."
 )
-RunFolder = Annotated[Path, typer.Argument(help="A run folder that `coopt fit` wrote.")]
+RunFolder = Annotated[
+    str, typer.Argument(help="A run folder that `coopt fit` wrote, or OWNER/NAME of a run on the hub.")
+]
+RunRevision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a run on the hub.")]
 Model = Annotated[str, typer.Option(help="A name from `coopt models`, a hub id, or a local folder or file.")]
 OtherModel = Annotated[
     str | None, typer.Option("--model", help="Where the base model lies, if elsewhere than the run says.")

@@ -22,6 +22,7 @@ from coopt.cli.options import (
     Layout,
     OtherModel,
     RunFolder,
+    RunRevision,
     Strict,
     TrustCode,
     Workers,
@@ -49,6 +50,7 @@ def predict(
     ignore: Ignore = None,
     image_bits: ImageBits = None,
     output: Annotated[Path | None, typer.Option(help="Write to a .csv or .json file.")] = None,
+    revision: RunRevision = None,
     model: OtherModel = None,
     batch_size: BatchSize = 64,
     device: Device = None,
@@ -71,7 +73,7 @@ def predict(
     from coopt.tasks import check_logits
 
     with ConsoleReporter(quiet=as_json) as reporter:
-        loaded = load_run(run, trust_code=trust_code)
+        loaded = load_run(run, revision=revision, trust_code=trust_code)
         columns = {"image_column": image_column, "image_root": image_root, "image_suffix": image_suffix}
         bits = loaded.image_bits if image_bits is None else image_bits
         splits = read_images(images, **columns, layout=layout, ignore=ignore or (), image_bits=bits)

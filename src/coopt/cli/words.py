@@ -6,9 +6,8 @@ import typer
 
 from coopt.cli.console import Lines, print_json
 from coopt.cli.downloads import download_bar
-from coopt.cli.options import Device, Json, OtherModel, RunFolder, TrustCode
+from coopt.cli.options import Device, Json, OtherModel, RunFolder, RunRevision, TrustCode
 from coopt.cli.tables import print_table
-from coopt.data.unicode import one_form
 from coopt.errors import RunError
 from coopt.messages import listening
 
@@ -19,6 +18,7 @@ def words(
     class_name: Annotated[
         str | None, typer.Option(help="For a class-specific prompt: the class; by default the first.")
     ] = None,
+    revision: RunRevision = None,
     model: OtherModel = None,
     device: Device = None,
     trust_code: TrustCode = False,
@@ -31,10 +31,11 @@ def words(
     Example: coopt words runs/photos-coop-16shot-seed1
     """
     from coopt.artifacts import load_run
+    from coopt.data.unicode import one_form
     from coopt.prompting import nearest_words
 
     with listening(Lines(quiet=as_json).note):
-        loaded = load_run(run, trust_code=trust_code)
+        loaded = load_run(run, revision=revision, trust_code=trust_code)
     ctx = loaded.tensors.get("ctx")
     if ctx is None:
         raise RunError(f"The run {run} (method {loaded.config['method']!r}) has no learned context vectors.")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coopt.artifacts import SeenImages, load_run
+from coopt.artifacts import Pretrained, SeenImages, load_run
 from coopt.estimator.fitted import FittedClassifier
 from coopt.estimator.inputs import images_of, is_grey_stack, training_images
 from coopt.estimator.keep import pickled_state, run_facts, run_parameters, run_values, save_fitted
@@ -17,7 +17,7 @@ from coopt.methods import find_method, method_name
 from coopt.models import VLM, load_model
 
 
-class PromptClassifier(FittedClassifier):
+class PromptClassifier(Pretrained, FittedClassifier):
     """Learns the prompt of a frozen CLIP-like model for your own classes.
 
     `X` is any source that `coopt.data.load_dataset` reads: a list of paths, PIL images, arrays or tensors, an array
@@ -186,17 +186,19 @@ class PromptClassifier(FittedClassifier):
         *,
         model: str | VLM | None = None,
         device: str | None = None,
+        revision: str | None = None,
         trust_code: bool = False,
     ) -> "PromptClassifier":
         """A fitted classifier from a run folder; a clone of it trains the same method on other images.
 
         Args:
-            folder: what `save` or `coopt fit` wrote.
+            folder: what `save` or `coopt fit` wrote, or OWNER/NAME of a run on the Hugging Face hub.
             model: the base model, where it lies elsewhere than the run says; checked to be the same weights.
             device: where to put it.
+            revision: branch, tag or commit of a run on the hub.
             trust_code: leave to import a method or task from outside the package that the run names.
         """
-        run = load_run(folder, trust_code=trust_code)
+        run = load_run(folder, revision=revision, trust_code=trust_code)
         vlm = model if isinstance(model, VLM) else run.load_vlm(device, model=model)
         classifier = cls(**run_parameters(run, vlm, model, device))
         classifier.learned_, classifier._facts, classifier.seen_ = None, run_facts(run), run.images

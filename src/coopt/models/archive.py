@@ -2,8 +2,8 @@
 
 import pickle
 import zipfile
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,7 @@ import torch
 from torch import Tensor
 
 from coopt.errors import ModelError, first_line
-
-STORAGE_DTYPES = {
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "DoubleStorage": torch.float64,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
+from coopt.models.unpickle import Inert, read_archive, read_legacy
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -35,9 +23,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: the file is missing, damaged, or holds something else than tensors.
     """
-    if not path.is_file():
-        raise ModelError(f"there is no checkpoint file '{path}'.")
-    try:
+    with _refusing(path):
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
@@ -45,8 +31,39 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                    return _read_torchscript(archive)
-        return _unwrapped(torch.load(path, map_location="cpu", weights_only=True))
+                    tensors: dict[str, Tensor] = {}
+                    _collect(read_archive(archive, stand_in=False), "", tensors)
+                    return tensors
+        return unwrapped(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def read_objects(path: Path) -> Any:
+    """What torch.save or safetensors wrote: tensors and plain containers, and `Inert` for any other object.
+
+    Nothing in the file is run, and nothing that it names is imported.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    if path.suffix == ".safetensors":
+        return read_tensors(path)
+    with _refusing(path):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return read_archive(archive, stand_in=True)
+        with open(path, "rb") as file:
+            if file.read(4) == b"PK\x03\x04":
+                raise ModelError("it begins as a checkpoint and ends early: it was cut. Copy or download it again.")
+        return read_legacy(path, stand_in=True)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Say of any error what is wrong with the file."""
+    if not path.is_file():
+        raise ModelError(f"there is no checkpoint file '{path}'.")
+    try:
+        yield
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"'{path}' is damaged or holds Python objects beside tensors, which coopt refuses to load because they "
@@ -62,8 +79,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _unwrapped(value: Any) -> dict[str, Tensor]:
-    """The state dict inside the usual wrappings of training programs."""
+def unwrapped(value: Any) -> dict[str, Tensor]:
+    """The state dict inside the usual wrappings of training programs.
+
+    Raises:
+        ModelError: there is none.
+    """
     if isinstance(value, Mapping) and isinstance(value.get("state_dict"), Mapping):
         value = value["state_dict"]
     if not isinstance(value, Mapping) or not value:
@@ -74,66 +95,9 @@ def _unwrapped(value: Any) -> dict[str, Tensor]:
     return tensors
 
 
-class _Record:
-    """Stands for an object of any TorchScript class: keeps its attributes, does nothing."""
-
-    state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-def _keep_first(value: Any, *_: Any) -> Any:
-    return value
-
-
-class _Reader(pickle.Unpickler):
-    """An unpickler that knows tensors, plain containers and inert records, and refuses every other name."""
-
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(archive.open(f"{root}/data.pkl"))
-        self.archive = archive
-        self.root = root
-        self.storages: dict[str, Tensor] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "__torch__" or module.startswith("__torch__."):
-            return _Record
-        if module == "torch" and name in STORAGE_DTYPES:
-            return STORAGE_DTYPES[name]
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _view
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch.jit._pickle":  # typed lists and type tags
-            return _keep_first
-        raise pickle.UnpicklingError(f"the archive names {module}.{name}, which is no tensor")
-
-    def persistent_load(self, reference: Any) -> Tensor:
-        _, dtype, key, _, _ = reference
-        if key not in self.storages:
-            content = bytearray(self.archive.read(f"{self.root}/data/{key}"))  # zipfile checks the CRC
-            empty = torch.empty(0, dtype=dtype)
-            self.storages[key] = torch.frombuffer(content, dtype=dtype) if content else empty
-        return self.storages[key]
-
-
-def _view(storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Tensor:
-    return torch.as_strided(storage, size, stride, offset)
-
-
-def _read_torchscript(archive: zipfile.ZipFile) -> dict[str, Tensor]:
-    root = archive.namelist()[0].split("/")[0]
-    if f"{root}/byteorder" in archive.namelist() and archive.read(f"{root}/byteorder") != b"little":
-        raise ModelError("its numbers are stored big-endian; save it on a little-endian machine.")
-    tensors: dict[str, Tensor] = {}
-    _collect(_Reader(archive, root).load(), "", tensors)
-    return tensors
-
-
 def _collect(record: Any, prefix: str, tensors: dict[str, Tensor]) -> None:
     """Walk the module tree; the path to a tensor is its name in the state dict."""
-    if not isinstance(record, _Record) or not isinstance(record.state, Mapping):
+    if not isinstance(record, Inert) or not isinstance(record.state, Mapping):
         return
     for name, value in record.state.items():
         if isinstance(value, Tensor):
