@@ -120,7 +120,7 @@ def test_a_passed_model_is_shared_by_clones(vlm: VLM) -> None:
     classifier = quick(vlm)
     assert clone(classifier).model is vlm and copy.deepcopy(classifier).model is vlm
     assert pickle.loads(pickle.dumps(classifier)).model is vlm
-    assert pickle.loads(pickle.dumps(vlm)) is vlm and copy.copy(vlm) is vlm
+    assert pickle.loads(pickle.dumps(vlm)) is vlm and copy.deepcopy(vlm) is vlm
 
 
 def test_the_model_is_loaded_again_from_its_folder(

@@ -134,7 +134,9 @@ class VLM:
         return layout(self.tokenizer, texts, self.context_length, truncate=truncate)
 
     def __copy__(self) -> "VLM":
-        return self
+        made = type(self).__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "VLM":
         return self
