@@ -25,7 +25,7 @@ def test_a_cut_name_fills_the_context_exactly(position: str) -> None:
 
 def test_a_name_that_is_too_long_is_named_with_its_tokens() -> None:
     vlm = golden_vlm("vit_b")
-    with pytest.raises(DataError, match=r"13: 'very .* long' has 62 tokens, its prompt 78\. .*--truncate-names"):
+    with pytest.raises(DataError, match=r"13: 'very .* long' has 62 tokens, its prompt 78\. .*truncate_names"):
         PromptLayout.build(vlm, ["tea", LONG], 13)
     assert len(PromptLayout.build(vlm, ["tea", LONG], 12).sequences[1]) == 77
 
