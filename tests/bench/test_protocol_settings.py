@@ -44,7 +44,17 @@ OTHERS = {
     **dict.fromkeys(("icons", "icon-names", "emoji-names", "emoji", "unicons", "unicon-names"), "an icon of a {}."),
     **dict.fromkeys(("digits", "mnist"), "a photo of the number {}."),
     **dict.fromkeys(("animals", "animal-emoji"), "a silhouette of a {}."),
-    **dict.fromkeys(("textiles", "solar-cells"), "a photo of a {}."),
+    **dict.fromkeys(("textiles", "solar-cells", "solar-grades"), "a photo of a {}."),
+    **dict.fromkeys(
+        ("morph", "utkface", *(f"adience-{n}" for n in range(5))), "a photo of a person who is {} years old."
+    ),
+    "historical-color": "a photo taken in the {}.",
+    "koniq": "a photo of quality {}.",
+    "aadb": "a photo of beauty {}.",
+    "digit-values": "a photo of the number {}.",
+    "dots": "a picture of {} dots.",
+    "icon-counts": "a picture of {} icons.",
+    "icon-angles": "an icon turned by {} degrees.",
 }
 """Variants of ImageNet (the same file), and the prompts that were written for the offline sets."""
 SEVEN = [

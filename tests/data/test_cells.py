@@ -69,9 +69,9 @@ def test_a_root_and_an_ending(make_files: Make, kind: str, monkeypatch: pytest.M
         assert pictures(table, image_root=image_root, image_suffix=".png") == WANTED
     monkeypatch.chdir(root)
     assert pictures(table, image_root="images", image_suffix=".png") == WANTED
-    with pytest.raises(DataError, match=r"image_root \(--image-root\) is 'imgs'; there is no such folder"):
+    with pytest.raises(DataError, match=r"image_root is 'imgs'; there is no such folder"):
         load_dataset(table, image_root="imgs")
-    with pytest.raises(DataError, match=r"None of the 4 images .* image_root \(--image-root\) names another one"):
+    with pytest.raises(DataError, match=r"None of the 4 images .* image_root names another one"):
         load_dataset(table)
 
 

@@ -111,7 +111,7 @@ def test_a_pattern_looks_at_folders_and_parts(make_files: Make) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "error", "message"), [
-    ("(", ConfigError, r"label_pattern \(--label-pattern\) is '\(', which is no regular expression"),
+    ("(", ConfigError, r"label_pattern is '\(', which is no regular expression"),
     ("([a-z]+)_", ConfigError, "it needs a group called label, such as"),
     ("(?P<label>bird)", DataError, r"finds no label in 12 of 12 paths of .*: 'cat10_0.png'"),
     ("(?P<label>cat)", DataError, r"finds no label in 6 of 12 paths"),

@@ -12,10 +12,10 @@ from coopt.errors import DataError
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    for name in ("train", "test", "old"):
+    for part, name in enumerate(("train", "test", "old")):
         (tmp_path / "birds" / name).mkdir(parents=True)
         for number in range(4):
-            Image.fromarray(np.full((5, 7), number * 900, dtype=np.uint16)).save(
+            Image.fromarray(np.full((5, 7), number * 900 + part, dtype=np.uint16)).save(
                 tmp_path / "birds" / name / f"{number}.png"
             )
     (tmp_path / "birds" / "empty").mkdir()

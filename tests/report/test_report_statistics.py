@@ -162,7 +162,9 @@ def test_a_gain_ends_where_the_baseline_leaves_no_room() -> None:
 
 def test_a_figure_without_percent_has_no_such_ends() -> None:
     headline = {"name": "mae", "title": "error", "unit": " years", "higher_is_better": False}
-    lines = [record(metrics={"mae": v}, task="ordinal", headline=headline, seed=s) for s, v in ((1, 99.0), (2, 103.0))]
+    lines = [
+        record(metrics={"mae": v}, task="ages:Years", headline=headline, seed=s) for s, v in ((1, 99.0), (2, 103.0))
+    ]
     grid = only_grid(lines)
     found = grid.summary(row(grid, "coop"), ["icons"], "all")
     assert (found.low, found.high) == pytest.approx((101 - 2 * T1, 101 + 2 * T1))

@@ -19,7 +19,7 @@ HEADLINE = {"name": "mae", "title": "mean absolute error", "unit": " years", "hi
 
 
 def error_record(mae: float, **changes: Any) -> dict[str, Any]:
-    return record(task="ordinal", headline=HEADLINE, metrics={"mae": mae, "spearman": 0.5}, **changes)
+    return record(task="ages:Years", headline=HEADLINE, metrics={"mae": mae, "spearman": 0.5}, **changes)
 
 
 def lines() -> list[dict[str, Any]]:
@@ -92,7 +92,9 @@ def test_no_word_of_accuracy_in_the_whole_report(tmp_path: Path) -> None:
 
 
 def test_records_of_several_tasks_are_refused() -> None:
-    with pytest.raises(RunError, match=r"classification \(accuracy \(%\)\), ordinal \(mean absolute error \(years\)\)"):
+    with pytest.raises(
+        RunError, match=r"ages:Years \(mean absolute error \(years\)\), classification \(accuracy \(%\)\)"
+    ):
         bench_of([*lines(), record(60.0, dataset="other")])
 
 

@@ -97,7 +97,7 @@ class Run:
                 raise
             raise ModelError(
                 f"The base model {name!r} that the run {self.folder} names cannot be loaded: {error} If the model lies "
-                "elsewhere now, give its place: --model PLACE on the command line, model=... in Python."
+                f"elsewhere now, give its place: {option('--model PLACE', 'model=...')}."
             ) from error
         self.check_backbone(vlm)
         return vlm

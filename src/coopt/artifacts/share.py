@@ -12,7 +12,7 @@ from coopt.artifacts.load import load_run
 from coopt.artifacts.place import CARD, CONFIG
 from coopt.errors import ConfigError, RunError, first_line
 from coopt.files import write_json, write_text
-from coopt.messages import tell
+from coopt.messages import option, tell
 from coopt.models import HUB_ID
 
 
@@ -98,7 +98,7 @@ def _copy(folder: Path, temporary: Path, repo_id: str) -> Path:
         config["base_model_name_or_path"] = shown_place(model)
         tell(
             f"the base model is {model}, which only this machine has; the shared run names it {shown_place(model)!r}, "
-            "and whoever loads it gives the place of the same weights: --model on the command line, model=... in Python"
+            f"and whoever loads it gives the place of the same weights ({option('--model', 'model=...')})"
         )
     if isinstance(source, str):
         config["data"]["source"] = shown_place(source)

@@ -24,6 +24,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from coopt.data.labels import is_missing, label_text
 from coopt.data.unicode import find_file
+from coopt.messages import option
 
 Find = Callable[[str], Any]
 """From a path ('/' between its parts) to something that `open_image` opens; None where there is no such file."""
@@ -137,7 +138,7 @@ def why_missing(text: str) -> str:
     if WINDOWS.match(text):
         return (
             "it is an absolute path of a Windows machine; write paths relative to the table's folder, or to the folder "
-            "that image_root (--image-root) names"
+            f"that {option('--image-root', 'image_root')} names"
         )
     if ADDRESS.match(text) and not text.lower().startswith("file:"):
         return "it is an address, and images are not downloaded; download them and give their paths"

@@ -8,6 +8,7 @@ from coopt.data.parts import part_of
 from coopt.data.tree import FileTree
 from coopt.data.wording import some
 from coopt.errors import ConfigError, DataError
+from coopt.messages import option
 
 EXAMPLE = r"(?P<label>[a-z]+)_[0-9]+"
 
@@ -18,7 +19,7 @@ def read_pattern(text: str) -> re.Pattern[str]:
     Raises:
         ConfigError: it is no regular expression, or has no group called "label".
     """
-    what = f"label_pattern (--label-pattern) is {text!r}"
+    what = f"{option('--label-pattern', 'label_pattern')} is {text!r}"
     try:
         pattern = re.compile(text)
     except (re.error, RecursionError) as error:
@@ -54,8 +55,9 @@ def label_by_pattern(reading: Reading, pattern: re.Pattern[str], required: bool)
         wrong = [path for path, match in zip(paths, found, strict=True) if match is None or not match["label"]]
         if wrong and required:
             raise DataError(
-                f"label_pattern (--label-pattern) {pattern.pattern!r} finds no label in {len(wrong)} of {len(paths)} "
-                f"paths of {reading.where}: {some(wrong, 3)}. It is searched in the whole path below the source."
+                f"{option('--label-pattern', 'label_pattern')} {pattern.pattern!r} finds no label in {len(wrong)} of "
+                f"{len(paths)} paths of {reading.where}: {some(wrong, 3)}. It is searched in the whole "
+                "path below the source."
             )
         rows.labels = None if wrong else [folder_label(match["label"]) for match in found if match]
         if "group" in pattern.groupindex and not wrong:

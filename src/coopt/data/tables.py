@@ -85,8 +85,8 @@ def disk_finder(folder: Path, image_root: str | Path | None = None) -> Find:
         folder = next((root for root in roots if root.is_dir()), Path())
         if folder == Path():
             raise DataError(
-                f"image_root (--image-root) is '{image_root}'; there is no such folder, neither from the working "
-                f"directory nor at '{roots[1]}'."
+                f"{option('--image-root', 'image_root')} is '{image_root}'; there is no such folder, neither from the "
+                f"working directory nor at '{roots[1]}'."
             )
     return lambda path: find_file(folder, path)
 
@@ -207,8 +207,8 @@ def _refuse_all_missing(table: Table, column: str, names: list[str], images: lis
     example = f"None of the {len(names)} images that '{table.where}' names in column {column!r} exists, for example "
     if reasons == {MissingImage().reason}:
         hint = (
-            "Paths are relative to the table's folder; image_root (--image-root) names another one, and image_suffix "
-            "(--image-suffix) an ending such as .jpg that they lack"
+            f"Paths are relative to the table's folder; {option('--image-root', 'image_root')} names another one, and "
+            f"{option('--image-suffix', 'image_suffix')} an ending such as .jpg that they lack"
         )
     else:
         hint = f"Here {images[0].reason}"

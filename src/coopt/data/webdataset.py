@@ -18,6 +18,7 @@ from coopt.data.tree import FileTree, FolderTree
 from coopt.data.trees import SPLIT_TOKEN
 from coopt.data.wording import count, some
 from coopt.errors import DataError
+from coopt.messages import option
 
 ENDINGS = ("cls", "json", "txt")
 """The files that hold a label, the first there is counts."""
@@ -107,8 +108,8 @@ def _label_rows(
     if missing and required:
         raise DataError(
             f"{count(len(missing), 'image', 'images')} of {len(labels)} in {tree.where} have no label in a .cls, .json "
-            f"or .txt file beside them: {some(missing, 3)}. label_column "
-            "(--label-column) names the label's key in .json files."
+            f"or .txt file beside them: {some(missing, 3)}. "
+            f"{option('--label-column', 'label_column')} names the label's key in .json files."
         )
     if missing and len(missing) < len(labels):
         reading.notes.append(f"labels are not used: {count(len(missing), 'image has', 'images have')} none")

@@ -14,6 +14,7 @@ from coopt.datasets.own import OwnBenchmark, read_data_file
 from coopt.datasets.splits import read_split_file
 from coopt.datasets.table import find_benchmark
 from coopt.errors import DataError
+from coopt.messages import option
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +198,8 @@ def _without_copies(splits: Splits, test: ImageDataset) -> tuple[ImageDataset, t
     if len(left) == 0:
         raise DataError(
             f"All {len(test)} test images of '{test.source}' are copies of its training images (the same content): "
-            "nothing is left to test on. --allow-duplicates (allow_duplicates=True) tests on them all the same."
+            f"nothing is left to test on. {option('--allow-duplicates', 'allow_duplicates=True')} tests on them all "
+            "the same."
         )
     copies = f"{n_copies} of {len(test)} test images are copies of training images (the same file content) and left out"
-    return left, (f"{copies}; --allow-duplicates keeps them",) if n_copies else ()
+    return left, (f"{copies}; {option('--allow-duplicates', 'allow_duplicates=True')} keeps them",) if n_copies else ()

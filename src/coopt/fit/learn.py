@@ -20,7 +20,7 @@ from coopt.fit.reporter import Reporter
 from coopt.fit.shots import of_classes, rest_of, tell_conflicts
 from coopt.fit.weights import ClassWeight, check_weighted, read_weight, shot_weights, without_zeros
 from coopt.fit.work import Work
-from coopt.messages import listening
+from coopt.messages import listening, option
 from coopt.methods import Method, build_method, check_settings, find_method, find_preset, jsonable
 from coopt.models import VLM
 from coopt.prompting import check_class_names, equal_prompts_allowed
@@ -150,7 +150,7 @@ def learn(
         if kind.ordered and not made_task.ordered:
             raise ConfigError(
                 f"The method {method!r} is for labels in an order, and the task {made_task.key!r} has none. Give the "
-                "task 'ordinal' (--task ordinal, task='ordinal'), or take another method, such as coop."
+                f"task 'ordinal' ({option('--task', 'task')}), or take another method, such as coop."
             )
         apart = check_names(vlm, made_task)
         work = Work(vlm, made_task, recipe, seed, n_workers, reporter or Reporter())

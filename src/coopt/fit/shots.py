@@ -1,12 +1,13 @@
 """Which images are learned from, which are chosen on, and which stay without their labels."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from coopt.data import DataWarning, FewShot, ImageDataset, few_shot_subset, few_shot_train_val, find_unreadable
-from coopt.data.digests import find_conflicts
+from coopt.data.digests import UNREADABLE, find_conflicts
 from coopt.data.few_shot import Check
 from coopt.data.wording import count
 from coopt.errors import DataError
@@ -120,15 +121,18 @@ def rest_of(
 
 
 def tell_conflicts(train: ImageDataset) -> None:
-    """Tell of pictures that are learned with several labels: at least one of the labels is wrong."""
+    """Tell of files that are learned with several labels: at least one of the labels is wrong.
+
+    Images in memory are left out: they are what a program made of them, and plain ones are often alike.
+    """
     if train.labels is None or len(train) == 0:
         return
-    conflicts = find_conflicts(train.digests, train.labels)
+    labels = train.labels
+    are_files = [isinstance(image, (str, bytes, Path)) or hasattr(image, "read") for image in train.images]
+    conflicts = find_conflicts(np.where(are_files, train.digests, UNREADABLE), labels)
     if conflicts:
-        listed = [
-            " and ".join(f"{train.name(i)!r} ({train.class_names[train.labels[i]]})" for i in same)
-            for same in conflicts[:MOST_SHOWN]
-        ]
+        firsts = [{int(labels[i]): i for i in reversed(same)} for same in conflicts[:MOST_SHOWN]]  # one of each class
+        listed = [" and ".join(f"{train.name(i)!r} ({train.class_names[c]})" for c, i in of.items()) for of in firsts]
         more = f"; {len(conflicts) - MOST_SHOWN} more" if len(conflicts) > MOST_SHOWN else ""
         pictures = count(len(conflicts), "picture is", "pictures are")
         tell(f"{pictures} in several classes of the training images: {'; '.join(listed)}{more}.", DataWarning)

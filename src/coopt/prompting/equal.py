@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from coopt.errors import DataError
+from coopt.messages import option
 from coopt.models import VLM
 from coopt.prompting.names import clean_name
 
@@ -53,8 +54,9 @@ def refuse_equal_prompts(prompts: Sequence[Hashable], class_names: Sequence[str]
     why = " (the last tokens of names that are too long are cut)" if cut else ""
     raise DataError(
         f"Classes have the same prompt for this model, and it cannot tell them apart: {shown}{more}. Their names "
-        f"become the same tokens{why}. Give them other words with class_names (--class-names FILE), or allow it with "
-        "allow_equal_prompts=True (--allow-equal-prompts)."
+        f"become the same tokens{why}. Give them other words with "
+        f"{option('--class-names FILE', 'class_names')}, or allow it with "
+        f"{option('--allow-equal-prompts', 'allow_equal_prompts=True')}."
     )
 
 

@@ -15,7 +15,7 @@ from coopt.errors import ConfigError, DataError, did_you_mean
 from coopt.messages import tell
 from coopt.tasks.ordinal_decisions import RankDecisions, expectation, interval_ends
 from coopt.tasks.ordinal_metrics import FIGURES, OrdinalMetrics, measure_ranks
-from coopt.tasks.ranks import Ranks, RanksGiven, make_ranks, read_number
+from coopt.tasks.ranks import Ranks, RanksGiven, make_ranks, ranks_option, read_number
 from coopt.tasks.task import Task, check_images
 
 LOSSES = ("cross-entropy", "distance-weighted")
@@ -174,8 +174,8 @@ def read_labels(dataset: ImageDataset, read: Callable[[str], Any]) -> Float64[np
         raise DataError(
             f"{count(len(images), 'image has a label', 'images have labels')} that the task 'ordinal' cannot use; the "
             f"first is {dataset.place_of_label(first)}: {wrong[int(dataset.labels[first])]}. Mend the labels, or give "
-            "ranks that have them when training: --ranks 0:100, or categories in their order, --ranks low,medium,high "
-            "(task_settings={'ranks': ...})."
+            f"ranks that have them when training: {ranks_option('0:100')}, or categories in their order, "
+            f"{ranks_option('low,medium,high')}."
         )
     return values
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from coopt.data.wording import some
 from coopt.errors import ConfigError, DataError
+from coopt.messages import option
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 """How a number is written: `34`, `-2.5`, `1e3`."""
@@ -51,6 +52,11 @@ class Ranks:
         same = [own for own in self.labels if own.casefold() == label.casefold()]
         hint = f"; did you mean {same[0]!r}?" if same else ""
         raise DataError(f"the label {label!r} is none of the ranks {some(self.labels)}{hint}")
+
+
+def ranks_option(ranks: str) -> str:
+    """How a message says to give ranks."""
+    return option(f"--ranks {ranks}", f"task_settings={{'ranks': {ranks!r}}}")
 
 
 def is_number(text: str) -> bool:
@@ -157,7 +163,8 @@ def _from_labels(labels: Sequence[str]) -> Ranks:
     if len(wrong) == len(labels):
         raise DataError(
             f"The task 'ordinal' needs labels that are numbers, or categories in their order: {wrong[0][1]}. For "
-            f"categories give ranks (--ranks low,medium,high): {some([label for label, _ in wrong])} in their order."
+            f"categories give ranks ({ranks_option('low,medium,high')}): {some([label for label, _ in wrong])} in "
+            "their order."
         )
     if wrong:
         raise DataError(
@@ -173,7 +180,7 @@ def _from_labels(labels: Sequence[str]) -> Ranks:
     if len(ordered) > MOST_FROM_DATA:
         raise DataError(
             f"The labels have {len(ordered)} different numbers from {ordered[0]} to {ordered[-1]}; up to "
-            f"{MOST_FROM_DATA} become ranks by themselves. Give ranks (--ranks FIRST:LAST:STEP), such as "
+            f"{MOST_FROM_DATA} become ranks by themselves. Give ranks ({ranks_option('FIRST:LAST:STEP')}), such as "
             f"{suggested(ordered[0], ordered[-1])}; labels between two ranks are learned as the nearer one."
         )
     return Ranks([by_value[value] for value in ordered], [float(value) for value in ordered], True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from coopt.data import ImageDataset
 from coopt.errors import ConfigError, did_you_mean
+from coopt.messages import option
 from coopt.outside import class_key, import_class, is_outside
 from coopt.tasks.classification import Classification
 from coopt.tasks.ordinal import Ordinal
@@ -43,7 +44,7 @@ def check_task_settings(task: str | type[Task], settings: Mapping[str, Any]) -> 
         why = " (it is what several data sets at once need)" if "grouped" in unknown else ""
         listed = ", ".join(allowed) or "none"
         if unknown[0] == "ranks":
-            why = ", which goes with ordered labels (--task ordinal, task='ordinal')"
+            why = f", which goes with ordered labels ({option('--task', 'task')} ordinal)"
         raise ConfigError(f"The task {task!r} has no setting {unknown[0]!r}{why}; its settings are: {listed}.")
 
 
