@@ -31,7 +31,8 @@ class NearestNeighbours(Method):
         Cover and Hart, "Nearest neighbor pattern classification", IEEE Transactions on Information Theory 1967.
 
     Differences from the official code:
-        There is none. Neighbours are those of the largest cosine, in place of the smallest distance.
+        - There is none. Neighbours are those of the largest cosine, in place of the smallest distance.
+        - In half precision there: nothing. Here features and cosines are in float32.
 
     Args:
         k: fixes the number of neighbours; None searches.

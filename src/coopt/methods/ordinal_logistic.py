@@ -42,7 +42,8 @@ class OrdinalLogistic(Method):
         workshop 2005, section 3; McCullagh, "Regression Models for Ordinal Data", 1980.
 
     Differences from the official code:
-        There is none; C weighs the penalty against a sum over images, as in scikit-learn's logistic regression.
+        - There is none; C weighs the penalty against a sum over images, as in scikit-learn's logistic regression.
+        - In half precision there: nothing. Here features are in float32; the fit is in double precision.
 
     Args:
         C: fixes the inverse strength and skips the search; None searches.

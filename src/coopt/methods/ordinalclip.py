@@ -54,6 +54,9 @@ class OrdinalCLIP(Method):
         - Ranks may be any numbers in rising order; interpolation goes by their places, as there.
         - The end token of a prompt without words is the model's own; a rank that has fewer tokens than another has only
           those.
+        - In half precision there, by autocast: the products of both towers and of the logits; the prompts and all
+          weights are in float32. Here the frozen model and the prompts are in float32, and the recipe's `precision`
+          says what a step computes in.
 
     Args:
         n_base_ranks: K'; None gives each rank tokens of its own, started at its words. Two ranks have two by default.

@@ -38,7 +38,8 @@ class Ridge(Method):
         Hoerl and Kennard, "Ridge Regression: Biased Estimation for Nonorthogonal Problems", Technometrics 1970.
 
     Differences from the official code:
-        There is none; the fit and the errors of left-out images are scikit-learn's `RidgeCV`.
+        - There is none; the fit and the errors of left-out images are scikit-learn's `RidgeCV`.
+        - In half precision there: nothing. Here features are in float32; the fit is in double precision.
 
     Args:
         alpha: fixes the penalty and skips the search; None searches.
