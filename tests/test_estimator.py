@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
 from coopt import PromptClassifier, load_dataset, load_model
-from coopt.data import UnreadableImageError
+from coopt.data import DataWarning, UnreadableImageError
 from coopt.errors import ConfigError, DataError, RunError
 from tests.pictures import CLASSES, draw, shapes_folder
 
@@ -170,5 +170,14 @@ def test_images_of_12_bits_are_scaled_as_those_that_were_learned_from(tmp_path: 
 
 def test_labels_in_another_unicode_form_come_back_as_they_were_given() -> None:
     labels = [unicodedata.normalize("NFD", "é"), "b"] * 3
-    classifier = PromptClassifier(n_ctx=1, epochs=1, shots=2).fit(np.zeros((6, 20, 20), dtype=np.uint8), labels)
+    pictures = np.arange(6, dtype=np.uint8)[:, None, None].repeat(20, 1).repeat(20, 2)
+    classifier = PromptClassifier(n_ctx=1, epochs=1, shots=2).fit(pictures, labels)
     assert set(classifier.classes_) == set(labels) and classifier.class_names_ == ["b", "é"]
+
+
+def test_one_picture_with_several_labels_is_told_and_a_few_of_its_images_are_named() -> None:
+    pictures = np.zeros((40, 20, 20), dtype=np.uint8)
+    with pytest.warns(DataWarning, match="1 picture is in several classes of the training images") as told:
+        PromptClassifier(n_ctx=1, epochs=1, shots="all").fit(pictures, ["a"] * 10 + ["b"] * 30)
+    (text,) = [str(one.message) for one in told if "several classes" in str(one.message)]
+    assert text.endswith(": '0' (a) and '10' (b) and 38 more images of it.")

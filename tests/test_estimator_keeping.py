@@ -16,6 +16,7 @@ from sklearn.base import clone
 
 from coopt import VLM, PromptClassifier, load_model
 from coopt.errors import ConfigError, ModelError, RunError
+from coopt.fit import used_settings
 from coopt.methods import METHODS
 from tests.models.folders import clip_folder
 from tests.pictures import CLASSES, draw
@@ -91,8 +92,11 @@ def test_a_pickle_predicts_to_the_bit_and_holds_no_model(
         if method == "tpt"
         else {}
     )
-    steps = {} if method in ("zero-shot", "linear-probe", "tpt", "tip-adapter") else {"epochs": 1}
-    fitted = PromptClassifier(vlm, method, shots=2, **steps, **given).fit(pictures, LABELS)
+    steps = {"epochs": 1} if "epochs" in used_settings(method) else {}
+    ordered = METHODS[method].ordered
+    labels = [CLASSES.index(label) for label in LABELS] if ordered else LABELS
+    task = "ordinal" if ordered else "classification"
+    fitted = PromptClassifier(vlm, method, shots=2, task=task, **steps, **given).fit(pictures, labels)
     expected = fitted.decision_function(pictures[:3])
     state = torch.get_rng_state()
     content = pickle.dumps(fitted)

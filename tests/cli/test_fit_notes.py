@@ -174,7 +174,8 @@ def test_a_closed_terminal_ends_a_benchmark_cleanly(tmp_path: Path) -> None:
     words = ["bench", "fewshot", "--datasets", "signs", "--data-file", str(write_data(tmp_path / "data"))]
     words += ["--out", str(tmp_path / "bench"), "--shots", "1", "--seeds", "1", "--workers", "0"]
     words += ["--methods", "zero-shot; coop n_ctx=2, epochs=20000"]
-    code = f"from coopt.cli import main; main({words!r})"
+    # A test run that ignores the signal, as under `nohup`, hands that down.
+    code = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); from coopt.cli import main; main({words!r})"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -186,6 +186,15 @@ def test_what_is_wrong_is_said(make_files: Make, paths: list[str], message: str)
         load_dataset(make_files("data", *paths))
 
 
+def test_parts_without_labels_leave_one_image_of_each_class_to_learn_from(make_files: Make) -> None:
+    splits = load_dataset(make_files("data", "train/a/0.png", "train/b/0.png", "val/0.png", "test/0.png"))
+    assert splits.train.class_counts().tolist() == [1, 1] and (splits.val, splits.test) == (None, None)
+    assert splits.made_by.startswith("nobody: no class has 2 images, one to train and one to test")
+    for name in ("val", "test"):
+        unused = f"the {name} part is not used, since it has no labels: 1 image that can be predicted"
+        assert unused in splits.notes
+
+
 def test_missing_test_classes_are_noted(make_files: Make) -> None:
     paths = [*class_paths({"a": 1, "b": 1, "c": 1}, "train/"), "test/a/0.png", "test/b/0.png", "test/c/"]
     splits = load_dataset(make_files("data", *paths))

@@ -108,3 +108,13 @@ def test_a_pipe_as_a_source(tmp_path: Path) -> None:
         load_dataset(pipe)
     with pytest.raises(DataError, match="is a folder, a pipe or a device and no file"):
         load_dataset([pipe], labels=["a"])
+
+
+def test_where_a_run_is_about_to_be_written_is_no_class(make_files: Make) -> None:
+    paths = ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
+    root = make_files("data", *paths, contents={"runs/deep/.new.lock": "", "runs/.old.lock": ""})
+    splits = load_dataset(root)
+    assert splits.class_names == ["cat", "dog"] and splits.ignored_files == 0
+    (root / "runs/deep/.new.lock").unlink()
+    with pytest.raises(DataError, match="class folders without images: 'runs'"):
+        load_dataset(root)

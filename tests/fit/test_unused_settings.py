@@ -15,7 +15,10 @@ from coopt.models import load_model
 from tests.cli.test_commands import call, call_json, refused
 from tests.pictures import shapes_folder
 
-WITHOUT_STEPS = {"zero-shot": [], "tpt": [], "linear-probe": [], "tip-adapter": ["min_crop"]}
+WITHOUT_STEPS = {
+    "zero-shot": [], "tpt": [], "linear-probe": [], "tip-adapter": ["min_crop"],
+    "ridge": [], "ordinal-logistic": [], "nearest-neighbours": [],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -180,3 +180,13 @@ def test_the_recipe_and_the_presets_are_the_authors() -> None:
         method = OrdinalCLIP(golden_vlm("vit_b"), [str(age) for age in range(101)], **preset.settings)
         assert (method.ctx.shape, method.kl_weight) == ((10, 64), 1.0)
         assert len(method.ranks) == (base or 101)
+
+
+def test_weights_in_the_term_over_the_batch_are_repeated_images() -> None:
+    torch.manual_seed(2)
+    logits, classes = torch.randn(4, 5), torch.tensor([1, 3, 1, 0])
+    again = [0, 0, 0, 1, 2, 2]  # three times, once, twice, never
+    weighted = batch_kl(logits, classes, torch.tensor([3.0, 1.0, 2.0, 0.0]))
+    assert float(weighted) == pytest.approx(float(batch_kl(logits[again], classes[again])), rel=1e-5)
+    assert float(batch_kl(logits, classes, torch.ones(4))) == pytest.approx(float(batch_kl(logits, classes)), rel=1e-5)
+    assert float(batch_kl(logits, classes, torch.zeros(4))) == 0

@@ -39,7 +39,9 @@ def refused(kind: type[Exception], *arguments: str) -> str:
 def test_numbers_that_stand_once_are_split_by_their_neighbours(tmp_path: Path) -> None:
     labels = [str(number) for number in range(10, 97, 2)]  # 44 different ones
     table = write_table(tmp_path, labels)
-    assert load_dataset(table, label_column="age").test is None  # as classes nothing is left to test
+    classes = load_dataset(table, label_column="age")  # each class gives its image to the training part
+    assert classes.train is not None and (len(classes.train), classes.val, classes.test) == (44, None, None)
+    assert classes.made_by.startswith("nobody: no class has 2 images")
     splits = load_dataset(table, label_column="age", ordered=True)
     assert splits.made_by == "coopt: stratified by neighbouring numbers 50/20/30 %, seed 1"
     assert splits.train is not None and splits.test is not None and splits.val is not None

@@ -8,7 +8,7 @@ import typer
 from coopt.cli.downloads import download_bar
 from coopt.cli.options import AllowDuplicates, Device, Dtype, Json, Model, Revision
 
-PROTOCOL_HELP = "One of fewshot, base-to-new, cross-dataset, shift, zero-shot (docs/bench.md)."
+PROTOCOL_HELP = "One of fewshot, base-to-new, cross-dataset, shift, zero-shot, ordinal (docs/bench.md)."
 
 
 def bench(

@@ -23,6 +23,8 @@ LITTER = frozenset(
 HIDDEN = "hidden"
 RUN_FILES = ("adapter_config.json", "adapter_model.safetensors")
 """A folder with these is a run folder, whatever it is called."""
+LOCK = ".lock"
+"""How the hidden file ends that keeps the place of a run while it is made."""
 CHECKPOINT = "checkpoint.safetensors"
 """A folder `*.partial` with this is a run that is not finished."""
 
@@ -46,7 +48,8 @@ class Sieve:
         self.litter: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
         self.emptied: set[str] = set()
-        """Folders with files that a pattern left out: where nothing remains, they are no empty classes."""
+        """Folders with files that a pattern left out, and where coopt is about to write a run: where nothing remains,
+        they are no empty classes."""
         self.special: list[str] = []
         """Pipes, sockets and devices: reading one may wait for ever."""
         self.runs: list[str] = []
@@ -59,7 +62,9 @@ class Sieve:
             return False
         if not is_folder:
             kind, what = reason
-            if kind == HIDDEN:
+            if kind == HIDDEN and what.endswith(LOCK):
+                self.emptied.add(one_form("/".join(parts[:-1])))  # it goes when the run is written, and is not counted
+            elif kind == HIDDEN:
                 self.hidden += 1
             elif kind == "litter":
                 self.litter[what] += 1

@@ -169,7 +169,7 @@ class OrdinalCLIP(Method):
         """The task's loss plus `kl_weight` times "kl", the term along the images of the batch."""
         logits = self(batch.images)
         assert batch.targets is not None  # images of the loop are labelled
-        kl = batch_kl(logits, self.task.classes(batch.targets))
+        kl = batch_kl(logits, self.task.classes(batch.targets), batch.weight)
         total = self.task_loss(logits, batch) + self.kl_weight * kl
         return Losses(total, logits.detach(), {"kl": kl.detach()})
 
@@ -229,9 +229,25 @@ def vector_places(ctx: Tensor, lengths: Sequence[int], n_rank_tokens: int, posit
     return places
 
 
-def batch_kl(logits: Float[Tensor, "B C"], classes: Int[Tensor, " B"]) -> Float[Tensor, ""]:
-    """KL divergence along the images of a batch, the mean over the ranks that occur in it."""
+def batch_kl(
+    logits: Float[Tensor, "B C"], classes: Int[Tensor, " B"], weight: Float[Tensor, " B"] | None = None
+) -> Float[Tensor, ""]:
+    """KL divergence along the images of a batch, the mean over the ranks that occur in it.
+
+    An image of weight w counts as w images of its own; of weight 0, as none.
+    """
+    if weight is not None:
+        counts = weight > 0
+        logits, classes, weight = logits[counts], classes[counts], weight[counts]
     present = classes.unique()  # (Y,)
     hit = (present[:, None] == classes).float()  # (Y, B)
-    predicted = logits.T[present].log_softmax(-1)  # (Y, B)
-    return F.kl_div(predicted, (10 * hit).softmax(-1), reduction="sum") / len(present)
+    if weight is None:
+        predicted = logits.T[present].log_softmax(-1)  # (Y, B)
+        return F.kl_div(predicted, (10 * hit).softmax(-1), reduction="sum") / len(present)
+    predicted, wanted = (shares(scores, weight) for scores in (logits.T[present], 10 * hit))
+    return (weight * F.kl_div(predicted, wanted.exp(), reduction="none")).sum() / max(1, len(present))
+
+
+def shares(scores: Float[Tensor, "Y B"], weight: Float[Tensor, " B"]) -> Float[Tensor, "Y B"]:
+    """The logarithms of a softmax along a batch where an image stands for `weight` images: of one of these."""
+    return scores - (scores + weight.log()).logsumexp(-1, keepdim=True)
