@@ -10,6 +10,8 @@ HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """The terminal was closed; Windows has no such signal."""
 SIGNALS = [number for number in (signal.SIGINT, signal.SIGTERM, HANG_UP) if number is not None]
 """What asks to stop."""
+_active: list[threading.Event] = []
+"""The events of all work that goes on, the outermost first: a training inside a benchmark stops both."""
 
 
 @contextmanager
@@ -23,16 +25,22 @@ def stop_on_signal() -> Iterator[threading.Event]:
         yield stop  # signals reach the main thread only
         return
 
+    if any(outer.is_set() for outer in _active):
+        stop.set()  # the signal came before this work began
+
     def ask(number: int, frame: Any) -> None:
         if stop.is_set() and number != HANG_UP:  # a terminal that closes may send two SIGHUP
             raise KeyboardInterrupt
-        stop.set()
+        for event in _active:
+            event.set()
 
     # `nohup` starts a process that ignores SIGHUP, and it stays so.
     ignored = {number for number in SIGNALS if signal.getsignal(number) == signal.SIG_IGN} - {signal.SIGINT}
     before = {number: signal.signal(number, ask) for number in SIGNALS if number not in ignored}
+    _active.append(stop)
     try:
         yield stop
     finally:
+        _active.remove(stop)
         for number, handler in before.items():
             signal.signal(number, handler)
