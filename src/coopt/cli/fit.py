@@ -168,5 +168,10 @@ def fit(
         print_json(steps.as_dict(learned, tested, folder, reporter.notes))
     else:
         read_so = [*(["--layout", layout] if layout != "auto" else []), *(f"--ignore={text}" for text in ignore or [])]
-        read_so += steps.column_options({"image_column": image_column, "label_column": label_column})
+        root = None if image_root is None else str(image_root)
+        given = {"image_column": image_column, "image_root": root, "image_suffix": image_suffix}
+        if tested:  # `coopt predict` reads no labels
+            given |= {"label_column": label_column, "group_column": group_column, "label_pattern": label_pattern}
+            read_so += ["--allow-duplicates"] * allow_duplicates
+        read_so += steps.column_options(given)
         steps.summarise(learned, tested, template, folder, [*data, *read_so])

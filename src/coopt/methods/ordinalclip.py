@@ -52,11 +52,9 @@ class OrdinalCLIP(Method):
     Differences from the official code:
         - The image tower stays frozen; the code tunes it together with the prompt, at the same rate.
         - Ranks may be any numbers in rising order; interpolation goes by their places, as there.
-        - The end token of a prompt without words is the model's own; a rank that has fewer tokens than another has only
-          those.
-        - In half precision there, by autocast: the products of both towers and of the logits; the prompts and all
-          weights are in float32. Here the frozen model and the prompts are in float32, and the recipe's `precision`
-          says what a step computes in.
+        - A rank that has fewer tokens than another has only those; the end token is the model's own.
+        - In half precision there, by autocast: the products of both towers and of the logits. Here they are in float32,
+          unless the recipe's `precision` says otherwise.
 
     Args:
         n_base_ranks: K'; None gives each rank tokens of its own, started at its words. Two ranks have two by default.
@@ -232,10 +230,7 @@ def vector_places(ctx: Tensor, lengths: Sequence[int], n_rank_tokens: int, posit
 def batch_kl(
     logits: Float[Tensor, "B C"], classes: Int[Tensor, " B"], weight: Float[Tensor, " B"] | None = None
 ) -> Float[Tensor, ""]:
-    """KL divergence along the images of a batch, the mean over the ranks that occur in it.
-
-    An image of weight w counts as w images of its own; of weight 0, as none.
-    """
+    """KL divergence along a batch, the mean over the ranks in it; an image of weight w counts as w images."""
     if weight is not None:
         counts = weight > 0
         logits, classes, weight = logits[counts], classes[counts], weight[counts]
