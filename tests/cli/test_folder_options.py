@@ -82,6 +82,23 @@ def test_layout_and_ignore(tmp_path: Path, capsys: pytest.CaptureFixture) -> Non
     assert next_line in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("n", "command"), [(4, "evaluate"), (1, "predict")])
+def test_the_next_command_reads_the_table_in_the_same_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture, n: int, command: str
+) -> None:
+    """What is printed is typed as it stands; `predict` is offered where nothing was tested, and reads no labels."""
+    data, run = make(tmp_path / "data", "cat", "dog"), str(tmp_path / "run")
+    rows = [f"{name}/{number},{name}\n" for name in ("cat", "dog") for number in range(n)]
+    table = tmp_path / "tables" / "t.csv"
+    table.parent.mkdir()
+    table.write_text("file,kind\n" + "".join(rows))
+    options = ["--label-column", "kind", "--image-column", "file", "--image-root", str(data), "--image-suffix", ".png"]
+    assert call("fit", str(table), "--out", run, *QUICK, *options) == 0
+    words = capsys.readouterr().out.split("Next: coopt ")[1].split()
+    assert words[0] == command and ("--label-column" in words) == (command == "evaluate")
+    assert call(*words) == 0
+
+
 def test_a_run_keeps_the_bits_of_its_grey_images(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     data, run = tmp_path / "data", str(tmp_path / "run")
     rng = np.random.default_rng(5)
