@@ -69,6 +69,26 @@ def test_train_and_test_that_are_the_same_leave_nothing_to_test(
     assert config["data"]["n_test"] == 0
 
 
+def test_a_picture_of_another_class_in_the_test_part_is_named(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A copy of a training image of another class, and a pair within the test part: both cannot be right."""
+    data, run = tmp_path / "d", str(tmp_path / "r")
+    shutil.copytree(shapes, data)
+    shutil.copy(data / "train/circle/3.png", data / "test/square/x.png")
+    shutil.copy(data / "test/circle/1.png", data / "test/triangle/y.png")
+    notes = call_json(capsys, "fit", str(data), "--shots", "all", "--out", run, *QUICK)["notes"]
+    (note,) = [note for note in notes if "several classes" in note]
+    assert note.startswith("2 pictures are in several classes of the test images and the training images: ")
+    assert "'test/square/x.png' (square) and 'train/circle/3.png' (circle)" in note
+    assert "'test/circle/1.png' (circle) and 'test/triangle/y.png' (triangle)" in note
+    assert any("1 of the 17 test images is a copy of training images" in note for note in notes)
+    (note,) = [n for n in call_json(capsys, "evaluate", run, str(data))["notes"] if "several classes" in n]
+    assert note.startswith("1 picture is in several classes of the images that are evaluated: 'test/circle/1.png'")
+    clean = call_json(capsys, "fit", str(shapes), "--shots", "all", "--out", str(tmp_path / "c"), *QUICK)
+    assert not any("several classes" in note for note in clean["notes"])
+
+
 def test_one_picture_in_two_classes_is_named(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     shutil.copytree(shapes, tmp_path / "d")
     shutil.copy(tmp_path / "d/train/circle/3.png", tmp_path / "d/train/square/x.png")

@@ -125,7 +125,7 @@ def test_a_wrong_label_is_named_with_its_image_row_and_column() -> None:
 
 
 def test_categories_and_one_number_need_ranks() -> None:
-    with pytest.raises(DataError, match=r"'good' is no number.*low,medium,high"):
+    with pytest.raises(DataError, match=r"'good' is no number.*task_settings=\{'ranks': 'low,medium,high'\}"):
         task_of("ordinal", dataset(["good", "bad", "good"]))
     with pytest.raises(DataError, match="All labels are the number 4"):
         task_of("ordinal", dataset(["4", "4"]))

@@ -84,7 +84,8 @@ def evaluate(
             reporter.note(note)
         n_trained_on = loaded.seen(dataset).n_trained_on(dataset)
         if n_trained_on:
-            reporter.note(f"{n_trained_on} of these {len(dataset)} images were trained on; this is no test of them.")
+            was = "was" if n_trained_on == 1 else "were"
+            reporter.note(f"{n_trained_on} of these {len(dataset)} images {was} trained on; this is no test of them.")
         loaded.task.targets(dataset)  # a class that the run does not know is told before the slow part
         with download_bar(as_json) as progress:
             vlm = loaded.load_vlm(device, dtype, model, progress)

@@ -10,6 +10,7 @@ from coopt.cli.progress import ConsoleReporter
 from coopt.cli.sources import read_data
 from coopt.cli.tables import print_table
 from coopt.data import ImageDataset
+from coopt.data.checks import conflicts_note, label_conflicts
 from coopt.data.wording import count
 from coopt.errors import ConfigError
 from coopt.evaluate import ImageLogits, dataset_logits
@@ -40,7 +41,9 @@ def read_part(run: Run, data: list[str], split: str | None, columns: dict[str, A
         raise ConfigError(f"{what!r} are several data sets; this run learned on one. Evaluate one after the other.")
     splits = read_data(data, grouped, make_split=False, **columns)
     part = choose_part(run, what, splits, split, allow_duplicates)
-    return replace(part, notes=[*splits.notes, *part.notes])
+    conflicts = label_conflicts(part.dataset)
+    told = [conflicts_note(conflicts, "the images that are evaluated")] if conflicts else []
+    return replace(part, notes=[*splits.notes, *part.notes, *told])
 
 
 def known_notes(run: Run) -> list[str]:

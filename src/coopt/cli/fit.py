@@ -1,6 +1,5 @@
 """`coopt fit`: learn a classifier from a few labelled images."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,75 +102,50 @@ def fit(
     """
     from coopt.cli import fit_steps as steps
     from coopt.cli import run_place as place
-    from coopt.cli.parts import honest_test, remember_split
     from coopt.cli.progress import ConsoleReporter
     from coopt.cli.settings import read_settings, read_shots, shots_notes
     from coopt.cli.task_options import read_task_settings
     from coopt.fit import learn
     from coopt.models import load_model
-    from coopt.tasks import find_task
 
     n_shots = read_shots(shots, method)
     changes = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "views": views, "precision": precision}
     task_settings, pairs = read_task_settings(set_ or [], task, ranks, len(data) > 1)
     settings, recipe = read_settings(method, preset, pairs, truncate_names, changes)
-    weights = read_class_weight(class_weight or [])
+    job: dict[str, Any] = {"method": method, "settings": settings, "preset": preset, "recipe": recipe}
+    job |= {"task": task, "task_settings": task_settings, "class_weight": read_class_weight(class_weight or [])}
+    table = table_options(image_column, label_column, group_column, image_root, image_suffix, label_pattern)
+    files: dict[str, Any] = {"layout": layout, "ignore": ignore or (), "image_bits": image_bits}
     folder = out_folder or Path("runs") / place.default_name(data, method, n_shots, seed)
     steps.check_before(template, seed)
     if resume and not overwrite and (done := place.finished(folder, method, settings, recipe, n_shots, seed)):
-        steps.say_finished(folder, done, as_json)
-        return
+        return steps.say_finished(folder, done, as_json)
     checkpoint = place.partial_of(folder) / place.CHECKPOINT
-    reading: dict[str, Any] = {"n_workers": workers, "strict": strict}
     with place.held(folder, overwrite), ConsoleReporter(quiet=as_json) as reporter:
-        columns = table_options(image_column, label_column, group_column, image_root, image_suffix, label_pattern)
-        columns |= {"class_names": class_names, "seed": seed, "allow_empty": allow_empty}
-        columns["ordered"] = find_task(task).ordered
-        files: dict[str, Any] = {"layout": layout, "ignore": ignore or (), "image_bits": image_bits}
-        splits, train, beside = steps.read_all(data, method, unlabelled, files, **columns)
-        for part in splits.parts.values():
-            find_task(task).check(part, task_settings)  # of parts that are not learned from, too
+        asked = {**table, "class_names": class_names, "seed": seed, "allow_empty": allow_empty}
+        read = steps.read_all(data, job, unlabelled, files, **asked)
         with download_bar(as_json) as progress:
             vlm = load_model(model, device=device, dtype=dtype, revision=revision, progress=progress)
         notes = [*shots_notes(shots, method), *place.checkpoint_notes(checkpoint, resume)]
-        steps.announce(splits, vlm, method, task, recipe.resolve(n_shots), notes, reporter)
-        split = remember_split(splits)
+        steps.announce(read.splits, vlm, method, task, recipe.resolve(n_shots), notes, reporter)
+        reading: dict[str, Any] = {"seed": seed, "n_workers": workers, "strict": strict, "reporter": reporter}
         learned = learn(
             vlm,
-            train,
-            val=splits.val,
-            unlabelled=beside,
-            method=method,
-            settings=settings,
-            preset=preset,
-            task=task,
-            task_settings=task_settings,
+            read.train,
+            val=read.splits.val,
+            unlabelled=read.unlabelled,
+            **job,
             shots=n_shots,
-            seed=seed,
-            recipe=recipe,
             allow_equal_prompts=allow_equal_prompts,
-            class_weight=weights,
             **reading,
             checkpoint_path=checkpoint,
             resume=resume,
-            reporter=reporter,
         )
-        seen = replace(learned.seen(), split=split)
-        test = honest_test(splits.test, seen, allow_duplicates, reporter)
-        reading |= {"seed": seed, "reporter": reporter}
-        tested = steps.test(learned, test, template, reading)
-        for note in steps.result_notes(learned, splits, template, reading):
-            reporter.note(note)
-        steps.write(learned, splits, tested, folder, seen, overwrite=overwrite, revision_asked=revision, preset=preset)
+        tested, seen = steps.test(learned, read, template, reading, allow_duplicates)
+        steps.write(learned, read, tested, folder, seen, overwrite=overwrite, revision_asked=revision, preset=preset)
         place.remove_partial(checkpoint.parent)
     if as_json:
         print_json(steps.as_dict(learned, tested, folder, reporter.notes))
     else:
-        read_so = [*(["--layout", layout] if layout != "auto" else []), *(f"--ignore={text}" for text in ignore or [])]
-        root = None if image_root is None else str(image_root)
-        given = {"image_column": image_column, "image_root": root, "image_suffix": image_suffix}
-        if tested:  # `coopt predict` reads no labels
-            given |= {"label_column": label_column, "group_column": group_column, "label_pattern": label_pattern}
-            read_so += ["--allow-duplicates"] * allow_duplicates
-        read_so += steps.column_options(given)
+        read_so = steps.reading_options(bool(tested), table, files, allow_duplicates)
         steps.summarise(learned, tested, template, folder, [*data, *read_so])

@@ -2,22 +2,25 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from coopt.artifacts import SeenImages, save_run
 from coopt.cli.console import out, print_json, show_path
+from coopt.cli.parts import honest_test, remember_split
 from coopt.cli.progress import ConsoleReporter
 from coopt.cli.sources import read_data
 from coopt.cli.task_options import numbers_note
 from coopt.data import ImageDataset, Splits, load_dataset
+from coopt.data.checks import conflicts_note, label_conflicts
 from coopt.data.wording import count
 from coopt.errors import ConfigError, CooptError, DataError
 from coopt.fit import Comparison, Learned, Recipe, compare, cross_validate
 from coopt.methods import find_method
 from coopt.models import VLM
 from coopt.prompting import read_templates
-from coopt.tasks import DEFAULT_TASK
+from coopt.tasks import DEFAULT_TASK, find_task
 
 UNTESTED = "Nothing was tested: the data has no labelled test images."
 
@@ -33,17 +36,29 @@ def check_before(template: str, seed: int) -> None:
         raise ConfigError(f"--seed is {seed}; allowed is a whole number from 0 to 2**63 - 1.")
 
 
+class Read(NamedTuple):
+    """The data of a fit."""
+
+    splits: Splits
+    train: ImageDataset
+    """What is learned from; of a method that looks at no images, what names the classes."""
+    unlabelled: ImageDataset | None
+    split: dict[str, Any]
+    """The images of each part, by content, where coopt made the split."""
+
+
 def read_all(
-    data: Sequence[str], method: str, unlabelled: str | None, files: Mapping[str, Any], **options: Any
-) -> tuple[Splits, ImageDataset, ImageDataset | None]:
+    data: Sequence[str], job: Mapping[str, Any], unlabelled: str | None, files: Mapping[str, Any], **options: Any
+) -> Read:
     """The data in its parts, the images that are learned from, and those without labels.
 
     Raises:
-        DataError: there are no training images, or no labels where the method needs them.
+        DataError: there are no training images, no labels where the method needs them, or labels that are not the
+            task's, in any part.
     """
-    kind = find_method(method)
+    kind, task = find_method(job["method"]), find_task(job["task"])
     learns = kind.uses_shots
-    options |= {"require_labels": learns, "validation": kind.uses_validation}
+    options |= {"require_labels": learns, "validation": kind.uses_validation, "ordered": task.ordered}
     splits = read_data(data, len(data) > 1, **options, **files)
     train = splits.train if splits.train is not None or learns else splits.any  # else only its classes are looked at
     if train is None:
@@ -53,15 +68,26 @@ def read_all(
             f"{' '.join(data)!r} has images without labels, which name no classes. Name them: --class-names FILE, a "
             'JSON list such as ["cat", "dog"].'
         )
-    if unlabelled is None:
-        return splits, train, None
-    files = {**files, "image_bits": train.image_bits}
-    return splits, train, load_dataset(unlabelled, require_labels=False, make_split=False, **files).whole()
+    for part in splits.parts.values():
+        task.check(part, job["task_settings"])
+    beside = None
+    if unlabelled is not None:
+        as_read = {**files, "image_bits": train.image_bits}
+        beside = load_dataset(unlabelled, require_labels=False, make_split=False, **as_read).whole()
+    return Read(splits, train, beside, remember_split(splits))
 
 
-def column_options(columns: Mapping[str, str | None]) -> list[str]:
-    """The columns of a table as a command takes them."""
-    return [word for name, value in columns.items() if value for word in (f"--{name.replace('_', '-')}", value)]
+def reading_options(
+    is_tested: bool, table: Mapping[str, Any], files: Mapping[str, Any], allow_duplicates: bool
+) -> list[str]:
+    """What the next command needs to read the data in the same way; `predict` reads no labels."""
+    words = [] if files["layout"] == "auto" else ["--layout", files["layout"]]
+    words += [f"--ignore={pattern}" for pattern in files["ignore"]]
+    for_predict = ("image_column", "image_root", "image_suffix")
+    for name, value in table.items():
+        if value is not None and (is_tested or name in for_predict):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return [*words, "--allow-duplicates"] if allow_duplicates and is_tested else words
 
 
 def announce(
@@ -86,9 +112,20 @@ def announce(
         )
 
 
-def test(learned: Learned, part: ImageDataset | None, template: str, how: dict[str, Any]) -> Comparison | None:
-    """What was learned and the hand-written prompt on the test images, where there are some."""
-    return None if part is None else compare(learned.method, part, template, "test images", **how)
+def test(
+    learned: Learned, read: Read, template: str, how: dict[str, Any], allow_duplicates: bool
+) -> tuple[Comparison | None, SeenImages]:
+    """What was learned and the hand-written prompt on the test images, where there are some; what the run has seen."""
+    reporter: ConsoleReporter = how["reporter"]
+    seen = replace(learned.seen(), split=read.split)
+    part = read.splits.test
+    if part is not None and (conflicts := label_conflicts(part, learned.train)):
+        reporter.note(conflicts_note(conflicts, "the test images and the training images"))
+    part = honest_test(part, seen, allow_duplicates, reporter)
+    tested = None if part is None else compare(learned.method, part, template, "test images", **how)
+    for note in result_notes(learned, read.splits, template, how):
+        reporter.note(note)
+    return tested, seen
 
 
 def result_notes(learned: Learned, splits: Splits, template: str, how: dict[str, Any]) -> list[str]:
@@ -119,7 +156,7 @@ def result_notes(learned: Learned, splits: Splits, template: str, how: dict[str,
 
 def write(
     learned: Learned,
-    splits: Splits,
+    read: Read,
     tested: Comparison | None,
     folder: Path,
     seen: SeenImages,
@@ -129,7 +166,7 @@ def write(
 ) -> None:
     """Save the run folder."""
     details = {**learned.details(), **facts}
-    details["data"] |= {"split": splits.made_by, "n_test": tested.learned.n_images if tested else 0}
+    details["data"] |= {"split": read.splits.made_by, "n_test": tested.learned.n_images if tested else 0}
     records: list[dict[str, Any]] = [record.as_dict() for record in learned.records]
     if tested:
         records.append({"data": "test", **tested.learned.as_dict()})

@@ -38,14 +38,15 @@ def honest_test(
     left, n_copies = test.without(seen.not_for_testing)
     if not n_copies:
         return test
-    found = f"{n_copies} of the {len(test)} test images are copies of training images (the same file content)"
+    are = "is a copy" if n_copies == 1 else "are copies"
+    found = f"{n_copies} of the {len(test)} test images {are} of training images (the same file content)"
     if allow_duplicates:
         reporter.note(f"{found}; they count, as --allow-duplicates says")
         return test
     if len(left) == 0:
         reporter.note(f"{found}: nothing is left to test on. --allow-duplicates tests on them all the same")
         return None
-    reporter.note(f"{found} and are left out of the test; --allow-duplicates keeps them")
+    reporter.note(f"{found}; left out of the test, --allow-duplicates keeps them")
     return left
 
 
@@ -69,7 +70,8 @@ def choose_part(run: Run, what: str, splits: Splits, split: str | None, allow_du
         n_others = seen.n_trained_on(whole) if split in (None, "test") and "test" in parts else 0
         if n_others:
             notes.append(
-                f"{n_others} of all {len(whole)} images were trained on and are left out; --split all takes all"
+                f"{n_others} of all {len(whole)} images {'was' if n_others == 1 else 'were'} trained on and left out; "
+                "--split all takes all"
             )
         if n_new:
             new = count(n_new, "image is", "images are")
@@ -89,8 +91,6 @@ def _without_trained_on(part: Part, seen: SeenImages) -> Part:
     left, n_left_out = part.dataset.without(seen.trained_on)
     if not n_left_out or len(left) == 0:  # all of it was trained on: that is what is evaluated, and it is said
         return part
-    note = (
-        f"{n_left_out} of these {len(part.dataset)} images were trained on and are left out; --allow-duplicates keeps "
-        "them"
-    )
+    trained = "was trained on and is" if n_left_out == 1 else "were trained on and are"
+    note = f"{n_left_out} of these {len(part.dataset)} images {trained} left out; --allow-duplicates keeps them"
     return Part(left, part.words, n_left_out, [*part.notes, note])

@@ -1,45 +1,20 @@
 """What a fit, an evaluation or a prediction shows while it works."""
 
 import contextlib
-import time
-from collections.abc import Callable
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from coopt.cli.console import Lines, err
-from coopt.fit import EpochRecord, Reporter
+from coopt.fit.progress import ProgressReporter
 from coopt.messages import listening
 
 
-class ConsoleReporter(Lines, Reporter):
-    """Draws progress bars on a terminal, and a line per stage elsewhere."""
+class ConsoleReporter(Lines, ProgressReporter):
+    """Draws progress on standard error, and keeps the notes of the work for the JSON output."""
 
     def __init__(self, quiet: bool = False) -> None:
-        super().__init__(quiet)
-        self.progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}", markup=False),
-            console=err,
-            transient=True,
-            disable=quiet or not err.is_terminal,
-        )
-        self._task: Any = None
+        Lines.__init__(self, quiet)
+        ProgressReporter.__init__(self, err, quiet)
         self._stack = contextlib.ExitStack()
-        self._n_epochs = 0
 
     def __enter__(self) -> "ConsoleReporter":
         self._stack.enter_context(self.progress)
@@ -48,35 +23,3 @@ class ConsoleReporter(Lines, Reporter):
 
     def __exit__(self, *error: Any) -> None:
         self._stack.close()
-
-    def encoding(self, what: str) -> Callable[[int, int], None]:
-        """A bar with images per second; images that come from the cache are not counted in it."""
-        task = self.progress.add_task(f"encoding {what}", total=None, numbers="")
-        started = time.perf_counter()
-        cached: int | None = None
-
-        def advance(done: int, total: int) -> None:
-            nonlocal cached
-            cached = done if cached is None else cached
-            if task not in self.progress.task_ids:
-                return
-            speed = (done - cached) / max(1e-9, time.perf_counter() - started)
-            self.progress.update(task, completed=done, total=total, numbers=f"{speed:.0f} images/s")
-            if done >= total:
-                self.progress.remove_task(task)
-
-        return advance
-
-    def training(self, n_epochs: int) -> None:
-        """A bar over epochs."""
-        self._n_epochs = n_epochs
-        self._task = self.progress.add_task("training", total=n_epochs, numbers="")
-
-    def epoch(self, record: EpochRecord) -> None:
-        """Loss, training accuracy and learning rate beside the bar."""
-        numbers = f"loss {record.loss:.3f}  {record.progress_name} {record.progress:.1f}  lr {record.lr:.1e}"
-        self.progress.update(self._task, completed=record.epoch, numbers=numbers)
-        if self.progress.disable and record.epoch % max(1, self._n_epochs // 4) == 0:
-            self.say(f"epoch {record.epoch}/{self._n_epochs}  {numbers}")
-        if record.epoch == self._n_epochs:
-            self.progress.remove_task(self._task)

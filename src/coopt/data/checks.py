@@ -3,8 +3,12 @@
 import numpy as np
 
 from coopt.data.dataset import ImageDataset, Splits
-from coopt.data.wording import some
+from coopt.data.digests import find_conflicts
+from coopt.data.wording import count, some
 from coopt.errors import DataError
+
+MOST_SHOWN = 5
+"""Pictures, and images of a picture, that a note names."""
 
 
 def check_classes(made: Splits, where: str, allow_empty: bool) -> list[str]:
@@ -57,3 +61,32 @@ def refuse_one_class(dataset: ImageDataset) -> None:
             f"{dataset.source or 'the data'} has one class only ({some(dataset.class_names)}); a classifier needs two "
             f"or more. Put the images of each class in a folder of its own."
         )
+
+
+def label_conflicts(part: ImageDataset, beside: ImageDataset | None = None) -> list[str]:
+    """Pictures of a part that have several labels, in it or together with another part of the same classes.
+
+    Pictures are the same by their content; files are read. Each text names one image of every label.
+    """
+    parts = [part] if beside is None else [part, beside]
+    if not len(part) or any(each.labels is None for each in parts):
+        return []
+    labels = np.concatenate([each.labels for each in parts if each.labels is not None])
+    names = [each.name(index) for each in parts for index in range(len(each))]
+    found = []
+    for same in find_conflicts(np.concatenate([each.digests for each in parts]), labels):
+        if min(same) >= len(part):  # of the other part only
+            continue
+        first = {int(labels[index]): index for index in reversed(same)}
+        shown = sorted(first.values())[:MOST_SHOWN]
+        text = " and ".join(f"{names[index]!r} ({part.class_names[labels[index]]})" for index in shown)
+        left = len(same) - len(shown)
+        found.append(f"{text} and {count(left, 'more image', 'more images')} of it" if left else text)
+    return found
+
+
+def conflicts_note(conflicts: list[str], where: str) -> str:
+    """`2 pictures are in several classes of the training images: ...`; the first few are named."""
+    more = f"; {len(conflicts) - MOST_SHOWN} more" if len(conflicts) > MOST_SHOWN else ""
+    pictures = count(len(conflicts), "picture is", "pictures are")
+    return f"{pictures} in several classes of {where}: {'; '.join(conflicts[:MOST_SHOWN])}{more}"

@@ -26,12 +26,12 @@ class ProgressReporter(Reporter):
         self.console, self.is_quiet = console, quiet
         self.progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[numbers]}", markup=False),
             console=console,
             transient=True,
             disable=quiet or not (console.is_terminal or console.is_jupyter),

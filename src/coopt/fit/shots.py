@@ -6,15 +6,11 @@ from typing import Any
 import numpy as np
 
 from coopt.data import DataWarning, FewShot, ImageDataset, few_shot_subset, few_shot_train_val, find_unreadable
-from coopt.data.digests import find_conflicts
+from coopt.data.checks import conflicts_note, label_conflicts
 from coopt.data.few_shot import Check
-from coopt.data.wording import count
 from coopt.errors import DataError
 from coopt.messages import option, tell
 from coopt.tasks import Task
-
-MOST_SHOWN = 5
-"""Pictures that a note names, and images of each."""
 
 
 def draw_shots(
@@ -120,24 +116,6 @@ def rest_of(
 
 
 def tell_conflicts(train: ImageDataset) -> None:
-    """Tell of pictures that are learned with several labels: at least one of the labels is wrong.
-
-    This holds for files and for images in memory alike. One image of each label is named.
-    """
-    if train.labels is None or len(train) == 0:
-        return
-    conflicts = find_conflicts(train.digests, train.labels)
-    if conflicts:
-        listed = [_conflict(train, train.labels, same) for same in conflicts[:MOST_SHOWN]]
-        more = f"; {len(conflicts) - MOST_SHOWN} more" if len(conflicts) > MOST_SHOWN else ""
-        pictures = count(len(conflicts), "picture is", "pictures are")
-        tell(f"{pictures} in several classes of the training images: {'; '.join(listed)}{more}.", DataWarning)
-
-
-def _conflict(train: ImageDataset, labels: np.ndarray, same: Sequence[int]) -> str:
-    """One picture's images: the first of each label, and how many more there are."""
-    first = {label: index for index, label in reversed([(index, int(labels[index])) for index in same])}
-    shown = sorted(first.values())[:MOST_SHOWN]
-    text = " and ".join(f"{train.name(index)!r} ({train.class_names[labels[index]]})" for index in shown)
-    left = len(same) - len(shown)
-    return f"{text} and {count(left, 'more image', 'more images')} of it" if left else text
+    """Tell of pictures that are learned with several labels: at least one of the labels is wrong."""
+    if conflicts := label_conflicts(train):
+        tell(f"{conflicts_note(conflicts, 'the training images')}.", DataWarning)
