@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.metrics import get_scorer, roc_auc_score
 from sklearn.model_selection import (
@@ -23,6 +24,8 @@ from coopt.cli import main
 from coopt.cli.class_weight import read_class_weight
 from coopt.data import DataWarning
 from coopt.errors import ConfigError, DataError
+from coopt.fit import progress
+from coopt.fit.progress import ProgressReporter, draws_bars
 from coopt.methods import METHODS, Batch, build_method
 from tests.pictures import CLASSES, draw, shapes_folder
 
@@ -267,3 +270,16 @@ def test_short_forms(vlm: VLM, pictures: list[Image.Image], tmp_path: Path) -> N
     assert "coop" in repr(fitted.learned_) and "12 images of 3 classes" in repr(fitted.learned_)
     assert repr(run).endswith("'coop' on 'builtin', 3 classes: 'circle', 'square', 'triangle')")
     assert repr(PromptClassifier().n_ctx) == "UNSET"
+
+
+@pytest.mark.parametrize(("terminal", "notebook", "has_widgets", "bars"), [
+    (True, False, False, True), (False, False, True, False), (False, True, True, True), (False, True, False, False),
+])  # fmt: skip
+def test_bars_are_drawn_where_they_can_be(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, notebook: bool, has_widgets: bool, bars: bool
+) -> None:
+    """A notebook without ipywidgets gets lines; rich would only warn at every bar."""
+    monkeypatch.setattr(progress, "find_spec", lambda name: object() if has_widgets else None)
+    console = Console(file=io.StringIO(), force_terminal=terminal, force_jupyter=notebook)
+    assert draws_bars(console) is bars
+    assert ProgressReporter(console).progress.disable is not bars

@@ -58,5 +58,5 @@ def test_one_message_has_two_names(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main(["fit", str(tmp_path), "--out", str(tmp_path / "taken")])
     assert "holds no run; choose another --out" in capsys.readouterr().err
-    with pytest.raises(RunError, match="choose another folder"):  # a command leaves nothing behind
+    with pytest.raises(RunError, match="choose another folder"):  # a command leaves nothing
         check_target(tmp_path / "taken", False)

@@ -6,7 +6,7 @@
 
 Runs write into `work/bench/PART` and are kept there: typing the command again goes on where it ended. What a part has
 measured is then copied to `docs/results/PART/records`, a bench folder with one file per protocol, which is committed.
-The tables and figures in `docs/results/PART` are made from those records alone; docs/results.md and docs/findings.md
+The tables and figures in `docs/results/PART` are made only from those records; docs/results.md and docs/findings.md
 show them.
 """
 
@@ -75,7 +75,7 @@ def keep_records(folder: Path, place: Path) -> None:
     """Replace the committed records of a part by those in the bench folder `folder`; `place` is a bench folder too.
 
     One file per protocol instead of one per run. A failed run keeps its reason; its traceback, which names files of the
-    machine, stays behind.
+    machine, is left out.
     """
     by_protocol: dict[str, list[Record]] = defaultdict(list)
     for record in read_records(folder):

@@ -77,7 +77,7 @@ def test_ranks_that_cannot_be_used(given: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("34 years", r"has 'years' after the number; write the number alone \(34\)"),
+        ("34 years", r"has 'years' after the number; write only the number \(34\)"),
         ("50%", r"has '%' after the number"),
         ("1,5", "has a comma; write its decimals after a point"),
         ("1,000.5", "has a comma"),

@@ -114,7 +114,7 @@ def _build(
 ) -> Method:
     settings = {**found.settings, **given}
     if "ctx_init" in find_method(found.method).setting_parameters():
-        settings.setdefault("ctx_init", None)  # its default would leave words behind a shorter context
+        settings.setdefault("ctx_init", None)  # its default would leave words after a shorter context
     with equal_prompts_allowed():  # the classes are what they were when the checkpoint was trained
         method = build_method(found.method, vlm, task.class_names, settings, task)
     tensors = dict(found.tensors)

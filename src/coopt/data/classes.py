@@ -20,7 +20,7 @@ either, or None."""
 
 
 JOINER = re.compile(r"_|-(?!\.?\d)|(?<=[^\W_])-")
-"""What joins words in a label. A '-' before a number and not behind a letter or digit is its sign."""
+"""What joins words in a label. A '-' before a number and not after a letter or digit is its sign."""
 
 
 def order_labels(labels: Iterable[str]) -> list[str]:

@@ -168,11 +168,11 @@ def _refuse_single_groups(dataset: ImageDataset, groups: Sequence[str]) -> None:
     found: dict[int, set[str]] = {}
     for label, group in zip(dataset.labels.tolist(), groups, strict=True):
         found.setdefault(label, set()).add(group)
-    alone = [f"{dataset.class_names[label]} ({min(of)})" for label, of in sorted(found.items()) if len(of) == 1]
-    if alone:
+    single = [f"{dataset.class_names[label]} ({min(of)})" for label, of in sorted(found.items()) if len(of) == 1]
+    if single:
         raise DataError(
             f"A group of images stays in one part, and some classes have one group only, so that they cannot be both "
-            f"learned and tested: {some(alone)}. Add images of other groups, or give the source parts of its own."
+            f"learned and tested: {some(single)}. Add images of other groups, or give the source parts of its own."
         )
 
 

@@ -90,7 +90,7 @@ class FileTree:
         if not self.sieve.leaves_out(parts):
             own = "/".join(parts)
             path = one_form(own)
-            # Two files whose names differ in their form alone are two files; the second is kept under another form.
+            # Two files whose names differ only in their form are two files; the second is kept under another form.
             free = (name for name in (path, own, other_form(path)) if name not in self._sources)
             self._sources[next(free, path)] = source
 

@@ -47,7 +47,7 @@ def run_parameters(run: Run, vlm: VLM, model: Any, device: str | None) -> dict[s
     settings = dict(config["settings"])
     prompt = {name: settings.pop(name) for name in PROMPT_SETTINGS if name in settings}
     if model is None:
-        # By its name alone another revision might be loaded.
+        # Only by its name another revision might be loaded.
         model = vlm if config.get("revision_asked") else vlm.name
     return {
         "model": model,

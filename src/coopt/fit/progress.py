@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +20,11 @@ from coopt.fit.loop import EpochRecord
 from coopt.fit.reporter import Reporter
 
 
+def draws_bars(console: Console) -> bool:
+    """Whether bars can be drawn: on a terminal, and in a notebook that has ipywidgets; elsewhere lines are printed."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
 class ProgressReporter(Reporter):
     """Draws progress on a console; notes are passed on as `Reporter` does."""
 
@@ -34,7 +40,7 @@ class ProgressReporter(Reporter):
             TextColumn("{task.fields[numbers]}", markup=False),
             console=console,
             transient=True,
-            disable=quiet or not (console.is_terminal or console.is_jupyter),
+            disable=quiet or not draws_bars(console),
         )
         self._task: Any = None
         self._n_epochs = 0

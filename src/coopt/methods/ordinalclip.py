@@ -96,7 +96,7 @@ class OrdinalCLIP(Method):
             {"ranks": "0:100"},
         ),
         "frozen-tower": Preset(
-            "this library: the code's rate is for a tower that is tuned too, and hardly moves a prompt alone",
+            "this library: the code's rate is for a tower that is tuned too, and hardly moves a prompt by itself",
             recipe={"lr": 0.005, "schedule": "cosine", "epochs": None},
         ),
     }

@@ -57,7 +57,7 @@ class PromptSRC(Method):
         - Only learned tensors are averaged; there the frozen weights too, which rounds them.
         - A tower with fewer blocks than its prompt depth is prompted in all of them.
         - In half precision there: both models of images, the first text prompts, all other prompts where they enter a
-          block, and the frozen class features in the divergence alone. Here they are in float32, and the recipe's
+          block, and only in the divergence the frozen class features. Here they are in float32, and the recipe's
           `precision` says what a step computes in.
 
     Args:

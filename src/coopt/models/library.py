@@ -22,7 +22,7 @@ def library_class(name: str) -> Any:
 
 
 def is_import_problem(error: BaseException | None) -> bool:
-    """Whether packages that do not fit each other are behind an error: a failed import, or a missing operator."""
+    """Whether packages that do not fit each other cause an error: a failed import, or a missing operator."""
     while error is not None:
         if isinstance(error, ImportError) or "torchvision::" in str(error):
             return True

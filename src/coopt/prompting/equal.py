@@ -2,7 +2,7 @@
 
 Names are compared by the token ids of their laid-out prompts: underscores, case, Unicode forms, unknown characters and
 cut tokens make the same prompt of names that differ as texts. A list that has the very same name for two classes comes
-from the authors of a data set (ImageNet's), who tell the classes apart by their labels; it is left alone here.
+from the authors of a data set (ImageNet's), who tell the classes apart by their labels; it is allowed here.
 """
 
 from collections.abc import Hashable, Iterator, Sequence

@@ -172,7 +172,7 @@ def _level(ax: Any, grid: Grid, row: Row, datasets: Sequence[str], i: int) -> An
 
 
 def _key(**look: Any) -> Any:
-    """A line for the legend alone: one without points in a panel would confuse the layout."""
+    """A line only for the legend: one without points in a panel would confuse the layout."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], **look)

@@ -17,7 +17,7 @@ SPREAD_NOTE = (
 )
 LIMITS_NOTE = (
     "An interval ends where no value can be beyond: at 0 and 100 percent, that of a difference at what its baseline "
-    "leaves up to them. One that passes both ends would say nothing: it is left out, and n stands alone."
+    "leaves up to them. One that passes both ends would say nothing: it is left out, and only n is printed."
 )
 MEASURES = {"base": "Base", "new": "New", H: "H"}
 """Titles of what is measured on a part of the classes; on all of them it is the headline figure."""
@@ -50,7 +50,7 @@ class Table:
     flat_rows: tuple[tuple[str | int | float | None, ...], ...] = ()
     """The same facts with one value per line, for the CSV; where there are none it holds the texts."""
     own_notes: tuple[str, ...] = ()
-    """What is said of this table alone, such as the sources that its numbers name; it is never moved away from it."""
+    """What is said only of this table, such as the sources that its numbers name; it is never moved away from it."""
 
     def is_number(self, column: int) -> bool:
         """Whether a column holds numbers, which are aligned to the right."""

@@ -81,7 +81,7 @@ def read_number(text: str) -> Decimal:
         )
     if (start := NUMBER.match(text)) and not text[start.end() :].strip().isdigit():
         rest = text[start.end() :].strip()
-        raise DataError(f"the label {text!r} has {rest!r} after the number; write the number alone ({start.group()})")
+        raise DataError(f"the label {text!r} has {rest!r} after the number; write only the number ({start.group()})")
     raise DataError(f"the label {text!r} is no number")
 
 

@@ -81,7 +81,7 @@ def planned(numbers: range) -> Iterator[tuple[str, int, str]]:
 
 
 def draw_dots(n: int, chance: random.Random) -> Image.Image:
-    """Dots that do not touch; pictures have dots of different sizes, so that ink alone does not tell the number."""
+    """Dots that do not touch; pictures have dots of different sizes, so that ink does not tell the number."""
     ink, ground = chance.choice(demo.INKS), chance.choice(demo.GROUNDS)
     radius = chance.uniform(2.5, 5.5)
     centres: list[tuple[float, float]] = []
